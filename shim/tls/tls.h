@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#ifndef SOCKSEAL_TLS_H
+#define SOCKSEAL_TLS_H
+
+/*
+ * The protocol engine: TLS 1.3 (RFC 8446, RFC 9846) with an external PSK, psk_dhe_ke over X25519, no certificates.
+ *
+ * Sans I/O: bytes in, bytes out. No descriptor, no clock, no allocation, no global state, no libc call that is not
+ * async-signal-safe. Both structures hold no pointer, so that they may lie in memory that several processes share at
+ * different addresses.
+ *
+ * A connection has a `struct tls_session` for as long as it lives and, until both Finished messages are verified, a
+ * `struct tls_handshake` too. The caller frames records (tls_record_size) and hands them over one by one.
+ *
+ * Locking is the caller's: after the handshake, tls_session_open() touches only `rx` and the fields marked (rx),
+ * tls_session_seal(), _key_update() and _alert() only `tx` and those marked (tx), so that the two directions may
+ * run at once. Everything about the handshake needs both directions.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    TLS_RECORD_HEADER = 5,
+    TLS_PLAINTEXT_MAX = 16384,        /* content of a record (RFC 8446, 5.1) */
+    TLS_CIPHERTEXT_MAX = 16384 + 256, /* encrypted_record of a TLSCiphertext (RFC 8446, 5.2) */
+    TLS_RECORD_MAX = TLS_RECORD_HEADER + TLS_CIPHERTEXT_MAX,
+    TLS_TAG_MAX = 32,
+    TLS_SEAL_OVERHEAD_MAX = TLS_RECORD_HEADER + 1 + TLS_TAG_MAX, /* what sealing adds to content, at most */
+    TLS_IDENTITY_MAX = 128,                                      /* bytes of a PSK identity that we accept */
+    TLS_OFFERED_PSKS_MAX = 8,                                    /* identities in one ClientHello of ours */
+    TLS_FLIGHT_MAX = 2048, /* no call writes more than this to its output buffer (seal apart) */
+    TLS_HANDSHAKE_MESSAGE_MAX = 8192, /* the longest handshake message that is reassembled; longer: illegal */
+};
+
+enum tls_suite {
+    TLS_SUITE_NONE = 0,
+    TLS_SUITE_CHACHA20_POLY1305_SHA256 = 0x1303,
+    TLS_SUITE_AEGIS_128L_SHA256 = 0xFF5E, /* private use: AEGIS-128L with a 256-bit tag */
+};
+
+enum tls_role { TLS_CLIENT, TLS_SERVER };
+
+/* AlertDescription (RFC 8446, 6). */
+enum tls_alert {
+    TLS_ALERT_CLOSE_NOTIFY = 0,
+    TLS_ALERT_UNEXPECTED_MESSAGE = 10,
+    TLS_ALERT_BAD_RECORD_MAC = 20,
+    TLS_ALERT_RECORD_OVERFLOW = 22,
+    TLS_ALERT_HANDSHAKE_FAILURE = 40,
+    TLS_ALERT_ILLEGAL_PARAMETER = 47,
+    TLS_ALERT_ACCESS_DENIED = 49,
+    TLS_ALERT_DECODE_ERROR = 50,
+    TLS_ALERT_DECRYPT_ERROR = 51,
+    TLS_ALERT_PROTOCOL_VERSION = 70,
+    TLS_ALERT_INSUFFICIENT_SECURITY = 71,
+    TLS_ALERT_INTERNAL_ERROR = 80,
+    TLS_ALERT_USER_CANCELED = 90,
+    TLS_ALERT_MISSING_EXTENSION = 109,
+    TLS_ALERT_UNSUPPORTED_EXTENSION = 110,
+    TLS_ALERT_UNKNOWN_PSK_IDENTITY = 115,
+    TLS_ALERT_NONE = 255, /* not on the wire: no alert */
+};
+
+/* What a fallible call returns. The first failure of a session is sticky: it is kept in tls_session.failure, and each
+ * later call returns it again. */
+enum tls_result {
+    TLS_OK = 0,
+    TLS_FAIL_PROTOCOL,   /* the peer speaks something else, or breaks a rule of TLS 1.3 */
+    TLS_FAIL_KEY,        /* the peer has other keys: binder, Finished, or its alert says so */
+    TLS_FAIL_RECORD,     /* a record did not authenticate (bad_record_mac) */
+    TLS_FAIL_PEER_ALERT, /* the established peer ended the connection with a fatal alert */
+    TLS_FAIL_LIMIT,      /* sequence number or KeyUpdate count used up (RFC 8446, 5.3) */
+    TLS_FAIL_INTERNAL,   /* misuse or a failed primitive */
+};
+
+#define TLS_CHECKED __attribute__((warn_unused_result))
+
+/* One pre-shared key. The memory stays the caller's and must live for the call only. */
+struct tls_psk {
+    const uint8_t *identity;
+    size_t identity_len; /* 1 to TLS_IDENTITY_MAX */
+    const uint8_t *key;
+    size_t key_len; /* at least 16 (RFC 9257) */
+};
+
+/* What the handshake calls may use; lent for the duration of each call, may differ from call to call. */
+struct tls_config {
+    const struct tls_psk *psks; /* client: in order of preference, the first TLS_OFFERED_PSKS_MAX are offered;
+                                   server: all it accepts */
+    size_t psk_count;
+    const uint16_t *suites; /* enum tls_suite, in order of preference; only usable ones (aead_usable()) count */
+    size_t suite_count;
+    void (*random)(uint8_t *out, size_t len); /* NULL: libsodium's; tests give their own */
+    /* NSS key log (label, client random, secret), or NULL. */
+    void (*keylog)(const char *label, const uint8_t client_random[32], const uint8_t secret[32]);
+};
+
+/* One direction's traffic keys (RFC 8446, 7.3). */
+struct tls_traffic {
+    uint8_t secret[32];
+    uint8_t key[32]; /* the suite's key_len bytes are used */
+    uint8_t iv[16];  /* the suite's iv_len bytes are used */
+    uint64_t sequence;
+    uint64_t updates; /* KeyUpdates so far in this direction */
+};
+
+/* What is kept for the life of a connection. All-zero is not a valid session: tls_client_begin / tls_server_begin. */
+struct tls_session {
+    struct tls_traffic rx; /* (rx) */
+    struct tls_traffic tx; /* (tx) */
+    uint16_t suite;        /* enum tls_suite, TLS_SUITE_NONE until negotiated */
+    uint8_t role;          /* enum tls_role */
+    uint8_t state;         /* of the handshake's state table; internal */
+    uint8_t can_send;      /* tls_session_seal() may be called: application traffic keys stand for tx */
+    uint8_t complete;      /* both Finished are verified or sent: tls_session_open() may be called; the
+                              struct tls_handshake can be wiped and given up */
+    uint8_t failure;       /* enum tls_result: the sticky first failure */
+    uint8_t alert_in;      /* (rx) enum tls_alert received, or TLS_ALERT_NONE */
+    uint8_t alert_out;     /* enum tls_alert that the failure calls for and that was written to the caller's output
+                              buffer or is to be sent with tls_session_alert(), or TLS_ALERT_NONE */
+    uint8_t reason;        /* internal index for tls_session_reason() */
+    uint8_t closed_in;     /* (rx) close_notify was received */
+    uint8_t identity_len;
+    uint8_t identity[TLS_IDENTITY_MAX]; /* of the PSK in use, set as soon as it is chosen */
+    struct {                            /* (rx) a post-handshake message that spans records */
+        uint8_t header[4];
+        uint8_t have;      /* header bytes so far */
+        uint8_t value;     /* body of a KeyUpdate */
+        uint32_t left;     /* body bytes still to come */
+    } message;
+};
+
+/* What exists during the handshake only: transcript, ephemeral key, early secrets, reassembly. Opaque in meaning;
+ * public in size because the caller owns its memory. Holds secrets: end with tls_handshake_wipe(). */
+struct tls_handshake {
+    uint64_t opaque[1792]; /* 14 KiB; a static assertion in tls_handshake.c ties it to the real layout */
+};
+
+/* Bytes to send, appended to by the handshake calls. The memory is the caller's. */
+struct tls_buffer {
+    uint8_t *data;
+    size_t len; /* bytes written so far */
+    size_t cap; /* at least len + TLS_FLIGHT_MAX on each call */
+};
+
+/* What an opened record held. */
+enum tls_event {
+    TLS_EVENT_NONE,              /* nothing for the program: ticket, part of a message, padding, user_canceled */
+    TLS_EVENT_DATA,              /* application data (perhaps none: a record of length zero is legal) */
+    TLS_EVENT_CLOSE,             /* close_notify: the peer will send no more */
+    TLS_EVENT_KEY_UPDATE,        /* the peer renewed its keys (already done for rx) */
+    TLS_EVENT_KEY_UPDATE_ASKED,  /* the same, and ours are to be renewed before the next data: tls_session_key_update */
+};
+
+/*
+ * Size of the record that starts with the `have` bytes at `header` (more than 5 are ignored).
+ * On TLS_OK *size is the whole record's size, header included, or 0 while fewer than 5 bytes are there and all is well
+ * so far. Fails with TLS_FAIL_PROTOCOL as soon as the bytes cannot start a record that this session may receive: type,
+ * version 0x03xx, length (RFC 8446, 5.1, 5.2: record_overflow). Sets the session's failure, reason and alert_out.
+ */
+TLS_CHECKED enum tls_result tls_record_size(struct tls_session *session, const uint8_t *header, size_t have,
+                                            size_t *size);
+
+/* Starts a client: writes the ClientHello record(s) to `out`. Fails with TLS_FAIL_INTERNAL if config has no key or no
+ * usable suite. */
+TLS_CHECKED enum tls_result tls_client_begin(struct tls_session *session, struct tls_handshake *handshake,
+                                             const struct tls_config *config, struct tls_buffer *out);
+
+/* Starts a server: waits for a ClientHello. */
+void tls_server_begin(struct tls_session *session, struct tls_handshake *handshake);
+
+/*
+ * Takes one whole record (as tls_record_size() framed it) while !session->complete. The record's memory is overwritten.
+ * What is to be sent in answer (flight, HelloRetryRequest, change_cipher_spec, alert) is appended to `out`, also on
+ * failure: send it, then close. A client's Finished is appended by the call that completes its handshake.
+ * A server's session->can_send becomes true in the call that reads the ClientHello, complete in the one that verifies
+ * the client's Finished. A record after the one that completed the handshake belongs to tls_session_open().
+ * close_notify during the handshake: TLS_FAIL_PROTOCOL.
+ */
+TLS_CHECKED enum tls_result tls_handshake_record(struct tls_session *session, struct tls_handshake *handshake,
+                                                 const struct tls_config *config, uint8_t *record, size_t len,
+                                                 struct tls_buffer *out);
+
+/* Wipes the handshake's secrets. */
+void tls_handshake_wipe(struct tls_handshake *handshake);
+
+/* Bytes that sealing adds to the content of one record: header, content type, tag. Valid once the suite is known;
+ * before that TLS_SEAL_OVERHEAD_MAX. */
+size_t tls_session_overhead(const struct tls_session *session);
+
+/*
+ * Opens one whole record of an established session. `out` needs room for len - overhead + 1 bytes (the content type and
+ * padding are written there too) and may be `record + TLS_RECORD_HEADER` for opening in place; otherwise the two must
+ * not overlap. On TLS_OK *event says what it held and, for TLS_EVENT_DATA, *out_len how many bytes of content.
+ * On failure nothing of the record is left in `out`.
+ */
+TLS_CHECKED enum tls_result tls_session_open(struct tls_session *session, uint8_t *record, size_t len, uint8_t *out,
+                                             size_t *out_len, enum tls_event *event);
+
+/*
+ * Seals `len` (0 to TLS_PLAINTEXT_MAX) bytes of application data as one record at `out`, which needs room for
+ * len + tls_session_overhead(), and may not overlap `content` unless content == out + TLS_RECORD_HEADER.
+ * Gives the record's size in *out_len. TLS_FAIL_LIMIT when the sequence number is used up.
+ *
+ * Undoing: a caller that has sent no byte of the record may restore session->tx.sequence to what it was before.
+ */
+TLS_CHECKED enum tls_result tls_session_seal(struct tls_session *session, const uint8_t *content, size_t len,
+                                             uint8_t *out, size_t *out_len);
+
+/* Whether the tx keys should be renewed with tls_session_key_update() before more is sealed (RFC 8446, 5.5). */
+bool tls_session_wants_key_update(const struct tls_session *session);
+
+/* Appends a KeyUpdate (sealed under the old key) to `out` and renews the tx keys. `request`: ask the peer to renew its
+ * own too. */
+TLS_CHECKED enum tls_result tls_session_key_update(struct tls_session *session, bool request, struct tls_buffer *out);
+
+/* Appends an alert to `out`, sealed if there are keys for it, in the clear before. close_notify goes at level warning,
+ * the rest fatal (RFC 8446, 6). Works on a failed session too. */
+void tls_session_alert(struct tls_session *session, enum tls_alert alert, struct tls_buffer *out);
+
+/* Declares the session failed from outside (truncation, time-out) and wipes its secrets. Keeps an earlier failure. */
+void tls_session_fail(struct tls_session *session, enum tls_result result);
+
+/* A static string for a log line, such as "the peer's Finished does not verify", for the session's failure. */
+const char *tls_session_reason(const struct tls_session *session);
+
+/* "TLS_CHACHA20_POLY1305_SHA256" and so on; static. */
+const char *tls_suite_name(uint16_t suite);
+
+/* "bad_record_mac" and so on, "unknown" for others; static. */
+const char *tls_alert_name(uint8_t alert);
+
+/* Wipes everything. */
+void tls_session_wipe(struct tls_session *session);
+
+#endif
