@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#ifndef SOCKSEAL_CONFIG_H
+#define SOCKSEAL_CONFIG_H
+
+/* The SOCKSEAL_* variables, read once. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config/rules.h"
+
+enum { CONFIG_EXIT_STATUS = 78 }; /* EX_CONFIG of sysexits.h */
+
+struct config {
+    bool active;           /* SOCKSEAL_PORTS is set and not empty; all else is unset when this is false */
+    bool accept_plaintext; /* SOCKSEAL_PLAINTEXT=accept */
+    bool strict;           /* SOCKSEAL_STRICT=1 */
+    unsigned handshake_timeout_ms;
+    uint16_t suites[2]; /* enum tls_suite, in order of preference */
+    size_t suite_count;
+    const char *key_file;    /* NULL if unset; own copies, since the program may change its environment */
+    const char *identity;    /* NULL if unset */
+    const char *keylog_file; /* NULL if unset */
+    struct rules rules;
+};
+
+/*
+ * Reads the environment, sets up the log and the key log. A variable that does not parse ends the process with status
+ * CONFIG_EXIT_STATUS after one line that names the variable, the word and what was expected. With SOCKSEAL_PORTS unset or
+ * empty nothing else is looked at. A file-name variable is made absolute against the directory of the moment, since the
+ * program may change it. Called once, from the constructor or the first door that is used before it, whichever is first;
+ * further calls do nothing. Allocates no heap memory.
+ */
+void config_load(void);
+
+/* The configuration; config_load() must have returned. Never NULL. */
+const struct config *config_get(void);
+
+#endif
