@@ -27,11 +27,11 @@ struct config {
 };
 
 /*
- * Reads the environment, sets up the log and the key log. A variable that does not parse ends the process with status
- * CONFIG_EXIT_STATUS after one line that names the variable, the word and what was expected. With SOCKSEAL_PORTS unset or
- * empty nothing else is looked at. A file-name variable is made absolute against the directory of the moment, since the
- * program may change it. Called once, from the constructor or the first door that is used before it, whichever is first;
- * further calls do nothing. Allocates no heap memory.
+ * Reads the environment, sets up the log and the key log. A variable that does not parse ends the process
+ * with status CONFIG_EXIT_STATUS after one line that names the variable, the word and what was expected. With
+ * SOCKSEAL_PORTS unset or empty nothing else is looked at. A file-name variable is made absolute against the
+ * directory of the moment, since the program may change it. Called once, from the constructor or the first
+ * door that is used before it, whichever is first; further calls do nothing. Allocates no heap memory.
  */
 void config_load(void);
 

@@ -4,10 +4,10 @@
 #define SOCKSEAL_KEYRING_H
 
 /*
- * The key file: `identity:hex` a line, `#` comments. Kept in memory of its own (mmap: MADV_DONTDUMP, mlock if allowed), read anew
- * when its device, inode, size, modification or change time differ. A new version that is broken is reported, once, and
- * the old one stays in use. Never through the doors; allocates no heap memory; usable from any thread and from a signal
- * handler, and after fork.
+ * The key file: `identity:hex` a line, `#` comments. Kept in memory of its own (mmap: MADV_DONTDUMP, mlock if
+ * allowed), read anew when its device, inode, size, modification or change time differ. A new version that is
+ * broken is reported, once, and the old one stays in use. Never through the doors; allocates no heap memory;
+ * usable from any thread and from a signal handler, and after fork.
  */
 
 #include <stddef.h>
@@ -15,12 +15,13 @@
 #include "tls/tls.h"
 
 struct keyring {
-    size_t count;                /* at least 1 */
-    const struct tls_psk *psks;  /* in the file's order, except that SOCKSEAL_IDENTITY, if set, comes first */
+    size_t count;               /* at least 1 */
+    const struct tls_psk *psks; /* in the file's order, except that SOCKSEAL_IDENTITY, if set, comes first */
 };
 
-/* Gives the current keys, re-reading a changed file, or NULL when there are no usable ones (the reason has been logged,
- * one line, naming file, line number and reason, never content). Give back with keyring_release(). */
+/* Gives the current keys, re-reading a changed file, or NULL when there are no usable ones (the reason has
+ * been logged, one line, naming file, line number and reason, never content). Give back with
+ * keyring_release(). */
 const struct keyring *keyring_acquire(void);
 
 /* Gives up a keyring; the last holder of one that has been replaced wipes it. NULL is allowed. */

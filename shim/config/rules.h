@@ -3,7 +3,8 @@
 #ifndef SOCKSEAL_RULES_H
 #define SOCKSEAL_RULES_H
 
-/* SOCKSEAL_PORTS: which connections are sealed. `[!][listen:|connect:][ADDR[/LEN]:]PORT[-PORT]`, comma-separated. */
+/* SOCKSEAL_PORTS: which connections are sealed. `[!][listen:|connect:][ADDR[/LEN]:]PORT[-PORT]`,
+ * comma-separated. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,16 +29,19 @@ struct rules {
     struct rule rule[RULES_MAX];
 };
 
-/* Parses `text`. On failure gives false, points *word at the offending word's start in `text` with its length in
- * *word_len, and *expected at a static description of what was expected. */
-bool rules_parse(struct rules *rules, const char *text, const char **word, size_t *word_len, const char **expected);
+/* Parses `text`. On failure gives false, points *word at the offending word's start in `text` with its length
+ * in *word_len, and *expected at a static description of what was expected. */
+bool rules_parse(struct rules *rules, const char *text, const char **word, size_t *word_len,
+                 const char **expected);
 
 /* Whether a connection is sealed: some rule matches it and no `!` rule does. `peer` is the peer's address (an
- * IPv4-mapped IPv6 address counts as IPv4), `port` the local port when listening, the remote one when connecting.
- * Anything but AF_INET and AF_INET6: false. */
-bool rules_match(const struct rules *rules, enum rules_direction direction, const struct sockaddr *peer, uint16_t port);
+ * IPv4-mapped IPv6 address counts as IPv4), `port` the local port when listening, the remote one when
+ * connecting. Anything but AF_INET and AF_INET6: false. */
+bool rules_match(const struct rules *rules, enum rules_direction direction, const struct sockaddr *peer,
+                 uint16_t port);
 
-/* Whether some rule could match this port and direction whatever the peer's address is: a cheap first look. */
+/* Whether some rule could match this port and direction whatever the peer's address is: a cheap first look.
+ */
 bool rules_may_match(const struct rules *rules, enum rules_direction direction, uint16_t port);
 
 #endif

@@ -3,14 +3,16 @@
 #ifndef SOCKSEAL_SECRET_H
 #define SOCKSEAL_SECRET_H
 
-/* Handling of secrets, over libsodium. No call allocates; all are async-signal-safe once secret_init() has returned. */
+/* Handling of secrets, over libsodium. No call allocates; all are async-signal-safe once secret_init() has
+ * returned. */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* Makes libsodium ready (processor features, random source). Any thread may call it, any number of times. Gives false
- * if libsodium refuses to work. Must have run before anything else in shim/crypto and shim/tls. */
+/* Makes libsodium ready (processor features, random source). Any thread may call it, any number of times.
+ * Gives false if libsodium refuses to work. Must have run before anything else in shim/crypto and shim/tls.
+ */
 bool secret_init(void);
 
 /* Fills `out` with random bytes from the kernel. */

@@ -10,8 +10,8 @@
 /* Names the file (not copied); NULL: off. */
 void keylog_setup(const char *file);
 
-/* The function for tls_config.keylog: appends one line "LABEL CLIENT_RANDOM SECRET" in one write(2); the file is created
- * with mode 0600. Does nothing while off. */
+/* The function for tls_config.keylog: appends one line "LABEL CLIENT_RANDOM SECRET" in one write(2); the file
+ * is created with mode 0600. Does nothing while off. */
 void keylog_write(const char *label, const uint8_t client_random[32], const uint8_t secret[32]);
 
 #endif

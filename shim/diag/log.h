@@ -4,19 +4,22 @@
 #define SOCKSEAL_LOG_H
 
 /*
- * Log lines: one write(2) each, "sockseal[PID]: error: …\n", to standard error or, opened for appending for each line,
- * to SOCKSEAL_LOG_FILE. Never through the doors, never through stdio, keeps errno, allocates nothing, takes no lock.
+ * Log lines: one write(2) each, "sockseal[PID]: error: …\n", to standard error or, opened for appending for
+ * each line, to SOCKSEAL_LOG_FILE. Never through the doors, never through stdio, keeps errno, allocates
+ * nothing, takes no lock.
  */
 
 enum log_level { LOG_QUIET, LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
-/* Sets the threshold and the file (NULL: standard error; the string is not copied). Before: LOG_WARN, standard error. */
+/* Sets the threshold and the file (NULL: standard error; the string is not copied). Before: LOG_WARN,
+ * standard error. */
 void log_setup(enum log_level threshold, const char *file);
 
 /* Whether lines of this level are written; for callers that would have to compute something first. */
 int log_enabled(enum log_level level);
 
-/* Writes one line; the format is printf's, the newline is added. Control characters in it are replaced by '?'. */
+/* Writes one line; the format is printf's, the newline is added. Control characters in it are replaced by
+ * '?'. */
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -4,10 +4,10 @@
 #define SOCKSEAL_SYS_H
 
 /*
- * System calls that go straight to the kernel: through no door of ours, through no libc, without touching errno and
- * without being a cancellation point. Each gives what the kernel gives: a result >= 0, or -errno.
- * Everything in the shim outside shim/libc that needs the kernel uses these, or sys/real.h where the call may block on
- * behalf of the program.
+ * System calls that go straight to the kernel: through no door of ours, through no libc, without touching
+ * errno and without being a cancellation point. Each gives what the kernel gives: a result >= 0, or -errno.
+ * Everything in the shim outside shim/libc that needs the kernel uses these, or sys/real.h where the call may
+ * block on behalf of the program.
  */
 
 #include <stddef.h>
@@ -37,10 +37,7 @@ static inline long sys_call(long number, long a, long b, long c, long d, long e,
     register long x3 __asm__("x3") = d;
     register long x4 __asm__("x4") = e;
     register long x5 __asm__("x5") = f;
-    __asm__ volatile("svc 0"
-                     : "+r"(x0)
-                     : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
-                     : "memory");
+    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
     return x0;
 }
 #else

@@ -4,18 +4,21 @@
 #define SOCKSEAL_TLS_H
 
 /*
- * The protocol engine: TLS 1.3 (RFC 8446, RFC 9846) with an external PSK, psk_dhe_ke over X25519, no certificates.
+ * The protocol engine: TLS 1.3 (RFC 8446, RFC 9846) with an external PSK, psk_dhe_ke over X25519, no
+ * certificates.
  *
- * Sans I/O: bytes in, bytes out. No descriptor, no clock, no allocation, no global state, no libc call that is not
- * async-signal-safe. Both structures hold no pointer, so that they may lie in memory that several processes share at
- * different addresses.
+ * Sans I/O: bytes in, bytes out. No descriptor, no clock, no allocation, no global state, no libc call that
+ * is not async-signal-safe. Both structures hold no pointer, so that they may lie in memory that several
+ * processes share at different addresses.
  *
- * A connection has a `struct tls_session` for as long as it lives and, until both Finished messages are verified, a
- * `struct tls_handshake` too. The caller frames records (tls_record_size) and hands them over one by one.
+ * A connection has a `struct tls_session` for as long as it lives and, until both Finished messages are
+ * verified, a `struct tls_handshake` too. The caller frames records (tls_record_size) and hands them over one
+ * by one.
  *
- * Locking is the caller's: after the handshake, tls_session_open() touches only `rx` and the fields marked (rx),
- * tls_session_seal(), _key_update() and _alert() only `tx` and those marked (tx), so that the two directions may
- * run at once. Everything about the handshake needs both directions.
+ * Locking is the caller's: after the handshake, tls_session_open() touches only `rx` and the fields marked
+ * (rx), tls_session_seal(), _key_update() and _alert() only `tx` and those marked (tx), so that the two
+ * directions may run at once; `failure`, `reason` and `alert_out` are set once, atomically. Everything about
+ * the handshake needs both directions.
  */
 
 #include <stdbool.h>
@@ -31,7 +34,7 @@ enum {
     TLS_SEAL_OVERHEAD_MAX = TLS_RECORD_HEADER + 1 + TLS_TAG_MAX, /* what sealing adds to content, at most */
     TLS_IDENTITY_MAX = 128,                                      /* bytes of a PSK identity that we accept */
     TLS_OFFERED_PSKS_MAX = 8,                                    /* identities in one ClientHello of ours */
-    TLS_FLIGHT_MAX = 2048, /* no call writes more than this to its output buffer (seal apart) */
+    TLS_FLIGHT_MAX = 2048,            /* no call writes more than this to its output buffer (seal apart) */
     TLS_HANDSHAKE_MESSAGE_MAX = 8192, /* the longest handshake message that is reassembled; longer: illegal */
 };
 
@@ -64,8 +67,8 @@ enum tls_alert {
     TLS_ALERT_NONE = 255, /* not on the wire: no alert */
 };
 
-/* What a fallible call returns. The first failure of a session is sticky: it is kept in tls_session.failure, and each
- * later call returns it again. */
+/* What a fallible call returns. The first failure of a session is sticky: it is kept in tls_session.failure,
+ * and each later call returns it again. */
 enum tls_result {
     TLS_OK = 0,
     TLS_FAIL_PROTOCOL,   /* the peer speaks something else, or breaks a rule of TLS 1.3 */
@@ -91,7 +94,7 @@ struct tls_config {
     const struct tls_psk *psks; /* client: in order of preference, the first TLS_OFFERED_PSKS_MAX are offered;
                                    server: all it accepts */
     size_t psk_count;
-    const uint16_t *suites; /* enum tls_suite, in order of preference; only usable ones (aead_usable()) count */
+    const uint16_t *suites; /* enum tls_suite, in order of preference; only the usable ones count */
     size_t suite_count;
     void (*random)(uint8_t *out, size_t len); /* NULL: libsodium's; tests give their own */
     /* NSS key log (label, client random, secret), or NULL. */
@@ -107,7 +110,8 @@ struct tls_traffic {
     uint64_t updates; /* KeyUpdates so far in this direction */
 };
 
-/* What is kept for the life of a connection. All-zero is not a valid session: tls_client_begin / tls_server_begin. */
+/* What is kept for the life of a connection. All-zero is not a valid session: tls_client_begin /
+ * tls_server_begin. */
 struct tls_session {
     struct tls_traffic rx; /* (rx) */
     struct tls_traffic tx; /* (tx) */
@@ -119,24 +123,31 @@ struct tls_session {
                               struct tls_handshake can be wiped and given up */
     uint8_t failure;       /* enum tls_result: the sticky first failure */
     uint8_t alert_in;      /* (rx) enum tls_alert received, or TLS_ALERT_NONE */
-    uint8_t alert_out;     /* enum tls_alert that the failure calls for and that was written to the caller's output
-                              buffer or is to be sent with tls_session_alert(), or TLS_ALERT_NONE */
-    uint8_t reason;        /* internal index for tls_session_reason() */
-    uint8_t closed_in;     /* (rx) close_notify was received */
+    uint8_t alert_out;  /* enum tls_alert that the failure calls for, or TLS_ALERT_NONE; if the failing call
+                           had an output buffer, the alert is in it already */
+    uint8_t reason;     /* internal index for tls_session_reason() */
+    uint8_t closed_in;  /* (rx) close_notify was received */
+    uint8_t closed_out; /* (tx) an alert that ends our direction was written; nothing is sealed after it */
+    uint8_t rx_keys;    /* (rx) which keys rx holds; internal */
+    uint8_t tx_keys;    /* (tx) which keys tx holds; internal */
+    uint8_t heard;      /* a record of the peer was taken; internal */
+    uint8_t ccs_window; /* change_cipher_spec may come and is dropped (RFC 8446, 5); internal */
+    uint8_t skip_early; /* early data that was not accepted may come (RFC 8446, 4.2.10); internal */
     uint8_t identity_len;
     uint8_t identity[TLS_IDENTITY_MAX]; /* of the PSK in use, set as soon as it is chosen */
     struct {                            /* (rx) a post-handshake message that spans records */
         uint8_t header[4];
-        uint8_t have;      /* header bytes so far */
-        uint8_t value;     /* body of a KeyUpdate */
-        uint32_t left;     /* body bytes still to come */
+        uint8_t have;  /* header bytes so far */
+        uint8_t value; /* body of a KeyUpdate */
+        uint32_t left; /* body bytes still to come */
     } message;
 };
 
-/* What exists during the handshake only: transcript, ephemeral key, early secrets, reassembly. Opaque in meaning;
- * public in size because the caller owns its memory. Holds secrets: end with tls_handshake_wipe(). */
+/* What exists during the handshake only: transcript, ephemeral key, early secrets, reassembly. Opaque in
+ * meaning; public in size because the caller owns its memory. Holds secrets: end with tls_handshake_wipe().
+ */
 struct tls_handshake {
-    uint64_t opaque[1792]; /* 14 KiB; a static assertion in tls_handshake.c ties it to the real layout */
+    uint64_t opaque[1232]; /* 9.6 KiB; a static assertion in tls_handshake.c ties it to the real layout */
 };
 
 /* Bytes to send, appended to by the handshake calls. The memory is the caller's. */
@@ -148,24 +159,26 @@ struct tls_buffer {
 
 /* What an opened record held. */
 enum tls_event {
-    TLS_EVENT_NONE,              /* nothing for the program: ticket, part of a message, padding, user_canceled */
-    TLS_EVENT_DATA,              /* application data (perhaps none: a record of length zero is legal) */
-    TLS_EVENT_CLOSE,             /* close_notify: the peer will send no more */
-    TLS_EVENT_KEY_UPDATE,        /* the peer renewed its keys (already done for rx) */
-    TLS_EVENT_KEY_UPDATE_ASKED,  /* the same, and ours are to be renewed before the next data: tls_session_key_update */
+    TLS_EVENT_NONE,       /* nothing for the program: ticket, part of a message, padding, user_canceled */
+    TLS_EVENT_DATA,       /* application data (perhaps none: a record of length zero is legal) */
+    TLS_EVENT_CLOSE,      /* close_notify: the peer will send no more */
+    TLS_EVENT_KEY_UPDATE, /* the peer renewed its keys (already done for rx) */
+    TLS_EVENT_KEY_UPDATE_ASKED, /* the same, and ours are to be renewed before the next data:
+                                   tls_session_key_update */
 };
 
 /*
  * Size of the record that starts with the `have` bytes at `header` (more than 5 are ignored).
- * On TLS_OK *size is the whole record's size, header included, or 0 while fewer than 5 bytes are there and all is well
- * so far. Fails with TLS_FAIL_PROTOCOL as soon as the bytes cannot start a record that this session may receive: type,
- * version 0x03xx, length (RFC 8446, 5.1, 5.2: record_overflow). Sets the session's failure, reason and alert_out.
+ * On TLS_OK *size is the whole record's size, header included, or 0 while fewer than 5 bytes are there and
+ * all is well so far. Fails with TLS_FAIL_PROTOCOL as soon as the bytes cannot start a record that this
+ * session may receive: type, version 0x03xx, length (RFC 8446, 5.1, 5.2: record_overflow). Sets the session's
+ * failure, reason and alert_out.
  */
 TLS_CHECKED enum tls_result tls_record_size(struct tls_session *session, const uint8_t *header, size_t have,
                                             size_t *size);
 
-/* Starts a client: writes the ClientHello record(s) to `out`. Fails with TLS_FAIL_INTERNAL if config has no key or no
- * usable suite. */
+/* Starts a client: writes the ClientHello record(s) to `out`. Fails with TLS_FAIL_INTERNAL if config has no
+ * key or no usable suite. */
 TLS_CHECKED enum tls_result tls_client_begin(struct tls_session *session, struct tls_handshake *handshake,
                                              const struct tls_config *config, struct tls_buffer *out);
 
@@ -173,12 +186,12 @@ TLS_CHECKED enum tls_result tls_client_begin(struct tls_session *session, struct
 void tls_server_begin(struct tls_session *session, struct tls_handshake *handshake);
 
 /*
- * Takes one whole record (as tls_record_size() framed it) while !session->complete. The record's memory is overwritten.
- * What is to be sent in answer (flight, HelloRetryRequest, change_cipher_spec, alert) is appended to `out`, also on
- * failure: send it, then close. A client's Finished is appended by the call that completes its handshake.
- * A server's session->can_send becomes true in the call that reads the ClientHello, complete in the one that verifies
- * the client's Finished. A record after the one that completed the handshake belongs to tls_session_open().
- * close_notify during the handshake: TLS_FAIL_PROTOCOL.
+ * Takes one whole record (as tls_record_size() framed it) while !session->complete. The record's memory is
+ * overwritten. What is to be sent in answer (flight, HelloRetryRequest, change_cipher_spec, alert) is
+ * appended to `out`, also on failure: send it, then close. A client's Finished is appended by the call that
+ * completes its handshake. A server's session->can_send becomes true in the call that reads the ClientHello,
+ * complete in the one that verifies the client's Finished. A record after the one that completed the
+ * handshake belongs to tls_session_open(). close_notify during the handshake: TLS_FAIL_PROTOCOL.
  */
 TLS_CHECKED enum tls_result tls_handshake_record(struct tls_session *session, struct tls_handshake *handshake,
                                                  const struct tls_config *config, uint8_t *record, size_t len,
@@ -187,44 +200,51 @@ TLS_CHECKED enum tls_result tls_handshake_record(struct tls_session *session, st
 /* Wipes the handshake's secrets. */
 void tls_handshake_wipe(struct tls_handshake *handshake);
 
-/* Bytes that sealing adds to the content of one record: header, content type, tag. Valid once the suite is known;
- * before that TLS_SEAL_OVERHEAD_MAX. */
+/* Bytes that sealing adds to the content of one record: header, content type, tag. Valid once the suite is
+ * known; before that TLS_SEAL_OVERHEAD_MAX. */
 size_t tls_session_overhead(const struct tls_session *session);
 
 /*
- * Opens one whole record of an established session. `out` needs room for len - overhead + 1 bytes (the content type and
- * padding are written there too) and may be `record + TLS_RECORD_HEADER` for opening in place; otherwise the two must
- * not overlap. On TLS_OK *event says what it held and, for TLS_EVENT_DATA, *out_len how many bytes of content.
- * On failure nothing of the record is left in `out`.
+ * Opens one whole record of an established session. `out` needs room for len - overhead + 1 bytes (the
+ * content type and padding are written there too) and may be `record + TLS_RECORD_HEADER` for opening in
+ * place; otherwise the two must not overlap. On TLS_OK *event says what it held and, for TLS_EVENT_DATA,
+ * *out_len how many bytes of content. On failure nothing of the record is left in `out`.
  */
-TLS_CHECKED enum tls_result tls_session_open(struct tls_session *session, uint8_t *record, size_t len, uint8_t *out,
-                                             size_t *out_len, enum tls_event *event);
+TLS_CHECKED enum tls_result tls_session_open(struct tls_session *session, uint8_t *record, size_t len,
+                                             uint8_t *out, size_t *out_len, enum tls_event *event);
 
 /*
  * Seals `len` (0 to TLS_PLAINTEXT_MAX) bytes of application data as one record at `out`, which needs room for
  * len + tls_session_overhead(), and may not overlap `content` unless content == out + TLS_RECORD_HEADER.
  * Gives the record's size in *out_len. TLS_FAIL_LIMIT when the sequence number is used up.
  *
- * Undoing: a caller that has sent no byte of the record may restore session->tx.sequence to what it was before.
+ * Undoing: a caller that has sent no byte of the record may restore session->tx.sequence to what it was
+ * before.
  */
 TLS_CHECKED enum tls_result tls_session_seal(struct tls_session *session, const uint8_t *content, size_t len,
                                              uint8_t *out, size_t *out_len);
 
-/* Whether the tx keys should be renewed with tls_session_key_update() before more is sealed (RFC 8446, 5.5). */
+/* Whether the tx keys should be renewed with tls_session_key_update() before more is sealed (RFC 8446, 5.5).
+ */
 bool tls_session_wants_key_update(const struct tls_session *session);
 
-/* Appends a KeyUpdate (sealed under the old key) to `out` and renews the tx keys. `request`: ask the peer to renew its
- * own too. */
-TLS_CHECKED enum tls_result tls_session_key_update(struct tls_session *session, bool request, struct tls_buffer *out);
+/* Appends a KeyUpdate (sealed under the old key) to `out` and renews the tx keys. `request`: ask the peer to
+ * renew its own too. */
+TLS_CHECKED enum tls_result tls_session_key_update(struct tls_session *session, bool request,
+                                                   struct tls_buffer *out);
 
-/* Appends an alert to `out`, sealed if there are keys for it, in the clear before. close_notify goes at level warning,
- * the rest fatal (RFC 8446, 6). Works on a failed session too. */
+/* Appends an alert to `out`, sealed if there are keys for it, in the clear before. close_notify goes at level
+ * warning, the rest fatal (RFC 8446, 6). Works on a session that failed by itself too, and wipes its tx keys
+ * then. At most one alert that ends our direction is ever written, and none after tls_session_fail(): a
+ * second call, or one for TLS_ALERT_NONE, appends nothing. */
 void tls_session_alert(struct tls_session *session, enum tls_alert alert, struct tls_buffer *out);
 
-/* Declares the session failed from outside (truncation, time-out) and wipes its secrets. Keeps an earlier failure. */
+/* Declares the session failed from outside (truncation, time-out) and wipes its secrets. Keeps an earlier
+ * failure. */
 void tls_session_fail(struct tls_session *session, enum tls_result result);
 
-/* A static string for a log line, such as "the peer's Finished does not verify", for the session's failure. */
+/* A static string for a log line, such as "the peer's Finished does not verify", for the session's failure.
+ */
 const char *tls_session_reason(const struct tls_session *session);
 
 /* "TLS_CHACHA20_POLY1305_SHA256" and so on; static. */

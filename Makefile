@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: ISC
+# Copyright (c) 2026 the sockseal authors
+#
+# make          build/libsockseal.so and build/sockseal
+# make demo     installs what is missing, builds, and shows two sealed netcats
+# make test     the same set-up, then every test
+# See README.md; V=1 shows the commands.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+BINDIR ?= $(PREFIX)/bin
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+MANDIR ?= $(PREFIX)/share/man
+
+# A variant has a directory of its own: make BUILD=build/clang CC=clang, make BUILD=build/asan SAN=address,undefined
+BUILD ?= build
+DEPS := build/deps
+SAN ?=
+VERSION := 0.1
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+CFLAGS ?= -O2 -g
+CPPFLAGS ?=
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wconversion $(if $(WERROR),-Werror)
+SANITIZE := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+# -fexceptions: a thread cancelled inside a door unwinds through it. initial-exec: a preloaded library has its few bytes
+# of thread-local storage in the static block, where touching them neither allocates nor locks.
+ALL_CFLAGS := -std=c11 -D_GNU_SOURCE -DSOCKSEAL_VERSION='"$(VERSION)"' -Ishim -Iinclude -fPIC -fexceptions \
+	-fvisibility=hidden -ftls-model=initial-exec $(WARNINGS) $(SANITIZE) $(CFLAGS)
+LIB_LDFLAGS := -shared -Wl,-soname,libsockseal.so -Wl,--exclude-libs,ALL -Wl,-z,now -Wl,-z,relro \
+	$(if $(SAN),,-Wl,--no-undefined)
+SODIUM := $(DEPS)/sodium
+
+BUILD_PACKAGES := gcc libc6-dev pkg-config tar gzip xz-utils
+TEST_PACKAGES := clang clang-format libcmocka-dev binutils procps valgrind python3 netcat-openbsd \
+	netcat-traditional ncat openssl gnutls-bin curl socat iperf3 tcpdump tshark iproute2 util-linux
+DEMO_PACKAGES := netcat-openbsd openssl python3-minimal tcpdump
+
+objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(1)))
+LIB_OBJECTS := $(call objects,shim/libc/*.c shim/conn/*.c shim/tls/*.c shim/crypto/*.c shim/config/*.c shim/diag/*.c \
+	shim/sys/*.c)
+# What the unit tests link: the rooms without the doors, which would take over their own libc calls.
+CORE_OBJECTS := $(filter-out $(BUILD)/obj/shim/libc/%,$(LIB_OBJECTS))
+CLI_OBJECTS := $(call objects,shim/cli/*.c)
+TEST_OBJECTS := $(call objects,tests/*/*.c tests/*/support/*.c)
+UNIT_SUPPORT := $(call objects,tests/support/*.c)
+PRELOAD_SUPPORT := $(call objects,tests/preload/support/*.c)
+UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/*_test.c))
+TSAN_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/preload/*_tsan_test.c))
+PRELOAD_TESTS := $(filter-out $(TSAN_TESTS),$(patsubst %.c,$(BUILD)/%,$(wildcard tests/preload/*_test.c)))
+PRELOAD_HELPERS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/preload/*_helper.c))
+
+ifneq ($(V),1)
+Q := @
+say = @echo "  $(1)	$(patsubst $(BUILD)/%,%,$@)"
+else
+say = @:
+endif
+
+.PHONY: all deps deps-demo deps-test demo test bench fuzz install uninstall clean distclean tests unit-tests tsan-tests FORCE
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+all: $(BUILD)/libsockseal.so $(BUILD)/sockseal
+
+$(BUILD)/libsockseal.so: $(LIB_OBJECTS) $(SODIUM)/libs
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(LIB_LDFLAGS) -o $@ $(LIB_OBJECTS) @$(SODIUM)/libs
+
+$(CLI_OBJECTS): CPPFLAGS += -DSOCKSEAL_MULTIARCH='"$(shell $(CC) -print-multiarch)"'
+
+$(BUILD)/core.a: $(CORE_OBJECTS)
+	$(call say,AR)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(BUILD)/sockseal: $(CLI_OBJECTS)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -Wl,-z,now -Wl,-z,relro -o $@ $(CLI_OBJECTS)
+
+$(BUILD)/obj/%.o: %.c $(SODIUM)/libs
+	$(call say,CC)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) @$(SODIUM)/cflags $(CPPFLAGS) -MMD -MP -c -o $@ $<
+
+$(TEST_OBJECTS): CPPFLAGS += -Itests/support -Itests/preload/support
+
+$(UNIT_TESTS): $(BUILD)/%: $(BUILD)/obj/%.o $(UNIT_SUPPORT) $(BUILD)/core.a $(SODIUM)/libs
+	$(call say,LD)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) -lcmocka -lpthread @$(SODIUM)/libs
+
+$(PRELOAD_TESTS): $(BUILD)/%: $(BUILD)/obj/%.o $(PRELOAD_SUPPORT)
+	$(call say,LD)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -lcmocka -lpthread
+
+# Linked with the doors themselves: a preloaded library would come before the sanitizer's runtime.
+$(TSAN_TESTS): $(BUILD)/%: $(BUILD)/obj/%.o $(PRELOAD_SUPPORT) $(LIB_OBJECTS) $(SODIUM)/libs
+	$(call say,LD)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -lcmocka -lpthread @$(SODIUM)/libs
+
+$(PRELOAD_HELPERS): $(BUILD)/%: $(BUILD)/obj/%.o
+	$(call say,LD)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< -lpthread
+
+unit-tests: $(UNIT_TESTS)
+tsan-tests: $(TSAN_TESTS)
+tests: all $(UNIT_TESTS) $(PRELOAD_TESTS) $(PRELOAD_HELPERS)
+
+# Installs the packages among $(1) that are not there; without root it says which.
+install_packages = missing=; \
+	command -v dpkg-query >/dev/null || { echo "not a Debian system: install the equivalents of: $(1)"; exit 0; }; \
+	for package in $(1); do \
+		dpkg-query -W -f='$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed \
+			|| missing="$$missing $$package"; \
+	done; \
+	[ -n "$$missing" ] || exit 0; \
+	[ "$$(id -u)" = 0 ] || { echo "missing packages; as root: apt-get install$$missing" >&2; exit 1; }; \
+	echo "installing:$$missing"; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	install="apt-get install -qq -y --no-install-recommends -o Dpkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0"; \
+	$$install $$missing >$(DEPS)/apt.log 2>&1 \
+		|| { apt-get update -qq && $$install $$missing; } >>$(DEPS)/apt.log 2>&1 \
+		|| { tail -n 20 $(DEPS)/apt.log >&2; exit 1; }
+
+$(DEPS)/build-packages:
+	@mkdir -p $(DEPS)
+	@command -v $(CC) >/dev/null && command -v tar >/dev/null && command -v xz >/dev/null || { $(call install_packages,$(BUILD_PACKAGES)); }
+	@touch $@
+
+# SODIUM_PREFIX= or SODIUM_TARBALL= choose another one than what was found before.
+$(SODIUM)/libs: $(if $(SODIUM_PREFIX)$(SODIUM_TARBALL),FORCE) | $(DEPS)/build-packages
+	@CC="$(CC)" SODIUM_PREFIX="$(SODIUM_PREFIX)" SODIUM_TARBALL="$(SODIUM_TARBALL)" shim/crypto/build-libsodium.sh $(SODIUM)
+
+deps: $(SODIUM)/libs
+	@mkdir -p $(DEPS); $(call install_packages,$(BUILD_PACKAGES))
+
+deps-demo:
+	@mkdir -p $(DEPS); $(call install_packages,$(DEMO_PACKAGES))
+
+deps-test:
+	@mkdir -p $(DEPS); $(call install_packages,$(BUILD_PACKAGES) $(TEST_PACKAGES))
+
+demo: deps-demo
+	@$(MAKE) --no-print-directory all
+	@examples/demo.sh $(BUILD)
+
+# The packages first: the tests cannot be compiled before.
+test: deps-test
+	@tests/support/run-all $(BUILD)
+
+bench:
+	@if [ -x tests/bench/run ]; then $(MAKE) --no-print-directory all && tests/bench/run $(BUILD); \
+	else echo "make bench: there are no benchmarks yet" >&2; exit 2; fi
+
+fuzz:
+	@if [ -x tests/fuzz/run ]; then $(MAKE) --no-print-directory all && tests/fuzz/run $(BUILD); \
+	else echo "make fuzz: there are no fuzz targets yet" >&2; exit 2; fi
+
+install: all
+	install -D -m 0755 $(BUILD)/sockseal "$(DESTDIR)$(BINDIR)/sockseal"
+	install -D -m 0755 $(BUILD)/libsockseal.so "$(DESTDIR)$(LIBDIR)/libsockseal.so"
+	install -D -m 0644 include/sockseal.h "$(DESTDIR)$(INCLUDEDIR)/sockseal.h"
+	install -D -m 0644 shim/cli/sockseal.1 "$(DESTDIR)$(MANDIR)/man1/sockseal.1"
+	install -D -m 0644 shim/cli/sockseal.7 "$(DESTDIR)$(MANDIR)/man7/sockseal.7"
+
+uninstall:
+	rm -f "$(DESTDIR)$(BINDIR)/sockseal" "$(DESTDIR)$(LIBDIR)/libsockseal.so" "$(DESTDIR)$(INCLUDEDIR)/sockseal.h" \
+		"$(DESTDIR)$(MANDIR)/man1/sockseal.1" "$(DESTDIR)$(MANDIR)/man7/sockseal.7"
+
+# Keeps libsodium, which takes a network to get; distclean does not.
+clean:
+	@for entry in $(BUILD)/*; do [ "$$entry" = $(DEPS) ] || rm -rf "$$entry"; done
+
+distclean:
+	rm -rf build
+
+-include $(LIB_OBJECTS:.o=.d) $(CLI_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d)

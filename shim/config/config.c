@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "config/config.h"
+
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+
+#include "diag/keylog.h"
+#include "diag/log.h"
+#include "sys/file.h"
+#include "tls/tls.h"
+
+enum { TIMEOUT_DEFAULT_S = 10, TIMEOUT_MAX_S = 3600 };
+
+/* The program may change its environment and its directory: what is needed later is copied here. */
+static struct {
+    struct config config;
+    char key_file[PATH_MAX];
+    char log_file[PATH_MAX];
+    char keylog_file[PATH_MAX];
+    char identity[TLS_IDENTITY_MAX + 1];
+} loaded;
+
+static void __attribute__((noreturn))
+fail(const char *variable, const char *word, size_t word_len, const char *expected)
+{
+    log_line(LOG_ERROR, "%s: '%.*s': expected %s", variable, (int)(word_len < 256 ? word_len : 256), word,
+             expected);
+    sys_exit_group(CONFIG_EXIT_STATUS);
+}
+
+/* A variable that is empty counts as unset. */
+static const char *variable_value(const char *variable)
+{
+    const char *value = getenv(variable);
+    return value && *value ? value : NULL;
+}
+
+struct choice {
+    const char *word;
+    int value;
+};
+
+/* Gives the value of the choice that is the variable's whole text. The last choice's word is NULL. */
+static int read_choice(const char *variable, const struct choice *choices, int otherwise,
+                       const char *expected)
+{
+    const char *text = variable_value(variable);
+    if (!text)
+        return otherwise;
+    for (const struct choice *choice = choices; choice->word; choice++)
+        if (strcmp(text, choice->word) == 0)
+            return choice->value;
+    fail(variable, text, strlen(text), expected);
+}
+
+static bool read_plaintext(void)
+{
+    static const struct choice choices[] = {{"refuse", 0}, {"accept", 1}, {NULL, 0}};
+    return read_choice("SOCKSEAL_PLAINTEXT", choices, 0, "'refuse' or 'accept'");
+}
+
+static bool read_strict(void)
+{
+    static const struct choice choices[] = {{"0", 0}, {"1", 1}, {NULL, 0}};
+    return read_choice("SOCKSEAL_STRICT", choices, 0, "'0' or '1'");
+}
+
+static enum log_level read_log_level(void)
+{
+    static const struct choice choices[] = {{"quiet", LOG_QUIET}, {"error", LOG_ERROR}, {"warn", LOG_WARN},
+                                            {"info", LOG_INFO},   {"debug", LOG_DEBUG}, {NULL, 0}};
+    return (enum log_level)read_choice("SOCKSEAL_LOG", choices, LOG_WARN,
+                                       "'quiet', 'error', 'warn', 'info' or 'debug'");
+}
+
+static unsigned read_timeout_ms(void)
+{
+    static const char variable[] = "SOCKSEAL_HANDSHAKE_TIMEOUT";
+    const char *text = variable_value(variable);
+    unsigned seconds = 0;
+    if (!text)
+        return TIMEOUT_DEFAULT_S * 1000;
+    size_t digits = strspn(text, "0123456789");
+    for (size_t i = 0; i < digits && seconds <= TIMEOUT_MAX_S; i++)
+        seconds = seconds * 10 + (unsigned)(text[i] - '0');
+    if (text[digits] != '\0' || seconds < 1 || seconds > TIMEOUT_MAX_S)
+        fail(variable, text, strlen(text), "whole seconds, 1 to 3600");
+    return seconds * 1000;
+}
+
+static uint16_t suite_of_word(const char *word, size_t len)
+{
+    static const struct {
+        const char *word;
+        uint16_t suite;
+    } suites[] = {{"aegis128l", TLS_SUITE_AEGIS_128L_SHA256},
+                  {"chacha20", TLS_SUITE_CHACHA20_POLY1305_SHA256}};
+    for (size_t i = 0; i < sizeof suites / sizeof suites[0]; i++)
+        if (strlen(suites[i].word) == len && memcmp(suites[i].word, word, len) == 0)
+            return suites[i].suite;
+    return TLS_SUITE_NONE;
+}
+
+static void read_suites(struct config *config)
+{
+    static const char variable[] = "SOCKSEAL_SUITES";
+    static const char expected[] = "'aegis128l' or 'chacha20', or both, each once, with a comma between them";
+    const char *text = variable_value(variable);
+    if (!text)
+        text = "aegis128l,chacha20";
+    for (const char *at = text;; at++) {
+        at += strspn(at, " \t");
+        size_t field = strcspn(at, ","), len = field;
+        while (len > 0 && (at[len - 1] == ' ' || at[len - 1] == '\t'))
+            len--;
+        uint16_t suite = suite_of_word(at, len);
+        if (suite == TLS_SUITE_NONE || config->suite_count == 2 ||
+            (config->suite_count == 1 && config->suites[0] == suite))
+            fail(variable, at, len, expected);
+        config->suites[config->suite_count++] = suite;
+        at += field;
+        if (*at == '\0')
+            return;
+    }
+}
+
+/* Copies a file's name into `out`, made absolute. Gives `out`, or NULL if the variable is unset. */
+static const char *read_path(const char *variable, char out[static PATH_MAX])
+{
+    const char *text = variable_value(variable);
+    size_t used = 0;
+    if (!text)
+        return NULL;
+    if (text[0] != '/') {
+        long len = sys_getcwd(out, PATH_MAX - 1);
+        if (len < 0 || out[0] != '/') /* "(unreachable)…": outside of the root directory */
+            fail(variable, text, strlen(text), "an absolute path, since the current directory has no name");
+        used = strlen(out);
+        out[used++] = '/';
+    }
+    size_t len = strlen(text);
+    if (used + len >= PATH_MAX)
+        fail(variable, text, len, "a path of less than 4096 bytes");
+    memcpy(out + used, text, len + 1);
+    return out;
+}
+
+static const char *read_identity(void)
+{
+    static const char variable[] = "SOCKSEAL_IDENTITY";
+    const char *text = variable_value(variable);
+    if (!text)
+        return NULL;
+    size_t len = strlen(text);
+    if (len > TLS_IDENTITY_MAX || strchr(text, ':'))
+        fail(variable, text, len, "the name of a line of the key file, at most 128 bytes, without ':'");
+    memcpy(loaded.identity, text, len + 1);
+    return loaded.identity;
+}
+
+static void read_rules(struct rules *rules, const char *text)
+{
+    const char *word, *expected;
+    size_t word_len;
+    if (!rules_parse(rules, text, &word, &word_len, &expected))
+        fail("SOCKSEAL_PORTS", word, word_len, expected);
+}
+
+/* The log comes first: the errors of all others go to it. */
+static void load(struct config *config, const char *ports)
+{
+    const char *log_file = read_path("SOCKSEAL_LOG_FILE", loaded.log_file);
+    log_setup(LOG_WARN, log_file);
+    log_setup(read_log_level(), log_file);
+
+    read_rules(&config->rules, ports);
+    config->key_file = read_path("SOCKSEAL_KEY_FILE", loaded.key_file);
+    config->identity = read_identity();
+    config->accept_plaintext = read_plaintext();
+    read_suites(config);
+    config->handshake_timeout_ms = read_timeout_ms();
+    config->strict = read_strict();
+    config->keylog_file = read_path("SOCKSEAL_KEYLOG_FILE", loaded.keylog_file);
+    keylog_setup(config->keylog_file);
+    if (config->keylog_file)
+        log_line(LOG_WARN, "SOCKSEAL_KEYLOG_FILE is set: whoever can read %s can decrypt the connections",
+                 config->keylog_file);
+    config->active = true;
+}
+
+/* In a set-user-ID program (here only if the administrator preloads the shim into everything) the environment
+ * is somebody else's and may name no file for us to write to: like secure_getenv(3), nothing of it is used.
+ */
+static void load_unless_secure(void)
+{
+    const char *ports = variable_value("SOCKSEAL_PORTS");
+    if (!ports)
+        return;
+    if (getauxval(AT_SECURE))
+        log_line(LOG_WARN,
+                 "this program has another user's rights: SOCKSEAL_PORTS is ignored and nothing is sealed");
+    else
+        load(&loaded.config, ports);
+}
+
+void config_load(void)
+{
+    enum { UNLOADED, LOADING, LOADED };
+    static _Atomic int state = UNLOADED;
+    static _Atomic int loader;
+
+    if (atomic_load_explicit(&state, memory_order_acquire) == LOADED)
+        return;
+    int expected = UNLOADED;
+    if (atomic_compare_exchange_strong(&state, &expected, LOADING)) {
+        atomic_store(&loader, sys_gettid());
+        load_unless_secure();
+        atomic_store_explicit(&state, LOADED, memory_order_release);
+        return;
+    }
+    /* Another thread is at it, or a signal handler interrupted it; then there is nothing to wait for. */
+    while (atomic_load_explicit(&state, memory_order_acquire) == LOADING &&
+           atomic_load(&loader) != sys_gettid())
+        sys_call3(SYS_sched_yield, 0, 0, 0);
+}
+
+const struct config *config_get(void)
+{
+    return &loaded.config;
+}

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "config/keyring.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "config/config.h"
+#include "config/keyfile.h"
+#include "diag/log.h"
+#include "sys/file.h"
+#include "sys/net.h"
+
+/*
+ * No lock: a thread that finds the file changed reads it into a ring of its own, publishes it and gives up
+ * the one before. Two threads may do so at once; the worst is a ring that is older than the file, which the
+ * next call notices. So a signal handler never meets a lock that its own thread holds, nor a child one that
+ * nobody will give back.
+ *
+ * A ring's slot counts its holders; being the current one is one hold. Only a slot with a holder can be taken
+ * hold of (CAS from a positive count), so a reader never touches one that is being filled or wiped.
+ */
+enum { SLOTS = 64, SLOT_FREE = 0, SLOT_CLAIMED = -1 };
+
+/* What tells one version of the file from another. */
+struct version {
+    dev_t device;
+    ino_t inode;
+    off_t size;
+    struct timespec modified, changed;
+};
+
+/* At the start of the mapping that holds everything of one version of the file. */
+struct ring {
+    struct keyring keyring;
+    struct version version;
+    bool settled; /* false: the file was so young that a change might leave its times as they are */
+    size_t slot;
+    size_t map_len;
+    struct tls_psk psks[]; /* the file's text lies behind them */
+};
+
+static struct {
+    _Atomic int holders;
+    struct ring *ring; /* valid while holders > 0 */
+} slots[SLOTS];
+
+static _Atomic int current = -1; /* index of a slot, or -1 */
+
+static _Atomic uint64_t last_failure; /* digest of what was reported last; 0: the last attempt went well */
+
+/* ---- slots ---- */
+
+static int slot_claim(void)
+{
+    for (int i = 0; i < SLOTS; i++) {
+        int expected = SLOT_FREE;
+        if (atomic_compare_exchange_strong(&slots[i].holders, &expected, SLOT_CLAIMED))
+            return i;
+    }
+    return -1;
+}
+
+static bool slot_hold(int slot)
+{
+    int holders = atomic_load(&slots[slot].holders);
+    while (holders > 0)
+        if (atomic_compare_exchange_weak(&slots[slot].holders, &holders, holders + 1))
+            return true;
+    return false;
+}
+
+static void wipe(struct ring *ring)
+{
+    size_t len = ring->map_len;
+    explicit_bzero(ring, len);
+    sys_munmap(ring, len);
+}
+
+static void slot_drop(int slot)
+{
+    int holders = atomic_load(&slots[slot].holders);
+    for (;;) {
+        int next = holders == 1 ? SLOT_CLAIMED : holders - 1;
+        if (!atomic_compare_exchange_weak(&slots[slot].holders, &holders, next))
+            continue;
+        if (next == SLOT_CLAIMED) {
+            wipe(slots[slot].ring);
+            atomic_store(&slots[slot].holders, SLOT_FREE);
+        }
+        return;
+    }
+}
+
+/* Takes hold of the current ring; NULL if there is none. */
+static struct ring *hold_current(void)
+{
+    for (;;) {
+        int slot = atomic_load(&current);
+        if (slot < 0)
+            return NULL;
+        if (slot_hold(slot))
+            return slots[slot].ring;
+    }
+}
+
+/* Makes a ring the current one; the caller holds it too. Gives false when every slot is in use. */
+static bool publish(struct ring *ring)
+{
+    int slot = slot_claim();
+    if (slot < 0)
+        return false;
+    ring->slot = (size_t)slot;
+    slots[slot].ring = ring;
+    atomic_store(&slots[slot].holders, 2);
+    int before = atomic_exchange(&current, slot);
+    if (before >= 0)
+        slot_drop(before);
+    return true;
+}
+
+/* ---- reports ---- */
+
+static uint64_t digest(uint64_t hash, const void *data, size_t len)
+{
+    const uint8_t *bytes = data;
+    for (size_t i = 0; i < len; i++)
+        hash = (hash ^ bytes[i]) * 0x100000001b3u; /* FNV-1a */
+    return hash;
+}
+
+/* Logs why the file cannot be used, unless that was said before of this version of it. Always gives NULL. */
+static __attribute__((format(printf, 2, 3))) struct ring *report(const struct version *version,
+                                                                 const char *format, ...)
+{
+    char reason[256];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(reason, sizeof reason, format, arguments);
+    va_end(arguments);
+
+    uint64_t hash = digest(0xcbf29ce484222325u, reason, strlen(reason));
+    if (version)
+        hash = digest(hash, version, sizeof *version);
+    if (atomic_exchange(&last_failure, hash | 1) == (hash | 1))
+        return NULL;
+    const char *file = config_get()->key_file;
+    log_line(LOG_ERROR, "key file %s: %s%s", file ? file : "", reason,
+             atomic_load(&current) >= 0 ? "; the keys read before stay in use" : "");
+    return NULL;
+}
+
+static const char *error_text(int error)
+{
+    switch (error) {
+    case ENOENT:
+        return "there is no such file";
+    case EACCES:
+    case EPERM:
+        return "this user may not read it";
+    case EISDIR:
+        return "it is a directory";
+    case EMFILE:
+    case ENFILE:
+        return "too many files are open";
+    default:
+        return "it cannot be read";
+    }
+}
+
+static struct ring *report_errno(int error)
+{
+    return report(NULL, "%s (errno %d)", error_text(error), error);
+}
+
+/* ---- reading ---- */
+
+static struct version version_of(const struct stat *st)
+{
+    struct version version;
+    memset(&version, 0, sizeof version); /* padding too: it is compared and digested as bytes */
+    version.device = st->st_dev;
+    version.inode = st->st_ino;
+    version.size = st->st_size;
+    version.modified = st->st_mtim;
+    version.changed = st->st_ctim;
+    return version;
+}
+
+static bool same_version(const struct version *a, const struct version *b)
+{
+    return memcmp(a, b, sizeof *a) == 0;
+}
+
+/* File times advance by the clock's tick, 10 ms at most: a file changed longer ago than that will show its
+ * next change. */
+static bool is_settled(const struct version *version)
+{
+    struct timespec now;
+    sys_clock_gettime(CLOCK_REALTIME, &now);
+    int64_t age_ms = (int64_t)(now.tv_sec - version->changed.tv_sec) * 1000 +
+                     (now.tv_nsec - version->changed.tv_nsec) / 1000000;
+    return age_ms > 100;
+}
+
+/* A key that others can read is no secret, one that they can write is theirs. Gives false when reported. */
+static bool check_file(const struct stat *st, const struct version *version)
+{
+    if (!S_ISREG(st->st_mode))
+        report(version, "it is not a regular file");
+    else if (st->st_mode & (S_IRGRP | S_IWGRP | S_IROTH | S_IWOTH))
+        report(version, "others may read or write it (mode %04o); repair: chmod 600", st->st_mode & 07777u);
+    else if (st->st_uid != 0 && st->st_uid != sys_geteuid())
+        report(version, "it belongs to user %u, neither to root nor to user %u who runs this program",
+               st->st_uid, sys_geteuid());
+    else if (st->st_size > KEYFILE_SIZE_MAX)
+        report(version, "it is longer than 1 MiB");
+    else
+        return true;
+    return false;
+}
+
+/* Memory for a file of this size: kept out of core dumps and, where the limits allow it, out of swap space.
+ */
+static struct ring *map_ring(size_t size, size_t max_keys)
+{
+    size_t len = sizeof(struct ring) + max_keys * sizeof(struct tls_psk) + size + 1;
+    struct ring *ring = net_mmap(len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+    if (ring == MAP_FAILED)
+        return NULL;
+    net_madvise(ring, len, MADV_DONTDUMP);
+    sys_mlock(ring, len);
+    ring->map_len = len;
+    return ring;
+}
+
+/* Gives the number of bytes, which is above `max` if there are more, or -errno. */
+static long read_all(int fd, char *out, size_t max)
+{
+    size_t have = 0;
+    while (have <= max) {
+        long got = sys_read(fd, out + have, max + 1 - have);
+        if (got == -EINTR)
+            continue;
+        if (got < 0)
+            return got;
+        if (got == 0)
+            break;
+        have += (size_t)got;
+    }
+    return (long)have;
+}
+
+/* Fills the ring from the text. Gives false when reported. */
+static bool fill(struct ring *ring, char *text, size_t len, size_t max_keys)
+{
+    struct keyfile_error error;
+    const char *identity = config_get()->identity;
+    size_t count = keyfile_parse(text, len, ring->psks, max_keys, &error);
+    if (count == 0 && error.line == 0)
+        report(&ring->version, "%s; `sockseal keygen` makes one", error.reason);
+    else if (count == 0)
+        report(&ring->version, "line %zu: %s", error.line, error.reason);
+    else if (identity && !keyfile_prefer(ring->psks, count, identity))
+        report(&ring->version, "it holds no key for '%s', which SOCKSEAL_IDENTITY names", identity);
+    else {
+        ring->keyring = (struct keyring){.count = count, .psks = ring->psks};
+        return true;
+    }
+    return false;
+}
+
+/* Gives a filled ring of the open file, or NULL when reported. */
+static struct ring *read_ring(int fd)
+{
+    struct stat st;
+    int result = sys_fstat(fd, &st);
+    if (result < 0)
+        return report_errno(-result);
+    struct version version = version_of(&st);
+    if (!check_file(&st, &version))
+        return NULL;
+    size_t size = (size_t)st.st_size;
+    size_t max_keys = size / KEYFILE_LINE_MIN + 1;
+    if (max_keys > KEYFILE_KEYS_MAX)
+        max_keys = KEYFILE_KEYS_MAX;
+    struct ring *ring = map_ring(size, max_keys);
+    if (!ring)
+        return report_errno(ENOMEM);
+    ring->version = version;
+    ring->settled = is_settled(&version);
+
+    char *text = (char *)&ring->psks[max_keys];
+    long len = read_all(fd, text, size);
+    if (len < 0)
+        report_errno((int)-len);
+    else if ((size_t)len != size)
+        report(&version, "it changed while it was read");
+    else if (fill(ring, text, size, max_keys))
+        return ring;
+    wipe(ring);
+    return NULL;
+}
+
+/* Reads the file and makes it the current ring, which the caller then holds. Gives NULL when that failed. `before` is
+ * what was current, or NULL. */
+static struct ring *reload(const char *file, const struct ring *before)
+{
+    /* O_NONBLOCK: a named pipe is refused, not waited for. */
+    int fd = sys_open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0);
+    if (fd < 0)
+        return report_errno(-fd);
+    struct ring *ring = read_ring(fd);
+    sys_close(fd);
+    if (!ring)
+        return NULL;
+    if (!publish(ring)) {
+        wipe(ring);
+        return report(NULL, "too many versions of it are in use at once");
+    }
+    atomic_store(&last_failure, 0);
+    if (!before || !same_version(&before->version, &ring->version))
+        log_line(LOG_INFO, "key file %s: %zu key(s) read", file, ring->keyring.count);
+    return ring;
+}
+
+static bool is_fresh(const struct ring *ring, const char *file)
+{
+    struct stat st;
+    if (!ring->settled || sys_stat(file, &st) < 0)
+        return false;
+    struct version version = version_of(&st);
+    return same_version(&version, &ring->version);
+}
+
+const struct keyring *keyring_acquire(void)
+{
+    const char *file = config_get()->key_file;
+    if (!file) {
+        report(NULL, "SOCKSEAL_KEY_FILE names none");
+        return NULL;
+    }
+    struct ring *held = hold_current();
+    if (held && is_fresh(held, file))
+        return &held->keyring;
+    struct ring *fresh = reload(file, held);
+    if (!fresh)
+        return held ? &held->keyring : NULL;
+    if (held)
+        slot_drop((int)held->slot);
+    return &fresh->keyring;
+}
+
+void keyring_release(const struct keyring *keyring)
+{
+    if (keyring)
+        slot_drop((int)((const struct ring *)(const void *)keyring)->slot);
+}

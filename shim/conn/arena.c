@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "conn/arena.h"
+
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "sys/net.h"
+
+enum {
+    ARENA_MAGIC = 0x5ea1ed01,
+    RESIDENT_CHUNKS = 64, /* free chunks that keep their pages; past that the pages go back to the kernel */
+};
+
+/* A stack of free pieces: index of the top in the low half, a tag that changes with each operation in the
+ * high half. */
+struct stack {
+    _Atomic uint64_t top;
+    _Atomic uint32_t fresh; /* pieces handed out that had never been used: [1, fresh] */
+    _Atomic int32_t free;   /* how many stand in the stack, about */
+};
+
+struct arena_header {
+    uint32_t magic;
+    struct stack slots, chunks;
+    _Atomic uint32_t next_slot[ARENA_SLOTS + 1];
+    _Atomic uint32_t next_chunk[ARENA_CHUNKS + 1];
+};
+
+#define ALIGN_UP(n, to) (((n) + (to)-1) / (to) * (to))
+#define SLOTS_OFFSET    ALIGN_UP(sizeof(struct arena_header), (size_t)65536)
+#define CHUNKS_OFFSET   ALIGN_UP(SLOTS_OFFSET + (size_t)ARENA_SLOT_SIZE * (ARENA_SLOTS + 1), (size_t)65536)
+#define ARENA_SIZE      (CHUNKS_OFFSET + (size_t)ARENA_CHUNK_SIZE * (ARENA_CHUNKS + 1))
+
+static _Atomic(uint8_t *) arena_base;
+
+static struct arena_header *header(void)
+{
+    return (struct arena_header *)(void *)atomic_load_explicit(&arena_base, memory_order_acquire);
+}
+
+static uint32_t stack_take(struct stack *stack, _Atomic uint32_t *next, uint32_t limit)
+{
+    uint64_t top = atomic_load(&stack->top);
+    while ((uint32_t)top) {
+        uint32_t below = atomic_load(&next[(uint32_t)top]);
+        uint64_t changed = (((top >> 32) + 1) << 32) | below;
+        if (atomic_compare_exchange_weak(&stack->top, &top, changed)) {
+            atomic_fetch_sub(&stack->free, 1);
+            return (uint32_t)top;
+        }
+    }
+    uint32_t fresh = atomic_load(&stack->fresh);
+    do {
+        if (fresh >= limit)
+            return 0;
+    } while (!atomic_compare_exchange_weak(&stack->fresh, &fresh, fresh + 1));
+    return fresh + 1;
+}
+
+static void stack_give(struct stack *stack, _Atomic uint32_t *next, uint32_t piece)
+{
+    uint64_t top = atomic_load(&stack->top), changed;
+    do {
+        atomic_store(&next[piece], (uint32_t)top);
+        changed = (((top >> 32) + 1) << 32) | piece;
+    } while (!atomic_compare_exchange_weak(&stack->top, &top, changed));
+    atomic_fetch_add(&stack->free, 1);
+}
+
+/* RLIMIT_FSIZE counts for a memfd too, and passing it raises a signal that the program does not expect. */
+static bool size_allowed(void)
+{
+    struct rlimit limit;
+    if (sys_call(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, sys_ptr(&limit), 0, 0) < 0)
+        return true;
+    return limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= ARENA_SIZE;
+}
+
+static uint8_t *map_new(void)
+{
+    void *base = MAP_FAILED;
+    int fd = (int)sys_call3(SYS_memfd_create, sys_ptr("sockseal"), MFD_CLOEXEC, 0);
+    if (fd >= 0 && size_allowed() && sys_call3(SYS_ftruncate, fd, (long)ARENA_SIZE, 0) == 0)
+        base = net_mmap(ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd);
+    if (fd >= 0)
+        sys_close(fd);
+    if (base == MAP_FAILED) /* shared with forked children all the same */
+        base = net_mmap(ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+    if (base == MAP_FAILED)
+        return NULL;
+    net_madvise(base, ARENA_SIZE, MADV_DONTDUMP); /* keys stand in it */
+    ((struct arena_header *)base)->magic = ARENA_MAGIC;
+    return base;
+}
+
+bool arena_present(void)
+{
+    return header() != NULL;
+}
+
+bool arena_open(void)
+{
+    if (header())
+        return true;
+    uint8_t *made = map_new(), *none = NULL;
+    if (!made)
+        return false;
+    if (!atomic_compare_exchange_strong(&arena_base, &none, made)) /* another thread was first */
+        sys_call3(SYS_munmap, sys_ptr(made), (long)ARENA_SIZE, 0);
+    return true;
+}
+
+void *arena_slot(arena_ref slot)
+{
+    return atomic_load_explicit(&arena_base, memory_order_relaxed) + SLOTS_OFFSET +
+           (size_t)slot * ARENA_SLOT_SIZE;
+}
+
+arena_ref arena_slot_take(void)
+{
+    arena_ref slot = stack_take(&header()->slots, header()->next_slot, ARENA_SLOTS);
+    if (slot)
+        memset((uint8_t *)arena_slot(slot) + ARENA_SLOT_KEPT, 0, ARENA_SLOT_SIZE - ARENA_SLOT_KEPT);
+    return slot;
+}
+
+void arena_slot_give(arena_ref slot)
+{
+    stack_give(&header()->slots, header()->next_slot, slot);
+}
+
+uint8_t *arena_chunk(arena_ref chunk)
+{
+    return atomic_load_explicit(&arena_base, memory_order_relaxed) + CHUNKS_OFFSET +
+           (size_t)chunk * ARENA_CHUNK_SIZE;
+}
+
+arena_ref arena_chunk_take(void)
+{
+    return stack_take(&header()->chunks, header()->next_chunk, ARENA_CHUNKS);
+}
+
+void arena_chunk_give(arena_ref chunk)
+{
+    if (!chunk)
+        return;
+    if (atomic_load(&header()->chunks.free) >= RESIDENT_CHUNKS)
+        net_madvise(arena_chunk(chunk), ARENA_CHUNK_SIZE, MADV_REMOVE);
+    stack_give(&header()->chunks, header()->next_chunk, chunk);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#ifndef SOCKSEAL_ARENA_H
+#define SOCKSEAL_ARENA_H
+
+/*
+ * The memory that a process tree shares: one memfd, made with the first sealed connection, mapped by every
+ * process that inherits it. It holds a slot per connection and chunks for the bytes that stand in a
+ * connection for a while. All references inside it are indices, since each process may map it elsewhere.
+ *
+ * Allocation is lock-free (stacks with a tag against ABA): a process that dies in the middle of it costs at
+ * most one piece, and a signal handler may interrupt it anywhere.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    ARENA_SLOT_SIZE = 1024,
+    ARENA_SLOT_KEPT = 16,
+    ARENA_SLOTS = 1 << 18,
+    ARENA_CHUNK_SIZE =
+        20480, /* one whole record (16,645 bytes) and some; whole pages, so that it can be given back */
+    ARENA_CHUNKS = 1 << 17,
+};
+
+/* Index of a slot or a chunk; 0 is none. */
+typedef uint32_t arena_ref;
+
+/* Makes the arena if this process has none. False if the kernel refuses the memory. */
+bool arena_open(void);
+
+/* Whether this process has an arena. */
+bool arena_present(void);
+
+/* A slot, zeroed except for its first ARENA_SLOT_KEPT bytes, which persist over its lives (generation and
+ * roles: a thread that looked up a slot's earlier life may still touch them); 0 when none is left. */
+arena_ref arena_slot_take(void);
+void arena_slot_give(arena_ref slot);
+void *arena_slot(arena_ref slot);
+
+/* A chunk of ARENA_CHUNK_SIZE bytes of undefined content; 0 when none is left. */
+arena_ref arena_chunk_take(void);
+
+/* Gives a chunk back; 0 is allowed. The caller has wiped what was secret in it. */
+void arena_chunk_give(arena_ref chunk);
+uint8_t *arena_chunk(arena_ref chunk);
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "conn/blocking.h"
+
+#include <signal.h>
+#include <sys/time.h>
+
+#include "conn/failure.h"
+#include "sys/net.h"
+#include "sys/real.h"
+
+/* What the unwinder finds when a thread is cancelled inside the call. */
+struct parking {
+    const struct sealed *sealed;
+    struct role *role;
+    bool away;
+};
+
+static void come_back(struct parking *parking)
+{
+    if (!parking->away)
+        return;
+    struct conn *conn = parking->sealed->conn;
+    /* How much of the ciphertext left is unknown, so nothing can follow it; a reader has taken nothing. */
+    if (parking->role == &conn->tx)
+        failure_set(parking->sealed, EIO, "a thread was cancelled while it was sending");
+    if (role_unpark(parking->role))
+        conn_release(conn, parking->role);
+}
+
+ssize_t blocking_send(const struct sealed *sealed, const void *data, size_t len, int flags)
+{
+    struct parking parking
+        __attribute__((cleanup(come_back))) = {.sealed = sealed, .role = &sealed->conn->tx};
+    if (flags & MSG_DONTWAIT) {
+        ssize_t sent = real()->send(sealed->fd, data, len, flags);
+        return sent < 0 ? -errno : sent;
+    }
+    role_park(parking.role);
+    parking.away = true;
+    ssize_t sent = real()->send(sealed->fd, data, len, flags);
+    int error = errno;
+    parking.away = false;
+    if (!role_unpark(parking.role))
+        return -ESTALE;
+    return sent < 0 ? -error : sent;
+}
+
+static bool take_back(const struct sealed *sealed)
+{
+    struct conn *conn = sealed->conn;
+    if (role_take(&conn->rx) != ROLE_TAKEN)
+        return false;
+    if (registry_current(sealed))
+        return true;
+    role_release(&conn->rx);
+    return false;
+}
+
+ssize_t blocking_receive(const struct sealed *sealed, struct msghdr *message, int flags)
+{
+    struct parking parking
+        __attribute__((cleanup(come_back))) = {.sealed = sealed, .role = &sealed->conn->rx};
+    if (flags & MSG_DONTWAIT)
+        return net_recvmsg(sealed->fd, message, flags);
+    role_park(parking.role);
+    parking.away = true;
+    ssize_t got = message->msg_iovlen == 1 ? real()->recv(sealed->fd, message->msg_iov[0].iov_base,
+                                                          message->msg_iov[0].iov_len, flags)
+                                           : real()->recvmsg(sealed->fd, message, flags);
+    int error = errno;
+    parking.away = false;
+    /* A signal handler of this thread may have read from the same connection meanwhile, and be done: then
+     * what we have got is what follows. */
+    if (!role_unpark(parking.role) && !take_back(sealed))
+        return -ESTALE;
+    return got < 0 ? -error : got;
+}
+
+bool blocking_allowed(int fd, int flags)
+{
+    if (flags & MSG_DONTWAIT)
+        return false;
+    int status = net_fcntl(fd, F_GETFL, 0);
+    return status >= 0 && !(status & O_NONBLOCK);
+}
+
+/* The kernel's struct sigaction (rt_sigaction(2)). */
+struct kernel_action {
+    void *handler;
+    unsigned long flags;
+    void *restorer;
+    unsigned long mask;
+};
+
+bool blocking_restarts(void)
+{
+    for (int signal = 1; signal <= 64; signal++) {
+        struct kernel_action action = {0};
+        if (sys_call(SYS_rt_sigaction, signal, 0, sys_ptr(&action), 8, 0, 0) < 0)
+            continue;
+        bool handled = action.handler != (void *)SIG_DFL && action.handler != (void *)SIG_IGN;
+        if (handled && !(action.flags & SA_RESTART))
+            return false;
+    }
+    return true;
+}
+
+int64_t blocking_limit(int fd, int option)
+{
+    struct timeval limit = {0};
+    socklen_t len = sizeof limit;
+    if (net_getsockopt(fd, SOL_SOCKET, option, &limit, &len) < 0 || (!limit.tv_sec && !limit.tv_usec))
+        return INT64_MAX;
+    return net_now_ms() + (int64_t)limit.tv_sec * 1000 + (limit.tv_usec + 999) / 1000;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#ifndef SOCKSEAL_CLOSING_H
+#define SOCKSEAL_CLOSING_H
+
+/*
+ * How a sealed connection ends. On plain TCP, close() returns at once and the kernel goes on sending. Here
+ * what the kernel does not have yet (a handshake that is not over, a queue, the rest of a record,
+ * close_notify) is finished by a descriptor of our own, an orphan, which whoever waits drives, and for which
+ * the process's end waits, for at most the handshake time-out.
+ */
+
+#include "conn/registry.h"
+
+/* To be called before fd is closed or replaced: ends its connection if this was the last descriptor. */
+void closing_release(const struct sealed *sealed);
+
+/* shutdown(2). 0 or -errno. */
+int closing_shutdown(const struct sealed *sealed, int how);
+
+/* Sends what is due at the end of our direction: the queue, close_notify, a FIN. From drive_step(). */
+void closing_finish_step(const struct sealed *sealed);
+
+/* From drive_step(): an orphan is closed when it is over or its time is up; true if it was. */
+bool closing_orphan_step(const struct sealed *sealed, bool over);
+
+/* At the process's end: finishes every connection that only this process holds. May wait as said above. */
+void closing_at_exit(void);
+
+#endif

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#ifndef SOCKSEAL_CONN_H
+#define SOCKSEAL_CONN_H
+
+/*
+ * What stands behind a sealed descriptor. One struct conn per TCP connection, in a slot of the arena, shared
+ * by every process that holds the connection. shim/README.md tells the life of one and the locking rules; in
+ * short:
+ *
+ *   - what is marked (rx) belongs to the holder of the role rx, (tx) to the holder of tx; the handshake needs
+ * both, taken in this order: rx, then tx;
+ *   - atomics may be read by anyone;
+ *   - a slot is given back by whoever finds, holding both roles, that no descriptor is left (conn_reap).
+ */
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "conn/arena.h"
+#include "conn/role.h"
+#include "tls/tls.h"
+
+enum {
+    CONN_HOLDERS = 6,            /* processes that are told apart; further ones are only counted */
+    CONN_QUEUE_MAX = 256 * 1024, /* plaintext bytes that wait for keys (design, section 7) */
+    CONN_BRIEF_MS = 400,         /* how long a blocking write, or an exit, waits for a handshake */
+};
+
+/* Opened plaintext that the program has not read, or plaintext that waits to be sealed: a list of chunks. */
+struct conn_bytes {
+    arena_ref first, last;
+    uint32_t total;
+};
+
+/* An address in few bytes, for rules and log lines. */
+struct conn_address {
+    uint16_t family; /* 0: unknown */
+    uint16_t port;   /* host order */
+    uint8_t bytes[16];
+};
+
+struct conn {
+    _Atomic uint32_t generation; /* first, since a slot keeps it over its lives */
+    uint32_t unused;
+
+    struct role rx, tx;
+    _Atomic uint32_t holders; /* processes that have a descriptor for it */
+    _Atomic int32_t holder[CONN_HOLDERS];
+    _Atomic uint8_t unheld;      /* no descriptor is left: reap it */
+    _Atomic uint8_t established; /* the handshake is over, well */
+    _Atomic uint8_t can_send;    /* mirrors session.can_send */
+    _Atomic uint8_t connecting;  /* TCP is not connected yet, as far as we know */
+    _Atomic uint8_t nonblocking; /* hint: the program made it non-blocking */
+    _Atomic uint8_t write_shut;  /* shutdown(SHUT_WR) was called */
+    _Atomic uint8_t read_shut;   /* shutdown(SHUT_RD) was called */
+    _Atomic uint8_t fin_due;     /* close_notify, and a FIN if write_shut, are still to be sent (closing.h) */
+    _Atomic uint8_t ended;       /* the peer's close_notify was read */
+    _Atomic uint8_t plaintext;   /* SOCKSEAL_PLAINTEXT=accept, and the peer does not seal: pass through */
+    _Atomic uint8_t key_update;  /* the peer asked for new keys of ours */
+    _Atomic uint8_t error_told;  /* SO_ERROR has reported the failure */
+    _Atomic uint8_t
+        refused_edge;          /* a write was refused though the kernel had room: an EPOLLOUT edge is owed */
+    _Atomic int32_t error;     /* sticky: the errno that every read and write gives */
+    _Atomic int32_t low_water; /* SO_RCVLOWAT that the program set, 0: none */
+    _Atomic uint32_t to_send;  /* tx_len + queue.total: something is left to be sent */
+    _Atomic uint32_t readable; /* inbox.total, for a look without the role */
+    int64_t deadline_ms;       /* of the handshake, on the monotonic clock */
+
+    /* (rx) */
+    arena_ref rx_chunk; /* the start of a record, taken out of the kernel while incomplete */
+    uint32_t rx_have;
+    struct conn_bytes inbox; /* opened, not read */
+    uint32_t stale;          /* bytes at the head of the kernel's queue that are opened already: the marker */
+
+    /* (tx) */
+    arena_ref tx_chunk; /* ciphertext that must go out next */
+    uint32_t tx_off, tx_len;
+    struct conn_bytes queue; /* plaintext accepted before the keys stood */
+    uint8_t withheld;        /* the last byte of the record in tx_chunk is not reported as written yet */
+    uint8_t withheld_byte;
+    uint8_t close_sent;   /* close_notify is sent or stands in tx_chunk */
+    uint8_t waited;       /* a blocking write has had its brief wait */
+    uint8_t flight_alone; /* handshake bytes went out without data: Nagle would delay what follows */
+    uint8_t sent_data;
+
+    /* (rx and tx) */
+    arena_ref handshake; /* chunk with the struct tls_handshake, until established */
+
+    struct conn_address local, peer;
+    uint64_t inode;
+    struct tls_session session;
+};
+
+static_assert(sizeof(struct conn) <= ARENA_SLOT_SIZE, "a connection fits its slot");
+static_assert(offsetof(struct conn, holders) == ARENA_SLOT_KEPT,
+              "generation and roles outlive the connection");
+static_assert(sizeof(struct tls_handshake) <= ARENA_CHUNK_SIZE, "a handshake fits a chunk");
+
+/* The head of a chunk in such a list; the bytes start `off` bytes behind it. */
+struct conn_piece {
+    arena_ref next;
+    uint32_t off, len;
+};
+
+/* Where a record is collected in rx_chunk: behind the room for a conn_piece, so that a record opened in place
+ * becomes a piece of the inbox as it stands. */
+static inline uint8_t *conn_rx_data(const struct conn *conn)
+{
+    return arena_chunk(conn->rx_chunk) + sizeof(struct conn_piece);
+}
+
+/* Makes a chunk that holds `len` bytes at `off` behind its struct conn_piece the list's tail. */
+void conn_bytes_adopt(struct conn_bytes *list, arena_ref chunk, uint32_t off, uint32_t len);
+
+/* Appends to a list of chunks as much as fits `limit` bytes in all; gives how many bytes were appended. */
+size_t conn_bytes_append(struct conn_bytes *list, const uint8_t *data, size_t len, size_t limit);
+
+/* The bytes at the list's head that lie in one piece. */
+uint8_t *conn_bytes_head(const struct conn_bytes *list, size_t *len);
+
+/* Drops bytes from the list's head. */
+void conn_bytes_drop(struct conn_bytes *list, size_t len);
+
+/* Copies up to `len` bytes from `skip` bytes behind the head without dropping them; gives how many. */
+size_t conn_bytes_copy(const struct conn_bytes *list, size_t skip, uint8_t *out, size_t len);
+
+/* Makes a connection for an fd that is to be sealed; NULL if the arena has no room. Its roles are free. */
+struct conn *conn_new(enum tls_role role, bool connecting);
+
+/* If no descriptor is left and nobody works with it, wipes the connection and gives its slot back. Neither
+ * role may be held by the caller. */
+void conn_reap(struct conn *conn);
+
+/* Releases a role and reaps. */
+void conn_release(struct conn *conn, struct role *role);
+
+static inline bool conn_failed(const struct conn *conn)
+{
+    return atomic_load_explicit(&conn->error, memory_order_acquire) != 0;
+}
+
+#endif

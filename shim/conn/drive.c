@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "conn/drive.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "conn/blocking.h"
+#include "conn/closing.h"
+#include "conn/handshake.h"
+#include "conn/send.h"
+#include "sys/net.h"
+#include "sys/real.h"
+
+enum {
+    EVENTS = 64,
+    POLL_ON_STACK = 128,
+    SPIN_LIMIT = 3, /* rounds without progress before a short sleep: another thread is at it */
+};
+
+_Atomic uint32_t drive_count;
+
+static _Atomic int private_epoll = -1;
+static _Atomic uint32_t unwatched; /* outstanding, but not in the epoll yet, about */
+static _Atomic int64_t next_deadline = INT64_MAX;
+
+static void lower_deadline(int64_t deadline)
+{
+    int64_t seen = atomic_load(&next_deadline);
+    while (deadline < seen && !atomic_compare_exchange_weak(&next_deadline, &seen, deadline)) {
+    }
+}
+
+void drive_add(int fd)
+{
+    struct sealed sealed = registry_find(fd);
+    if (!sealed.conn || (registry_mark(fd, REGISTRY_OUTSTANDING) & REGISTRY_OUTSTANDING))
+        return;
+    atomic_fetch_add(&drive_count, 1);
+    atomic_fetch_add(&unwatched, 1);
+    lower_deadline(sealed.conn->deadline_ms);
+}
+
+void drive_drop(int fd)
+{
+    if (!(registry_marks(fd) & REGISTRY_OUTSTANDING))
+        return;
+    uint8_t before = registry_unmark(fd, REGISTRY_OUTSTANDING | REGISTRY_WATCH_IN | REGISTRY_WATCH_OUT);
+    if (before & REGISTRY_OUTSTANDING)
+        atomic_fetch_sub(&drive_count, 1);
+    int epoll = atomic_load(&private_epoll);
+    if ((before & (REGISTRY_WATCH_IN | REGISTRY_WATCH_OUT)) && epoll >= 0)
+        net_epoll_ctl(epoll, EPOLL_CTL_DEL, fd,
+                      NULL); /* another process may hold the same socket: it would stay */
+}
+
+static uint8_t wanted(const struct conn *conn)
+{
+    if (conn->connecting)
+        return REGISTRY_WATCH_OUT;
+    uint8_t watch = conn->established ? 0 : REGISTRY_WATCH_IN;
+    if (conn->to_send > 0 && (conn->can_send || conn->tx_len > 0 || conn->plaintext))
+        watch |= REGISTRY_WATCH_OUT;
+    return watch ? watch : REGISTRY_WATCH_OUT;
+}
+
+static void watch(int epoll, const struct sealed *sealed)
+{
+    uint8_t now = registry_marks(sealed->fd) & (REGISTRY_WATCH_IN | REGISTRY_WATCH_OUT),
+            want = wanted(sealed->conn);
+    if (now == want)
+        return;
+    struct epoll_event event = {
+        .events = (want & REGISTRY_WATCH_IN ? EPOLLIN : 0u) | (want & REGISTRY_WATCH_OUT ? EPOLLOUT : 0u),
+        .data.fd = sealed->fd,
+    };
+    if (net_epoll_ctl(epoll, now ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, sealed->fd, &event) == -EEXIST)
+        net_epoll_ctl(epoll, EPOLL_CTL_MOD, sealed->fd, &event);
+    registry_unmark(sealed->fd, (uint8_t)~want & (REGISTRY_WATCH_IN | REGISTRY_WATCH_OUT));
+    registry_mark(sealed->fd, want);
+}
+
+/* Calls drive_step() or watch() for each outstanding descriptor. */
+static void each_outstanding(void (*visit)(const struct sealed *sealed))
+{
+    for (int fd = 0; fd < registry_bound(); fd++) {
+        if (!(registry_marks(fd) & REGISTRY_OUTSTANDING))
+            continue;
+        struct sealed sealed = registry_find(fd);
+        if (sealed.conn)
+            visit(&sealed);
+        else
+            drive_drop(fd);
+    }
+}
+
+static void enroll(const struct sealed *sealed)
+{
+    watch(atomic_load(&private_epoll), sealed);
+}
+
+/* Out of the way of programs that close or count low descriptors. */
+static int make_epoll(void)
+{
+    int low = net_epoll_create();
+    if (low < 0)
+        return -1;
+    int high = net_fcntl(low, F_DUPFD_CLOEXEC, registry_own_base());
+    if (high >= 0)
+        sys_close(low);
+    return high >= 0 ? high : low;
+}
+
+int drive_descriptor(void)
+{
+    if (!drive_outstanding())
+        return -1;
+    int epoll = atomic_load(&private_epoll);
+    if (epoll < 0) {
+        int made = make_epoll();
+        if (made < 0)
+            return -1;
+        if (atomic_compare_exchange_strong(&private_epoll, &epoll, made))
+            epoll = made;
+        else
+            sys_close(made);
+    }
+    if (atomic_exchange(&unwatched, 0) > 0)
+        each_outstanding(enroll);
+    return epoll;
+}
+
+int64_t drive_deadline(void)
+{
+    return drive_outstanding() ? atomic_load(&next_deadline) : INT64_MAX;
+}
+
+void drive_step(const struct sealed *sealed)
+{
+    struct conn *conn = sealed->conn;
+    handshake_expire(sealed);
+    handshake_progress(sealed);
+    if (conn->to_send > 0 && !conn->connecting)
+        send_flush(sealed);
+    if (conn->fin_due)
+        closing_finish_step(sealed);
+    bool over = conn_failed(conn) || (conn->established && conn->to_send == 0 && !conn->fin_due);
+    if (registry_marks(sealed->fd) & REGISTRY_ORPHAN) {
+        if (closing_orphan_step(sealed, over))
+            return;
+        lower_deadline(conn->deadline_ms);
+    }
+    if (over) {
+        drive_drop(sealed->fd);
+        return;
+    }
+    if (!conn->established && !conn->connecting)
+        lower_deadline(conn->deadline_ms);
+    int epoll = atomic_load(&private_epoll);
+    if (epoll >= 0)
+        watch(epoll, sealed);
+}
+
+static void progress_deadlines(void)
+{
+    int64_t due = atomic_load(&next_deadline);
+    if (due > net_now_ms() || !atomic_compare_exchange_strong(&next_deadline, &due, INT64_MAX))
+        return;
+    each_outstanding(drive_step);
+    /* What is due and could not be ended now (its role is taken, or TCP itself is not connected) is looked at
+     * again soon. */
+    int64_t soon = net_now_ms() + 20;
+    if (atomic_load(&next_deadline) < soon)
+        atomic_store(&next_deadline, soon);
+}
+
+void drive_progress(void)
+{
+    struct epoll_event events[EVENTS];
+    int epoll = drive_descriptor();
+    int count = epoll < 0 ? 0 : net_epoll_collect(epoll, events, EVENTS);
+    for (int i = 0; i < count; i++) {
+        struct sealed sealed = registry_find(events[i].data.fd);
+        if (sealed.conn && (registry_marks(sealed.fd) & REGISTRY_OUTSTANDING))
+            drive_step(&sealed);
+        else
+            net_epoll_ctl(epoll, EPOLL_CTL_DEL, events[i].data.fd, NULL);
+    }
+    progress_deadlines();
+}
+
+static struct timespec until(int64_t end_ms)
+{
+    int64_t left = end_ms - net_now_ms();
+    if (left < 0)
+        left = 0;
+    return (struct timespec){.tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000};
+}
+
+static int plain_poll(struct pollfd *fds, nfds_t count, int64_t until_ms, const sigset_t *mask)
+{
+    struct timespec left = until(until_ms);
+    int ready = real()->ppoll(fds, count, until_ms == INT64_MAX ? NULL : &left, mask);
+    return ready < 0 ? -errno : ready;
+}
+
+/* Polls the program's descriptors and the private epoll until something happens. -errno, or how many of the
+ * program's are ready after progress was made; *progress: the private epoll was ready. */
+static int poll_round(struct pollfd *both, nfds_t count, int64_t until_ms, const sigset_t *mask,
+                      bool *progress)
+{
+    int ready = plain_poll(both, count + 1, until_ms, mask);
+    if (ready < 0)
+        return ready;
+    *progress = both[count].revents != 0;
+    if (*progress || drive_deadline() <= net_now_ms()) {
+        drive_progress();
+        /* What looked ready may have been a handshake message, which is gone now. */
+        return plain_poll(both, count, 0, NULL);
+    }
+    return ready;
+}
+
+static int poll_beside(struct pollfd *both, nfds_t count, int64_t until_ms, const sigset_t *mask)
+{
+    for (int idle = 0;;) {
+        bool progress = false;
+        both[count] = (struct pollfd){.fd = drive_descriptor(), .events = POLLIN};
+        if (both[count].fd < 0)
+            return plain_poll(both, count, until_ms, mask);
+        int64_t deadline = drive_deadline();
+        int ready = poll_round(both, count, deadline < until_ms ? deadline : until_ms, mask, &progress);
+        if (ready != 0)
+            return ready;
+        if (net_now_ms() >= until_ms)
+            return 0;
+        idle = progress ? idle + 1 : 0;
+        if (idle > SPIN_LIMIT)
+            net_ppoll(NULL, 0, &(struct timespec){.tv_nsec = 1000000});
+    }
+}
+
+int drive_poll(struct pollfd *fds, nfds_t count, int64_t until_ms, const sigset_t *mask)
+{
+    struct pollfd small[POLL_ON_STACK + 1], *both = small;
+    size_t size = (count + 1) * sizeof *both;
+    if (count > POLL_ON_STACK) {
+        both = net_mmap(size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+        if (both == MAP_FAILED)
+            return -ENOMEM;
+    }
+    if (count)
+        memcpy(both, fds, count * sizeof *fds);
+    drive_progress();
+    int ready = poll_beside(both, count, until_ms, mask);
+    for (nfds_t i = 0; i < count; i++)
+        fds[i].revents = ready > 0 ? both[i].revents : 0;
+    if (both != small)
+        sys_call3(SYS_munmap, sys_ptr(both), (long)size, 0);
+    return ready;
+}
+
+int drive_wait(int fd, short events, int64_t until_ms)
+{
+    struct pollfd one = {.fd = fd, .events = events};
+    int ready = drive_poll(&one, fd < 0 ? 0 : 1, until_ms, NULL);
+    return ready < 0 ? (ready == -EINTR ? -EINTR : 1) : ready;
+}
+
+bool drive_owns(int fd)
+{
+    return fd >= 0 && fd == atomic_load(&private_epoll);
+}
+
+void drive_make_way(int fd)
+{
+    if (!drive_owns(fd))
+        return;
+    int moved = net_fcntl(fd, F_DUPFD_CLOEXEC, registry_own_base());
+    if (moved >= 0)
+        atomic_store(&private_epoll, moved);
+}
+
+void drive_after_fork(void)
+{
+    int inherited = atomic_exchange(&private_epoll, -1);
+    if (inherited >= 0)
+        sys_close(inherited);
+    for (int fd = 0; fd < registry_bound(); fd++)
+        registry_unmark(fd, REGISTRY_WATCH_IN | REGISTRY_WATCH_OUT);
+    atomic_store(&unwatched, atomic_load(&drive_count));
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "conn/inbox.h"
+
+#include <string.h>
+
+#include "conn/blocking.h"
+#include "conn/failure.h"
+#include "conn/send.h"
+#include "sys/net.h"
+
+enum {
+    FIRST_LOOK = 2048, /* bytes to peek at while the record's size is not known */
+    COPY_BELOW = 4096, /* smaller content is copied behind other; larger keeps its chunk */
+};
+
+static void discard(int fd, size_t len)
+{
+    if (len > 0)
+        net_recv(fd, NULL, len, MSG_TRUNC | MSG_DONTWAIT); /* tcp(7): drops without copying */
+}
+
+void inbox_settle(const struct sealed *sealed)
+{
+    struct conn *conn = sealed->conn;
+    if (conn->inbox.total > 0 || conn->stale == 0)
+        return;
+    discard(sealed->fd, conn->stale);
+    conn->stale = 0;
+}
+
+/* Takes `stale` and `len` bytes behind them out of the kernel, but for one while the inbox must stay visible.
+ */
+static void consume(const struct sealed *sealed, size_t len)
+{
+    struct conn *conn = sealed->conn;
+    size_t all = conn->stale + len, keep = conn->inbox.total > 0 ? 1 : 0;
+    discard(sealed->fd, all - keep);
+    conn->stale = (uint32_t)keep;
+}
+
+int inbox_fail(const struct sealed *sealed, enum tls_result result)
+{
+    send_alert(sealed, (enum tls_alert)sealed->conn->session.alert_out);
+    failure_from(sealed, &sealed->conn->session, result);
+    return -sealed->conn->error;
+}
+
+int inbox_event(const struct sealed *sealed, enum tls_event event)
+{
+    struct conn *conn = sealed->conn;
+    switch (event) {
+    case TLS_EVENT_DATA:
+        return INBOX_DATA;
+    case TLS_EVENT_CLOSE:
+        conn->ended = 1;
+        net_shutdown(sealed->fd, SHUT_RD); /* from now on the kernel, too, says readable and end */
+        return INBOX_END;
+    case TLS_EVENT_KEY_UPDATE_ASKED:
+        conn->key_update = 1;
+        send_key_update(sealed);
+        return INBOX_OTHER;
+    case TLS_EVENT_NONE:
+    case TLS_EVENT_KEY_UPDATE:
+        break;
+    }
+    return INBOX_OTHER;
+}
+
+int inbox_cut(const struct sealed *sealed)
+{
+    if (sealed->conn->read_shut || sealed->conn->ended)
+        return 0;
+    failure_set(sealed, ECONNRESET, "the connection was cut: the stream ends without close_notify");
+    return -ECONNRESET;
+}
+
+/* Puts the opened record's content, at `data`, into the inbox. False: no memory. */
+static bool keep_content(struct conn *conn, const uint8_t *data, size_t len)
+{
+    if (len < COPY_BELOW && conn->inbox.first)
+        return conn_bytes_append(&conn->inbox, data, len, SIZE_MAX) == len;
+    conn_bytes_adopt(&conn->inbox, conn->rx_chunk, TLS_RECORD_HEADER, (uint32_t)len);
+    conn->rx_chunk = 0;
+    return true;
+}
+
+/* A whole record of `size` bytes stands in rx_chunk, its last `rest` bytes also in the kernel behind the
+ * stale ones. */
+static int open_record(const struct sealed *sealed, size_t size, size_t rest)
+{
+    struct conn *conn = sealed->conn;
+    uint8_t *data = conn_rx_data(conn);
+    enum tls_event event = TLS_EVENT_NONE;
+    size_t len = 0;
+    enum tls_result result =
+        tls_session_open(&conn->session, data, size, data + TLS_RECORD_HEADER, &len, &event);
+    conn->rx_have = 0;
+    if (result != TLS_OK)
+        return inbox_fail(sealed, result);
+    if (event == TLS_EVENT_DATA && len > 0) {
+        if (!keep_content(conn, data + TLS_RECORD_HEADER, len)) {
+            failure_set(sealed, ENOBUFS, "no memory for received data");
+            return -ENOBUFS;
+        }
+        conn->stale += (uint32_t)rest;
+        conn->flight_alone = 0;
+        atomic_store_explicit(&conn->readable, conn->inbox.total, memory_order_release);
+        return INBOX_DATA;
+    }
+    consume(sealed, rest);
+    int what = inbox_event(sealed, event);
+    return what == INBOX_DATA ? INBOX_OTHER : what; /* a record without content */
+}
+
+/* Peeks behind the stale bytes into rx_chunk; gives how many bytes of the record were seen, 0 at the end,
+ * -errno. */
+static ssize_t peek(const struct sealed *sealed, size_t want, int flags)
+{
+    struct conn *conn = sealed->conn;
+    uint8_t marker;
+    struct iovec iov[2] = {{&marker, 1}, {conn_rx_data(conn) + conn->rx_have, want}};
+    if (conn->stale == 0) {
+        struct msghdr message = {.msg_iov = iov + 1, .msg_iovlen = 1};
+        return blocking_receive(sealed, &message, flags | MSG_PEEK);
+    }
+    struct msghdr message = {.msg_iov = iov, .msg_iovlen = 2};
+    long got = net_recvmsg(sealed->fd, &message, flags | MSG_PEEK | MSG_DONTWAIT);
+    if (got == 1) /* the marker alone */
+        return -EAGAIN;
+    return got > 0 ? got - 1 : got;
+}
+
+/* What was seen is not a whole record: out of the kernel with it, or its window would stay shut. */
+static int keep_part(const struct sealed *sealed, size_t seen)
+{
+    struct conn *conn = sealed->conn;
+    if (conn->inbox.total > 0) { /* a byte of it stays, as the marker */
+        discard(sealed->fd, conn->stale + seen - 1);
+        conn->stale = 0;
+        conn->rx_have += (uint32_t)seen - 1;
+        return -EAGAIN;
+    }
+    discard(sealed->fd, seen);
+    conn->rx_have += (uint32_t)seen;
+    return INBOX_OTHER;
+}
+
+int inbox_fill(const struct sealed *sealed, int flags)
+{
+    struct conn *conn = sealed->conn;
+    size_t want = FIRST_LOOK, size = 0;
+    if (!conn->rx_chunk && !(conn->rx_chunk = arena_chunk_take()))
+        return -ENOBUFS;
+    if (conn->stale > 1) {
+        discard(sealed->fd, conn->stale - 1);
+        conn->stale = 1;
+    }
+    for (;;) {
+        if (conn->rx_have >= TLS_RECORD_HEADER || size) {
+            if (tls_record_size(&conn->session, conn_rx_data(conn), TLS_RECORD_HEADER, &size) != TLS_OK)
+                return inbox_fail(sealed, TLS_FAIL_PROTOCOL);
+            want = size - conn->rx_have;
+        }
+        ssize_t seen = peek(sealed, want, flags);
+        if (seen == 0)
+            return INBOX_CUT;
+        if (seen < 0)
+            return (int)seen;
+        enum tls_result result =
+            tls_record_size(&conn->session, conn_rx_data(conn), conn->rx_have + (size_t)seen, &size);
+        if (result != TLS_OK)
+            return inbox_fail(sealed, result);
+        if (size && size <= conn->rx_have + (size_t)seen)
+            return open_record(sealed, size, size - conn->rx_have);
+        if ((size_t)seen < want || size == 0)
+            return keep_part(sealed, (size_t)seen);
+        flags |= MSG_DONTWAIT; /* the record is longer than the first look */
+    }
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#ifndef SOCKSEAL_INBOX_H
+#define SOCKSEAL_INBOX_H
+
+/*
+ * The slow half of receiving: records are opened into the inbox while their bytes, or the last of them, stay
+ * in the kernel. For a large record read through a small buffer, MSG_PEEK, FIONREAD and a look behind the
+ * readiness. All with role rx held.
+ */
+
+#include "conn/registry.h"
+
+/* What a record was, or why there is none. */
+enum inbox_result {
+    INBOX_DATA = 1, /* plaintext was added to the inbox */
+    INBOX_OTHER,    /* the record held nothing for the program; look on */
+    INBOX_END,      /* close_notify */
+    INBOX_CUT,      /* the kernel's queue ends (FIN) without close_notify */
+    /* negative: -errno of the receiving call (-EAGAIN: nothing more now), or of the failed connection */
+};
+
+/* Opens one more record. `flags` are for the receiving call, which may block as blocking_receive() says. */
+int inbox_fill(const struct sealed *sealed, int flags);
+
+/* Takes what was opened out of the kernel's queue once the inbox is empty. */
+void inbox_settle(const struct sealed *sealed);
+
+/* Acts on what an opened record was; for the fast path too. */
+int inbox_event(const struct sealed *sealed, enum tls_event event);
+
+/* Fails the connection for what the engine found, with the alert that goes with it. Gives -errno. */
+int inbox_fail(const struct sealed *sealed, enum tls_result result);
+
+/* The end of the stream without close_notify: 0 if the program shut the reading side down itself, else
+ * -ECONNRESET. */
+int inbox_cut(const struct sealed *sealed);
+
+#endif

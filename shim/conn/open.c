@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "conn/open.h"
+
+#include <netinet/in.h>
+#include <string.h>
+
+#include "config/config.h"
+#include "config/keyring.h"
+#include "conn/blocking.h"
+#include "conn/closing.h"
+#include "conn/drive.h"
+#include "conn/failure.h"
+#include "conn/handshake.h"
+#include "crypto/secret.h"
+#include "diag/log.h"
+#include "sys/net.h"
+#include "sys/real.h"
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+
+struct conn_address open_address(const struct sockaddr *address)
+{
+    struct conn_address out = {0};
+    if (address->sa_family == AF_INET) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)address;
+        out.family = AF_INET;
+        out.port = ntohs(in->sin_port);
+        memcpy(out.bytes, &in->sin_addr, 4);
+    } else if (address->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)address;
+        out.family = AF_INET6;
+        out.port = ntohs(in6->sin6_port);
+        memcpy(out.bytes, &in6->sin6_addr, 16);
+    }
+    return out;
+}
+
+void open_name_local(const struct sealed *sealed)
+{
+    struct sockaddr_storage local = {0};
+    socklen_t len = sizeof local;
+    if (sealed->conn->local.family == 0 && net_getsockname(sealed->fd, &local, &len) == 0)
+        sealed->conn->local = open_address((const struct sockaddr *)&local);
+}
+
+static int socket_option(int fd, int name)
+{
+    int value = -1;
+    socklen_t len = sizeof value;
+    return net_getsockopt(fd, SOL_SOCKET, name, &value, &len) == 0 ? value : -1;
+}
+
+static bool is_tcp(int fd)
+{
+    int protocol = socket_option(fd, SO_PROTOCOL);
+    return socket_option(fd, SO_TYPE) == SOCK_STREAM &&
+           (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
+}
+
+static bool have_keys(void)
+{
+    static _Atomic int ready;
+    if (!atomic_load(&ready) && secret_init())
+        atomic_store(&ready, 1);
+    const struct keyring *keys = atomic_load(&ready) ? keyring_acquire() : NULL;
+    keyring_release(keys);
+    return keys != NULL;
+}
+
+static void discard(struct conn *conn)
+{
+    atomic_store(&conn->unheld, 1);
+    conn_reap(conn);
+}
+
+/* A table entry that outlived its descriptor, which was closed behind the doors' back: the number is another
+ * socket now. */
+static void forget_stale(int fd)
+{
+    bool last;
+    struct sealed stale = registry_find(fd);
+    if (!stale.conn)
+        return;
+    drive_drop(fd);
+    if (registry_remove(fd, &last) && last)
+        discard(stale.conn);
+}
+
+/* Makes fd a sealed descriptor. 0 or -errno; then conn is gone. */
+static int adopt(int fd, struct conn *conn)
+{
+    struct sealed sealed = {.conn = conn, .generation = conn->generation, .fd = fd};
+    if (!registry_open() || fd >= (int)registry_size) {
+        discard(conn);
+        return -ENOMEM;
+    }
+    forget_stale(fd);
+    registry_add(fd, conn, sealed.generation);
+    int result = handshake_start(&sealed);
+    if (result < 0) {
+        bool last;
+        registry_remove(fd, &last);
+        discard(conn);
+        return result;
+    }
+    drive_add(fd);
+    if (conn->session.role == TLS_SERVER)
+        handshake_progress(&sealed);
+    return 0;
+}
+
+static int plain_connect(int fd, const struct sockaddr *address, socklen_t len)
+{
+    return real()->connect(fd, address, len) < 0 ? -errno : 0;
+}
+
+/* Whether TCP made this connection. */
+static bool attempt_failed(const struct sealed *sealed)
+{
+    struct pollfd look = {.fd = sealed->fd, .events = POLLOUT};
+    return net_ppoll(&look, 1, &(struct timespec){0}) > 0 && (look.revents & (POLLERR | POLLHUP | POLLNVAL));
+}
+
+/* connect() on a descriptor that has a sealed connection, or the beginning of one. 1: take it as a new one.
+ */
+static int connect_again(const struct sealed *sealed, const struct sockaddr *address, socklen_t len)
+{
+    if (sealed->conn->connecting && address->sa_family != AF_UNSPEC && !attempt_failed(sealed)) {
+        int result = plain_connect(sealed->fd, address, len); /* EALREADY, EISCONN or, once, success */
+        if (result == 0 || result == -EISCONN)
+            handshake_progress(sealed);
+        return result;
+    }
+    if (sealed->conn->connecting || address->sa_family == AF_UNSPEC) {
+        int fd = sealed->fd;
+        closing_release(sealed);
+        return address->sa_family == AF_UNSPEC ? plain_connect(fd, address, len) : 1;
+    }
+    return plain_connect(sealed->fd, address, len);
+}
+
+bool open_wants(int fd, const struct sockaddr *address, socklen_t len)
+{
+    const struct config *config = config_get();
+    if (!config->active || len < sizeof(sa_family_t))
+        return false;
+    struct conn_address peer = {0};
+    if ((address->sa_family == AF_INET && len >= sizeof(struct sockaddr_in)) ||
+        (address->sa_family == AF_INET6 && len >= sizeof(struct sockaddr_in6)))
+        peer = open_address(address);
+    return peer.family && rules_match(&config->rules, RULES_CONNECT, address, peer.port) && is_tcp(fd);
+}
+
+int open_connect(int fd, const struct sockaddr *address, socklen_t len)
+{
+    struct sealed again = registry_find(fd);
+    if (again.conn && address && len >= sizeof(sa_family_t)) {
+        int result = connect_again(&again, address, len);
+        if (result <= 0)
+            return result;
+    }
+    if (!address || !open_wants(fd, address, len))
+        return plain_connect(fd, address, len);
+    if (!have_keys())
+        return -ENOKEY;
+    struct conn *conn = conn_new(TLS_CLIENT, true);
+    if (!conn)
+        return -ENOBUFS;
+    conn->peer = open_address(address);
+    int result = plain_connect(fd, address, len);
+    if (result < 0 && result != -EINPROGRESS && result != -EINTR) {
+        discard(conn);
+        return result;
+    }
+    conn->connecting = result < 0;
+    conn->nonblocking = result == -EINPROGRESS;
+    int adopted = adopt(fd, conn);
+    if (adopted < 0) {
+        net_shutdown(fd, SHUT_RDWR); /* TCP is connected, but nothing may ever be sent on it */
+        return adopted;
+    }
+    return result;
+}
+
+int open_wait_connected(const struct sealed *sealed, int flags)
+{
+    struct conn *conn = sealed->conn;
+    for (;;) {
+        handshake_progress(sealed);
+        if (!conn->connecting)
+            return 0;
+        uint8_t byte;
+        if (attempt_failed(sealed) || !blocking_allowed(sealed->fd, flags)) {
+            long said = net_recv(sealed->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+            return said < 0 ? (int)said : -EPIPE;
+        }
+        if (drive_wait(sealed->fd, POLLOUT, INT64_MAX) == -EINTR && !blocking_restarts())
+            return -EINTR;
+    }
+}
+
+/* While other connections have something outstanding, a blocking accept waits with them. */
+static int wait_acceptable(int fd)
+{
+    if (!blocking_allowed(fd, 0))
+        return 0;
+    int64_t limit = blocking_limit(fd, SO_RCVTIMEO);
+    for (;;) {
+        int ready = drive_wait(fd, POLLIN, limit);
+        if (ready == 0)
+            return -EAGAIN;
+        if (ready > 0)
+            return 0;
+        if (!blocking_restarts())
+            return -EINTR;
+    }
+}
+
+static int adopt_accepted(int fd, const struct sockaddr *peer, const struct sockaddr *local, int flags)
+{
+    struct conn *conn = have_keys() ? conn_new(TLS_SERVER, false) : NULL;
+    if (!conn) {
+        sys_close(fd);
+        return have_keys() ? -ENOBUFS : -ENOKEY;
+    }
+    conn->peer = open_address(peer);
+    conn->local = open_address(local);
+    conn->nonblocking = (flags & SOCK_NONBLOCK) != 0;
+    int result = adopt(fd, conn);
+    if (result < 0)
+        sys_close(fd);
+    return result;
+}
+
+static void copy_address(const struct sockaddr_storage *from, socklen_t from_len, struct sockaddr *to,
+                         socklen_t *to_len)
+{
+    if (!to || !to_len)
+        return;
+    memcpy(to, from, from_len < *to_len ? from_len : *to_len);
+    *to_len = from_len;
+}
+
+int open_accept(int fd, struct sockaddr *address, socklen_t *len, int flags)
+{
+    const struct config *config = config_get();
+    struct sockaddr_storage peer = {0}, local = {0};
+    socklen_t peer_len = sizeof peer, local_len = sizeof local;
+    int waited = drive_outstanding() ? wait_acceptable(fd) : 0;
+    if (waited < 0)
+        return waited;
+    if (!config->active || (address && (!len || (int)*len < 0))) {
+        int accepted = real()->accept4(fd, address, len, flags);
+        return accepted < 0 ? -errno : accepted;
+    }
+    int accepted = real()->accept4(fd, (struct sockaddr *)&peer, &peer_len, flags);
+    if (accepted < 0)
+        return -errno;
+    forget_stale(accepted);
+    if ((peer.ss_family == AF_INET || peer.ss_family == AF_INET6) &&
+        net_getsockname(accepted, &local, &local_len) == 0) {
+        struct conn_address own = open_address((const struct sockaddr *)&local);
+        if (rules_match(&config->rules, RULES_LISTEN, (const struct sockaddr *)&peer, own.port) &&
+            is_tcp(accepted)) {
+            int result = adopt_accepted(accepted, (const struct sockaddr *)&peer,
+                                        (const struct sockaddr *)&local, flags);
+            if (result < 0)
+                return result;
+        }
+    }
+    copy_address(&peer, peer_len, address, len);
+    return accepted;
+}

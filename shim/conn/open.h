@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#ifndef SOCKSEAL_OPEN_H
+#define SOCKSEAL_OPEN_H
+
+/* Which connections become sealed ones, and how. */
+
+#include "conn/registry.h"
+
+/* connect(2): 0 or -errno. A connection to be sealed without a usable key is not made: -ENOKEY. */
+int open_connect(int fd, const struct sockaddr *address, socklen_t len);
+
+/* accept4(2): a descriptor or -errno. Without a usable key a connection to be sealed is closed: -ENOKEY. */
+int open_accept(int fd, struct sockaddr *address, socklen_t *len, int flags);
+
+/* For a descriptor whose TCP connection is not made yet: 0 when it is, -errno of what the kernel says
+ * meanwhile; waits if the descriptor and `flags` (MSG_) are blocking. */
+int open_wait_connected(const struct sealed *sealed, int flags);
+
+/* Whether connecting fd, not sealed yet, to this address would make a sealed connection. */
+bool open_wants(int fd, const struct sockaddr *address, socklen_t len);
+
+/* The address in short form. */
+struct conn_address open_address(const struct sockaddr *address);
+
+/* Fills in conn->local, for log lines, if that has not been done. */
+void open_name_local(const struct sealed *sealed);
+
+#endif

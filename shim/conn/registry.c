@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "conn/registry.h"
+
+#include <sys/resource.h>
+
+#include "conn/drive.h"
+#include "sys/net.h"
+
+enum { TABLE_MAX = 1 << 20 };
+
+_Atomic(struct registry_entry *) registry_table;
+_Atomic uint32_t registry_size;
+uint32_t *registry_alive;
+
+/* All three are made together with the table: one mapping. */
+static _Atomic uint8_t *marks;         /* per descriptor */
+static _Atomic uint32_t *local_counts; /* descriptors of this process, per slot */
+static _Atomic int bound;
+
+static uint32_t table_entries(void)
+{
+    struct rlimit limit;
+    if (sys_call(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, sys_ptr(&limit), 0, 0) < 0 || limit.rlim_max > TABLE_MAX)
+        return TABLE_MAX;
+    return limit.rlim_max < 1024 ? 1024 : (uint32_t)limit.rlim_max;
+}
+
+int registry_own_base(void)
+{
+    struct rlimit limit;
+    if (sys_call(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, sys_ptr(&limit), 0, 0) < 0)
+        return 3;
+    uint64_t soft = limit.rlim_cur > TABLE_MAX ? TABLE_MAX : limit.rlim_cur;
+    return soft > 512 ? (int)(soft - 256) : (int)(soft / 2);
+}
+
+static void *map_private(size_t len)
+{
+    void *memory = net_mmap(len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+/* Racing threads: the one that sets `registry_alive` makes the rest, the others wait for it. */
+bool registry_open(void)
+{
+    static _Atomic uint32_t making;
+    if (atomic_load_explicit(&registry_size, memory_order_acquire))
+        return true;
+    uint32_t none = 0;
+    if (!atomic_compare_exchange_strong(&making, &none, 1)) {
+        while (!atomic_load(&registry_size) && atomic_load(&making) == 1)
+            sys_call3(SYS_sched_yield, 0, 0, 0);
+        return atomic_load(&registry_size) != 0;
+    }
+    uint32_t entries = table_entries();
+    struct registry_entry *table = map_private(entries * sizeof *table);
+    marks = map_private(entries);
+    local_counts = map_private((ARENA_SLOTS + 1) * sizeof *local_counts);
+    registry_alive = map_private(4096);
+    if (!table || !marks || !local_counts || !registry_alive) {
+        atomic_store(&making, 0);
+        return false;
+    }
+    net_madvise(registry_alive, 4096, MADV_WIPEONFORK);
+    *registry_alive = (uint32_t)sys_getpid();
+    atomic_store(&registry_table, table);
+    atomic_store_explicit(&registry_size, entries, memory_order_release);
+    return true;
+}
+
+static arena_ref slot_of(const struct conn *conn)
+{
+    return (arena_ref)(((const uint8_t *)conn - (const uint8_t *)arena_slot(0)) / ARENA_SLOT_SIZE);
+}
+
+struct sealed registry_resolve(int fd, uint64_t where)
+{
+    if (!*registry_alive)
+        registry_after_fork();
+    struct conn *conn = arena_slot((arena_ref)where);
+    uint32_t generation = (uint32_t)(where >> 32);
+    if (atomic_load_explicit(&conn->generation, memory_order_acquire) != generation)
+        return (struct sealed){.fd = fd};
+    return (struct sealed){.conn = conn, .generation = generation, .fd = fd};
+}
+
+static void enter_holder(struct conn *conn)
+{
+    int32_t self = sys_getpid();
+    for (int i = 0; i < CONN_HOLDERS; i++) {
+        int32_t none = 0;
+        if (atomic_compare_exchange_strong(&conn->holder[i], &none, self))
+            return;
+    }
+}
+
+static void leave_holder(struct conn *conn)
+{
+    int32_t self = sys_getpid();
+    for (int i = 0; i < CONN_HOLDERS; i++) {
+        int32_t found = self;
+        if (atomic_compare_exchange_strong(&conn->holder[i], &found, 0))
+            return;
+    }
+}
+
+/* A process that was killed has not counted itself out: do it for it. */
+static void bury_dead(struct conn *conn)
+{
+    for (int i = 0; i < CONN_HOLDERS; i++) {
+        int32_t pid = atomic_load(&conn->holder[i]);
+        if (pid && net_kill(pid, 0) == -ESRCH && atomic_compare_exchange_strong(&conn->holder[i], &pid, 0))
+            atomic_fetch_sub(&conn->holders, 1);
+    }
+}
+
+bool registry_only_holder(struct conn *conn)
+{
+    if (atomic_load(&conn->holders) > 1)
+        bury_dead(conn);
+    return atomic_load(&conn->holders) <= 1;
+}
+
+bool registry_only_descriptor(struct conn *conn)
+{
+    return atomic_load(&local_counts[slot_of(conn)]) == 1 && registry_only_holder(conn);
+}
+
+void registry_add(int fd, struct conn *conn, uint32_t generation)
+{
+    if (atomic_fetch_add(&local_counts[slot_of(conn)], 1) == 0) {
+        enter_holder(conn);
+        atomic_fetch_add(&conn->holders, 1);
+    }
+    int seen = atomic_load(&bound);
+    while (fd >= seen && !atomic_compare_exchange_weak(&bound, &seen, fd + 1)) {
+    }
+    atomic_store(&marks[fd], 0);
+    struct registry_entry *table = atomic_load(&registry_table);
+    atomic_store_explicit(&table[fd].where, (uint64_t)generation << 32 | slot_of(conn), memory_order_release);
+}
+
+bool registry_remove(int fd, bool *last)
+{
+    struct registry_entry *table = atomic_load(&registry_table);
+    uint64_t where = atomic_exchange(&table[fd].where, 0);
+    atomic_store(&marks[fd], 0);
+    *last = false;
+    if (!where || atomic_fetch_sub(&local_counts[(arena_ref)where], 1) > 1)
+        return false;
+    struct conn *conn = arena_slot((arena_ref)where);
+    bury_dead(conn);
+    leave_holder(conn);
+    *last = atomic_fetch_sub(&conn->holders, 1) == 1;
+    return true;
+}
+
+int registry_any(const struct conn *conn, int but)
+{
+    struct registry_entry *table = atomic_load(&registry_table);
+    arena_ref slot = slot_of(conn);
+    for (int fd = 0; fd < atomic_load(&bound); fd++) {
+        if (fd != but && (arena_ref)atomic_load(&table[fd].where) == slot)
+            return fd;
+    }
+    return -1;
+}
+
+uint8_t registry_marks(int fd)
+{
+    return (uint32_t)fd < atomic_load(&registry_size) ? atomic_load(&marks[fd]) : 0;
+}
+
+uint8_t registry_mark(int fd, uint8_t set)
+{
+    return atomic_fetch_or(&marks[fd], set);
+}
+
+uint8_t registry_unmark(int fd, uint8_t unset)
+{
+    return atomic_fetch_and(&marks[fd], (uint8_t)~unset);
+}
+
+int registry_bound(void)
+{
+    return atomic_load(&bound);
+}
+
+/* Calls `visit` once for each connection of this process. */
+static void each_connection(void (*visit)(struct conn *conn))
+{
+    struct registry_entry *table = atomic_load(&registry_table);
+    if (!table)
+        return;
+    for (int fd = 0; fd < atomic_load(&bound); fd++) {
+        uint64_t where = atomic_load(&table[fd].where);
+        if (!where)
+            continue;
+        struct conn *conn = arena_slot((arena_ref)where);
+        if (atomic_load(&local_counts[(arena_ref)where]) == 1 || registry_any(conn, -1) == fd)
+            visit(conn);
+    }
+}
+
+static void count_in(struct conn *conn)
+{
+    atomic_fetch_add(&conn->holders, 1);
+}
+
+static void count_out(struct conn *conn)
+{
+    atomic_fetch_sub(&conn->holders, 1);
+}
+
+/* Set while the fork door is in its fork: the child has been counted. One that comes by clone(2) has not. */
+static _Atomic bool fork_counted;
+
+void registry_before_fork(void)
+{
+    each_connection(count_in);
+    atomic_store(&fork_counted, true);
+}
+
+void registry_fork_done(bool failed)
+{
+    atomic_store(&fork_counted, false);
+    if (failed)
+        each_connection(count_out);
+}
+
+void registry_after_fork(void)
+{
+    *registry_alive = (uint32_t)sys_getpid();
+    role_forget();
+    if (!atomic_exchange(&fork_counted, false))
+        each_connection(count_in);
+    each_connection(enter_holder);
+    drive_after_fork();
+}
+
+bool registry_is_ours(void)
+{
+    registry_check_fork();
+    return registry_alive && *registry_alive == (uint32_t)sys_getpid();
+}
+
+void registry_check_fork(void)
+{
+    if (registry_alive && !*registry_alive)
+        registry_after_fork();
+}

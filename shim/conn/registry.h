@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#ifndef SOCKSEAL_REGISTRY_H
+#define SOCKSEAL_REGISTRY_H
+
+/*
+ * Descriptor -> connection, a table of this process, read without a lock. It does not exist until the first
+ * sealed connection, so that a look-up in a program that seals nothing is one load and one compare.
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "conn/conn.h"
+
+/* A look-up's result: which connection, and which life of its slot. conn == NULL: the descriptor is not
+ * sealed. */
+struct sealed {
+    struct conn *conn;
+    uint32_t generation;
+    int fd;
+};
+
+/* Bits kept per descriptor beside its connection; this process's own. */
+enum registry_mark {
+    REGISTRY_OUTSTANDING = 1, /* drive.h: something is left to be done for it */
+    REGISTRY_ORPHAN = 2,    /* a descriptor of ours that finishes a connection which the program has closed */
+    REGISTRY_WATCH_IN = 4,  /* stands in the private epoll, for input */
+    REGISTRY_WATCH_OUT = 8, /* ... for output */
+};
+
+struct registry_entry {
+    _Atomic uint64_t where; /* slot in the low half, 0: none; generation in the high half */
+};
+
+extern _Atomic(struct registry_entry *) registry_table;
+extern _Atomic uint32_t registry_size; /* entries in the table; 0 until it exists */
+extern uint32_t *registry_alive; /* this process's id, in a page that the kernel wipes in a forked child */
+
+/* Puts a forked child's bookkeeping right: done by the fork door, or by the first look-up in a child that was
+ * forked behind the doors' back. */
+void registry_after_fork(void);
+
+/* Calls registry_after_fork() if this is such a child. */
+void registry_check_fork(void);
+
+/* Whether the table is this process's: false before there is one, and in a vfork(2) child, which has its
+ * parent's memory but descriptors of its own, and must not touch the parent's bookkeeping. */
+bool registry_is_ours(void);
+
+struct sealed registry_resolve(int fd, uint64_t where);
+
+/* The connection behind fd. */
+static inline struct sealed registry_find(int fd)
+{
+    if ((uint32_t)fd >= atomic_load_explicit(&registry_size, memory_order_acquire))
+        return (struct sealed){.fd = fd};
+    struct registry_entry *table = atomic_load_explicit(&registry_table, memory_order_relaxed);
+    uint64_t where = atomic_load_explicit(&table[fd].where, memory_order_acquire);
+    if (!where)
+        return (struct sealed){.fd = fd};
+    return registry_resolve(fd, where);
+}
+
+static inline bool registry_has(int fd)
+{
+    return registry_find(fd).conn != NULL;
+}
+
+/* Whether the look-up still holds, once a role is taken. */
+static inline bool registry_current(const struct sealed *sealed)
+{
+    return atomic_load_explicit(&sealed->conn->generation, memory_order_acquire) == sealed->generation;
+}
+
+/* Makes the table. False if there is no memory. */
+bool registry_open(void);
+
+/* Lets fd stand for the connection, as one more descriptor. */
+void registry_add(int fd, struct conn *conn, uint32_t generation);
+
+/* Takes fd out. Gives true if this process has no descriptor for the connection any more; *last then says
+ * that no other process has one either, as far as can be known. The caller goes on with close.h. */
+bool registry_remove(int fd, bool *last);
+
+/* Whether no other process holds the connection; and whether this one has but one descriptor for it, besides.
+ */
+bool registry_only_holder(struct conn *conn);
+bool registry_only_descriptor(struct conn *conn);
+
+/* Any descriptor of this process for the connection other than `but`, or -1. Slow. */
+int registry_any(const struct conn *conn, int but);
+
+/* The marks of a descriptor. */
+uint8_t registry_marks(int fd);
+uint8_t registry_mark(int fd, uint8_t set); /* gives what was set before */
+uint8_t registry_unmark(int fd, uint8_t unset);
+
+/* One past the highest descriptor that was ever sealed. */
+int registry_bound(void);
+
+/* Around fork(2): the child is counted before it exists, so that it cannot be missed. */
+void registry_before_fork(void);
+void registry_fork_done(bool failed); /* in the parent */
+
+/* The lowest number that the shim gives to descriptors of its own. */
+int registry_own_base(void);
+
+#endif

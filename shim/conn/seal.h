@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#ifndef SOCKSEAL_SEAL_H
+#define SOCKSEAL_SEAL_H
+
+/* From the program's bytes to records in the kernel. */
+
+#include <sys/uio.h>
+
+#include "conn/registry.h"
+
+/* A cursor over the program's iovec. */
+struct seal_source {
+    const struct iovec *iov;
+    size_t count;
+    size_t index, offset; /* where the cursor stands */
+    size_t left;          /* bytes from there to the end */
+};
+
+struct seal_source seal_source_of(const struct iovec *iov, size_t count);
+
+/* The bytes at the cursor that lie in one piece; source->left > 0. */
+const uint8_t *seal_contiguous(struct seal_source *source, size_t *len);
+
+void seal_advance(struct seal_source *source, size_t len);
+
+/*
+ * Seals from the cursor and sends, role tx held and nothing else waiting to be sent, until all is sent or the
+ * kernel stops us; the cursor moves over what the program may take as written. 0, or -errno of what stopped
+ * it, or -ESTALE (the role is lost). After a record that the kernel took in part, the rest of it stands in
+ * tx_chunk and its last byte is withheld.
+ */
+int seal_and_send(const struct sealed *sealed, struct seal_source *source, int flags);
+
+#endif

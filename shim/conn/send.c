@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "conn/send.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <string.h>
+
+#include "conn/blocking.h"
+#include "conn/drive.h"
+#include "conn/failure.h"
+#include "conn/handshake.h"
+#include "conn/open.h"
+#include "conn/seal.h"
+#include "sys/net.h"
+
+static void account(struct conn *conn)
+{
+    atomic_store_explicit(&conn->to_send, conn->tx_len + conn->queue.total, memory_order_release);
+}
+
+bool send_append_held(struct conn *conn, const uint8_t *data, size_t len)
+{
+    if (!conn->tx_chunk && !(conn->tx_chunk = arena_chunk_take()))
+        return false;
+    uint8_t *base = arena_chunk(conn->tx_chunk);
+    if (conn->tx_off) {
+        memmove(base, base + conn->tx_off, conn->tx_len);
+        conn->tx_off = 0;
+    }
+    if (len > ARENA_CHUNK_SIZE - conn->tx_len)
+        return false;
+    memcpy(base + conn->tx_len, data, len);
+    conn->tx_len += (uint32_t)len;
+    account(conn);
+    return true;
+}
+
+/* Seals what waits in the queue behind what is to go out next, as far as there is room. So a client's
+ * Finished travels with its first data, in one segment. */
+static bool seal_queue(struct conn *conn)
+{
+    uint8_t record[TLS_RECORD_MAX];
+    size_t overhead = tls_session_overhead(&conn->session), have, sealed_len;
+    while (conn->queue.total > 0) {
+        size_t room = ARENA_CHUNK_SIZE - conn->tx_len;
+        const uint8_t *data = conn_bytes_head(&conn->queue, &have);
+        if (room <= overhead)
+            break;
+        if (have > room - overhead)
+            have = room - overhead;
+        if (have > TLS_PLAINTEXT_MAX)
+            have = TLS_PLAINTEXT_MAX;
+        if (tls_session_seal(&conn->session, data, have, record, &sealed_len) != TLS_OK ||
+            !send_append_held(conn, record, sealed_len))
+            return false;
+        conn_bytes_drop(&conn->queue, have);
+        conn->sent_data = 1;
+    }
+    account(conn);
+    return true;
+}
+
+/* Without this an edge-triggered program that got EAGAIN while the kernel had room would wait for ever:
+ * setting TCP_NOTSENT_LOWAT, even to what it is, makes the kernel report writability anew (tcp(7);
+ * sk_write_space). */
+static void give_edge(const struct sealed *sealed)
+{
+    int value = 0;
+    socklen_t len = sizeof value;
+    if (!atomic_exchange(&sealed->conn->refused_edge, 0))
+        return;
+    if (net_getsockopt(sealed->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, &len) == 0)
+        net_setsockopt(sealed->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, sizeof value);
+}
+
+static void used_up(struct conn *conn)
+{
+    conn->tx_off = 0;
+    if (conn->tx_len == 0) {
+        arena_chunk_give(conn->tx_chunk);
+        conn->tx_chunk = 0;
+    }
+}
+
+/* Sends tx_chunk and the queue with these flags. 0, -errno, or -ESTALE. */
+static int flush_with(const struct sealed *sealed, int flags)
+{
+    struct conn *conn = sealed->conn;
+    for (;;) {
+        if (conn->can_send && conn->queue.total > 0 && !seal_queue(conn)) {
+            failure_set(sealed, EIO, "the queued data cannot be sealed");
+            return -EIO;
+        }
+        if (conn->tx_len == 0)
+            break;
+        ssize_t sent = blocking_send(sealed, arena_chunk(conn->tx_chunk) + conn->tx_off, conn->tx_len, flags);
+        if (sent < 0)
+            return (int)sent;
+        conn->tx_off += (uint32_t)sent;
+        conn->tx_len -= (uint32_t)sent;
+        account(conn);
+        if (conn->tx_len == 0)
+            used_up(conn);
+    }
+    give_edge(sealed);
+    return 0;
+}
+
+int send_flush_held(const struct sealed *sealed)
+{
+    struct conn *conn = sealed->conn;
+    if (conn->tx_len == 0 && (!conn->can_send || conn->queue.total == 0))
+        return 0;
+    return flush_with(sealed, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static bool take_unparked(struct conn *conn)
+{
+    enum role_result result = role_take(&conn->tx);
+    return result == ROLE_TAKEN;
+}
+
+int send_flush(const struct sealed *sealed)
+{
+    if (!take_unparked(sealed->conn))
+        return -EAGAIN;
+    int result = registry_current(sealed) ? send_flush_held(sealed) : 0;
+    conn_release(sealed->conn, &sealed->conn->tx);
+    return result;
+}
+
+void send_alert(const struct sealed *sealed, enum tls_alert alert)
+{
+    struct conn *conn = sealed->conn;
+    uint8_t bytes[TLS_FLIGHT_MAX];
+    struct tls_buffer out = {.data = bytes, .cap = sizeof bytes};
+    if (alert == TLS_ALERT_NONE || !take_unparked(conn))
+        return;
+    if (registry_current(sealed)) {
+        tls_session_alert(&conn->session, alert, &out);
+        send_append_held(conn, bytes, out.len);
+        send_flush_held(sealed);
+    }
+    conn_release(conn, &conn->tx);
+}
+
+static bool update_keys_held(struct conn *conn)
+{
+    uint8_t bytes[TLS_FLIGHT_MAX];
+    struct tls_buffer out = {.data = bytes, .cap = sizeof bytes};
+    atomic_store(&conn->key_update, 0);
+    return tls_session_key_update(&conn->session, false, &out) == TLS_OK &&
+           send_append_held(conn, bytes, out.len);
+}
+
+void send_key_update(const struct sealed *sealed)
+{
+    struct conn *conn = sealed->conn;
+    if (!take_unparked(conn))
+        return;
+    if (registry_current(sealed) && conn->key_update && update_keys_held(conn) &&
+        send_flush_held(sealed) == -EAGAIN)
+        drive_add(sealed->fd);
+    conn_release(conn, &conn->tx);
+}
+
+static ssize_t broken_pipe(int flags)
+{
+    if (!(flags & MSG_NOSIGNAL))
+        net_tgkill(sys_getpid(), (int)role_self(), SIGPIPE);
+    return -EPIPE;
+}
+
+/* Before keys stand: into the queue. */
+static ssize_t enqueue_held(const struct sealed *sealed, struct seal_source *source)
+{
+    struct conn *conn = sealed->conn;
+    size_t done = 0;
+    while (source->left > 0) {
+        size_t len;
+        const uint8_t *data = seal_contiguous(source, &len);
+        size_t part = conn_bytes_append(&conn->queue, data, len, CONN_QUEUE_MAX);
+        seal_advance(source, part);
+        done += part;
+        if (part < len)
+            break;
+    }
+    account(conn);
+    if (source->left > 0)
+        atomic_store(&conn->refused_edge, 1);
+    drive_add(sealed->fd);
+    return done ? (ssize_t)done : -EAGAIN;
+}
+
+/* Gets the handshake bytes, the remains of a record and the queue out of the way; then the withheld byte, if
+ * there is one, is what the program sends again. 0 or -errno. */
+static int clear_way(const struct sealed *sealed, struct seal_source *source, int flags)
+{
+    struct conn *conn = sealed->conn;
+    if ((conn->key_update || tls_session_wants_key_update(&conn->session)) && !update_keys_held(conn))
+        return -EIO;
+    if (conn->tx_len > 0 || conn->queue.total > 0) {
+        int result = flush_with(sealed, flags);
+        if (result < 0)
+            return result;
+    }
+    if (conn->withheld) {
+        size_t len;
+        const uint8_t *first = seal_contiguous(source, &len);
+        if (*first != conn->withheld_byte) {
+            failure_set(sealed, EIO,
+                        "after a short write the program did not go on with the byte that was not taken");
+            return -EIO;
+        }
+        conn->withheld = 0;
+        seal_advance(source, 1);
+    }
+    return 0;
+}
+
+/* A handshake message went out alone just before: Nagle's algorithm would hold our first small data until the
+ * peer's delayed acknowledgement of it. TCP_NODELAY pushes once, and is put back. */
+static void push_once(const struct sealed *sealed)
+{
+    int value = 0;
+    const int on = 1;
+    socklen_t len = sizeof value;
+    sealed->conn->flight_alone = 0;
+    if (net_getsockopt(sealed->fd, IPPROTO_TCP, TCP_NODELAY, &value, &len) < 0 || value)
+        return;
+    net_setsockopt(sealed->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    net_setsockopt(sealed->fd, IPPROTO_TCP, TCP_NODELAY, &value, sizeof value);
+}
+
+static ssize_t send_held(const struct sealed *sealed, struct seal_source *source, int flags)
+{
+    struct conn *conn = sealed->conn;
+    size_t total = source->left;
+    if (!conn->can_send)
+        return enqueue_held(sealed, source);
+    int result = clear_way(sealed, source, flags);
+    if (result == 0 && source->left > 0)
+        result = seal_and_send(sealed, source, flags);
+    size_t done = total - source->left;
+    account(conn);
+    if (result == -ESTALE)
+        return -ESTALE;
+    if (conn->flight_alone && !(flags & MSG_MORE))
+        push_once(sealed);
+    conn->sent_data = 1;
+    if (done > 0)
+        return (ssize_t)done;
+    if (result == -EPIPE) /* the kernel has raised the signal */
+        return -EPIPE;
+    return result;
+}
+
+/* Takes the role as a writer: 0, -errno, CONN_LOOK_AGAIN. */
+static int become_writer(const struct sealed *sealed, int flags)
+{
+    struct conn *conn = sealed->conn;
+    for (;;) {
+        switch (role_take(&conn->tx)) {
+        case ROLE_TAKEN:
+            if (registry_current(sealed))
+                return 0;
+            role_release(&conn->tx);
+            return CONN_LOOK_AGAIN;
+        case ROLE_REENTERED:
+            return -EAGAIN;
+        case ROLE_ABANDONED:
+        case ROLE_RESUMED:
+            failure_set(sealed, EIO, "a sender left in the middle of a record");
+            conn_release(conn, &conn->tx);
+            return -EIO;
+        case ROLE_PARKED:
+            if (!blocking_allowed(sealed->fd, flags))
+                return -EAGAIN;
+            if (role_wait(&conn->tx) == -EINTR)
+                return -EINTR;
+        }
+    }
+}
+
+static ssize_t send_once(const struct sealed *sealed, struct seal_source *source, int flags)
+{
+    struct conn *conn = sealed->conn;
+    int result = become_writer(sealed, flags);
+    if (result < 0)
+        return result;
+    if (conn_failed(conn) || conn->write_shut) {
+        int error = conn->error;
+        conn_release(conn, &conn->tx);
+        return error && error != ECONNRESET ? -error : broken_pipe(flags);
+    }
+    ssize_t sent = send_held(sealed, source, flags);
+    if (sent == -ESTALE) {
+        failure_set(sealed, EIO, "a signal handler wrote in the middle of a record");
+        return -EIO;
+    }
+    conn_release(conn, &conn->tx);
+    return sent;
+}
+
+/* A blocking write before keys stand waits: for room as long as it takes, and once, briefly, for the
+ * handshake, so that in the ordinary case nothing is left in the queue when it returns. */
+static ssize_t wait_for_keys(const struct sealed *sealed, struct seal_source *source, ssize_t sent, int flags)
+{
+    struct conn *conn = sealed->conn;
+    size_t done = sent > 0 ? (size_t)sent : 0;
+    int64_t limit = blocking_limit(sealed->fd, SO_SNDTIMEO);
+    while (!conn->can_send) {
+        bool all = source->left == 0;
+        int64_t until = all && limit > net_now_ms() + CONN_BRIEF_MS ? net_now_ms() + CONN_BRIEF_MS : limit;
+        if (all && conn->waited)
+            break;
+        int result = handshake_wait(sealed, true, until);
+        conn->waited = 1;
+        if (result == -EINTR && done == 0 && blocking_restarts())
+            continue;
+        if (result < 0 && (result != -EINTR || done == 0))
+            return result;
+        if (result <= 0)
+            break;
+    }
+    if (source->left == 0 || !conn->can_send)
+        return done ? (ssize_t)done : -EAGAIN;
+    ssize_t more = send_once(sealed, source, flags);
+    if (more < 0)
+        return done ? (ssize_t)done : more;
+    return (ssize_t)done + more;
+}
+
+ssize_t send_message(const struct sealed *sealed, const struct iovec *iov, size_t count, int flags)
+{
+    struct conn *conn = sealed->conn;
+    struct seal_source source = seal_source_of(iov, count);
+    flags &= ~(MSG_FASTOPEN | MSG_ZEROCOPY);
+    if (!conn->established)
+        handshake_progress(sealed);
+    if (conn->connecting) {
+        int result = open_wait_connected(sealed, flags);
+        if (result < 0)
+            return result == -EPIPE ? broken_pipe(flags) : result;
+    }
+    if (source.left == 0)
+        return conn_failed(conn) ? -conn->error : 0;
+    ssize_t sent = send_once(sealed, &source, flags);
+    if (!conn->can_send && (sent >= 0 || sent == -EAGAIN) && blocking_allowed(sealed->fd, flags))
+        return wait_for_keys(sealed, &source, sent, flags);
+    if (sent == -EAGAIN && !conn->can_send)
+        drive_wait(-1, 0,
+                   net_now_ms() + 1); /* else a level-triggered loop would spin until the handshake is over */
+    return sent;
+}

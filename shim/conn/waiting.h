@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#ifndef SOCKSEAL_WAITING_H
+#define SOCKSEAL_WAITING_H
+
+/*
+ * poll, select and epoll: answered by the kernel. The shim adds two things: whoever waits makes progress with
+ * what is outstanding (drive.h), and poll and select look behind the readiness of a blocking descriptor, so
+ * that a read does not block because only a handshake message or half a record had come.
+ *
+ * Times are absolute, in net_now_ms() milliseconds, INT64_MAX for none. Results are counts or -errno.
+ */
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+
+#include "conn/registry.h"
+
+/* Whether a wait for these needs more than the kernel's call. */
+bool waiting_concerns_poll(struct pollfd *fds, nfds_t count);
+bool waiting_concerns_select(int count, const fd_set *read, const fd_set *write, const fd_set *except);
+
+int waiting_poll(struct pollfd *fds, nfds_t count, int64_t until_ms, const sigset_t *mask);
+int waiting_select(int count, fd_set *read, fd_set *write, fd_set *except, int64_t until_ms,
+                   const sigset_t *mask);
+
+/* While something is outstanding. */
+int waiting_epoll(int epoll, struct epoll_event *events, int max, int64_t until_ms, const sigset_t *mask);
+
+/* Sleeps until then, making progress: 0 or -EINTR. */
+int waiting_sleep(int64_t until_ms);
+
+/* While something is outstanding: before a blocking read of a descriptor that is not sealed. 0, or -EINTR,
+ * -EAGAIN. */
+int waiting_before_read(int fd, int flags);
+
+#endif

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "diag/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "sys/file.h"
+#include "sys/net.h"
+
+enum { LINE_MAX_LEN = 1024, STANDARD_ERROR = 2 };
+
+static _Atomic int threshold = LOG_WARN;
+static const char *_Atomic log_file;
+
+static const char *level_name(enum log_level level)
+{
+    static const char *const names[] = {"", "error", "warning", "info", "debug"};
+    return names[level];
+}
+
+void log_setup(enum log_level new_threshold, const char *file)
+{
+    atomic_store(&threshold, (int)new_threshold);
+    atomic_store(&log_file, file);
+}
+
+int log_enabled(enum log_level level)
+{
+    return (int)level <= atomic_load_explicit(&threshold, memory_order_relaxed);
+}
+
+/* A program that inetd started has its connection as standard error, perhaps a sealed one: there a line of
+ * ours would be plaintext in the middle of the records. */
+static bool is_internet_socket(int fd)
+{
+    int domain = 0;
+    socklen_t len = sizeof domain;
+    return net_getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
+           (domain == AF_INET || domain == AF_INET6);
+}
+
+/* Without SIGPIPE, which would end a program because nobody reads its standard error. */
+static void write_quietly(int fd, const char *line, size_t len)
+{
+    sigset_t sigpipe, before, pending;
+    sigemptyset(&sigpipe);
+    sigaddset(&sigpipe, SIGPIPE);
+    sigemptyset(&pending);
+    sys_sigprocmask(SIG_BLOCK, &sigpipe, &before);
+    sys_sigpending(&pending);
+    if (sys_write(fd, line, len) == -EPIPE && !sigismember(&pending, SIGPIPE))
+        sys_sigtake(&sigpipe);
+    sys_sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
+/* Gives up rather than wait: a pipe that nobody empties must not stop the program. (A writable pipe has room
+ * for PIPE_BUF bytes, which is more than a line.) */
+static void write_to_standard_error(const char *line, size_t len)
+{
+    struct pollfd writable = {.fd = STANDARD_ERROR, .events = POLLOUT};
+    const struct timespec now = {0, 0};
+    if (!is_internet_socket(STANDARD_ERROR) && net_ppoll(&writable, 1, &now) == 1 &&
+        (writable.revents & POLLOUT))
+        write_quietly(STANDARD_ERROR, line, len);
+}
+
+/* O_NONBLOCK: a named pipe without a reader is an error here, not a wait. */
+static bool write_to_file(const char *file, const char *line, size_t len)
+{
+    int fd = sys_open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+    if (fd < 0)
+        return false;
+    write_quietly(fd, line, len);
+    sys_close(fd);
+    return true;
+}
+
+/* Names of files and of peers' identities come from outside: they must not forge lines or drive a terminal.
+ */
+static void replace_control_characters(char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
+            text[i] = '?';
+}
+
+/* Puts the newline at the end of a line of `wanted` bytes, of which as many as fit are there. Gives the
+ * length. */
+static size_t end_line(char line[static LINE_MAX_LEN], size_t wanted)
+{
+    size_t len = wanted;
+    if (len > LINE_MAX_LEN - 2) {
+        len = LINE_MAX_LEN - 2;
+        memcpy(line + len - 3, "...", 3);
+    }
+    replace_control_characters(line, len);
+    line[len++] = '\n';
+    return len;
+}
+
+void log_line(enum log_level level, const char *format, ...)
+{
+    if (level == LOG_QUIET || !log_enabled(level))
+        return;
+    int saved = errno;
+    char line[LINE_MAX_LEN];
+    int prefix = snprintf(line, sizeof line, "sockseal[%d]: %s: ", sys_getpid(), level_name(level));
+    va_list arguments;
+    va_start(arguments, format);
+    int body = vsnprintf(line + prefix, sizeof line - (size_t)prefix, format, arguments);
+    va_end(arguments);
+    if (body >= 0) {
+        size_t len = end_line(line, (size_t)prefix + (size_t)body);
+        const char *file = atomic_load(&log_file);
+        if (!file || !write_to_file(file, line, len))
+            write_to_standard_error(line, len);
+    }
+    errno = saved;
+}

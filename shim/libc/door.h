@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#ifndef SOCKSEAL_DOOR_H
+#define SOCKSEAL_DOOR_H
+
+/*
+ * What the doors have in common. A door looks the descriptor up and delegates; for a descriptor that is not
+ * sealed it is libc's own function, errno and all. Its contract is the man page of the call of the same name.
+ */
+
+#include <errno.h>
+
+#include "conn/registry.h"
+#include "conn/send.h"
+#include "sys/real.h"
+
+#define DOOR __attribute__((visibility("default")))
+
+/* A second name for a door, as libc has it. */
+#define DOOR_ALIAS(name) __attribute__((visibility("default"), alias(name)))
+
+/* From result-or-minus-errno to libc's convention. `saved` is errno from before: it is untouched on success.
+ */
+static inline long door_result(long result, int saved)
+{
+    errno = result < 0 ? (int)-result : saved;
+    return result < 0 ? -1 : result;
+}
+
+/* Reads from, or writes to, a descriptor that was sealed when looked up. Libc's convention. */
+ssize_t door_receive(struct sealed sealed, const struct iovec *iov, size_t count, int flags);
+ssize_t door_send(struct sealed sealed, const struct iovec *iov, size_t count, int flags);
+
+#endif

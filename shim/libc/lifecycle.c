@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+
+/* Doors of a connection's beginning and end. */
+
+#include "libc/door.h"
+
+#include <unistd.h>
+
+#include "config/config.h"
+#include "conn/closing.h"
+#include "conn/drive.h"
+#include "conn/open.h"
+#include "sys/net.h"
+
+int __connect(int fd, const struct sockaddr *address, socklen_t len);
+int __close(int fd);
+
+DOOR int connect(int fd, const struct sockaddr *address, socklen_t len)
+{
+    int saved = errno;
+    config_load();
+    if (!config_get()->active)
+        return real()->connect(fd, address, len);
+    return (int)door_result(open_connect(fd, address, len), saved);
+}
+
+DOOR_ALIAS("connect") int __connect(int fd, const struct sockaddr *address, socklen_t len);
+
+DOOR int accept4(int fd, struct sockaddr *restrict address, socklen_t *restrict len, int flags)
+{
+    int saved = errno;
+    config_load();
+    if (!config_get()->active)
+        return real()->accept4(fd, address, len, flags);
+    return (int)door_result(open_accept(fd, address, len, flags), saved);
+}
+
+DOOR int accept(int fd, struct sockaddr *restrict address, socklen_t *restrict len)
+{
+    return accept4(fd, address, len, 0);
+}
+
+DOOR int shutdown(int fd, int how)
+{
+    int saved = errno;
+    struct sealed sealed = registry_find(fd);
+    if (!sealed.conn)
+        return real()->shutdown(fd, how);
+    return (int)door_result(closing_shutdown(&sealed, how), saved);
+}
+
+DOOR int close(int fd)
+{
+    int saved = errno;
+    struct sealed sealed = registry_find(fd);
+    if (drive_owns(fd) || (sealed.conn && (registry_marks(fd) & REGISTRY_ORPHAN)))
+        return (int)door_result(-EBADF, saved); /* ours, and invisible */
+    if (sealed.conn)
+        closing_release(&sealed);
+    errno = saved;
+    return real()->close(fd);
+}
+
+DOOR_ALIAS("close") int __close(int fd);

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+
+/* Doors of options: getsockopt, setsockopt, ioctl, fcntl. */
+
+#include "libc/door.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <sys/ioctl.h>
+
+#include "conn/failure.h"
+#include "conn/receive.h"
+#include "diag/log.h"
+
+#ifndef TCP_ULP
+#define TCP_ULP 31
+#endif
+
+/* A handshake's failure is the socket's error, told once as SO_ERROR is (socket(7)). */
+static void add_error(struct conn *conn, int *value)
+{
+    if (*value == 0 && conn_failed(conn) && !atomic_exchange(&conn->error_told, 1))
+        *value = conn->error;
+}
+
+DOOR int getsockopt(int fd, int level, int name, void *restrict value, socklen_t *restrict len)
+{
+    struct sealed sealed = registry_find(fd);
+    int result = real()->getsockopt(fd, level, name, value, len);
+    if (!sealed.conn || result < 0 || level != SOL_SOCKET || *len != sizeof(int))
+        return result;
+    if (name == SO_ERROR)
+        add_error(sealed.conn, value);
+    else if (name == SO_RCVLOWAT && sealed.conn->low_water)
+        *(int *)value = sealed.conn->low_water;
+    return result;
+}
+
+/* SO_RCVLOWAT counts bytes in the kernel's queue, where a sealed connection has records, or the marker alone:
+ * it is kept here, for reads. */
+static int set_low_water(struct conn *conn, const void *value, socklen_t len)
+{
+    if (len < sizeof(int))
+        return -EINVAL;
+    int low = *(const int *)value;
+    conn->low_water = low < 0 ? INT_MAX : low == 0 ? 1 : low;
+    return 0;
+}
+
+DOOR int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+{
+    struct sealed sealed = registry_find(fd);
+    if (!sealed.conn)
+        return real()->setsockopt(fd, level, name, value, len);
+    if (level == SOL_SOCKET && name == SO_ZEROCOPY) {
+        failure_note(sealed.conn, LOG_WARN, "SO_ZEROCOPY is refused on a sealed connection");
+        return (int)door_result(-EOPNOTSUPP, errno);
+    }
+    if (level == IPPROTO_TCP && name == TCP_ULP) {
+        failure_note(sealed.conn, LOG_WARN, "TCP_ULP is refused on a sealed connection");
+        return (int)door_result(-ENOENT, errno); /* as a kernel without that protocol says */
+    }
+    if (level == SOL_SOCKET && name == SO_RCVLOWAT)
+        return (int)door_result(set_low_water(sealed.conn, value, len), errno);
+    return real()->setsockopt(fd, level, name, value, len);
+}
+
+DOOR int ioctl(int fd, unsigned long request, ...)
+{
+    va_list list;
+    va_start(list, request);
+    void *argument = va_arg(list, void *);
+    va_end(list);
+    struct sealed sealed = registry_find(fd);
+    if (sealed.conn && request == FIONREAD && sealed.conn->established && !sealed.conn->plaintext) {
+        int saved = errno;
+        *(int *)argument = (int)receive_available(&sealed);
+        errno = saved;
+        return 0;
+    }
+    int result = real()->ioctl(fd, request, argument);
+    if (sealed.conn && request == FIONBIO && result == 0)
+        sealed.conn->nonblocking = *(int *)argument != 0;
+    if (sealed.conn && request == FIONREAD && result == 0 && !sealed.conn->plaintext)
+        *(int *)argument = 0; /* handshake messages are none of the program's */
+    return result;
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+
+/* Doors of reading. */
+
+#include "libc/door.h"
+
+#include <limits.h>
+#include <unistd.h>
+
+#include "conn/drive.h"
+#include "conn/receive.h"
+#include "conn/waiting.h"
+#include "sys/net.h"
+
+ssize_t __read(int fd, void *buffer, size_t len);
+ssize_t __recv(int fd, void *buffer, size_t len, int flags);
+ssize_t __read_chk(int fd, void *buffer, size_t len, size_t size);
+ssize_t __recv_chk(int fd, void *buffer, size_t len, size_t size, int flags);
+ssize_t __recvfrom_chk(int fd, void *buffer, size_t len, size_t size, int flags, struct sockaddr *from,
+                       socklen_t *from_len);
+void __chk_fail(void) __attribute__((noreturn));
+
+ssize_t door_receive(struct sealed sealed, const struct iovec *iov, size_t count, int flags)
+{
+    int saved = errno;
+    for (;;) {
+        ssize_t got = receive_message(&sealed, iov, count, flags);
+        if (got != CONN_LOOK_AGAIN)
+            return door_result(got, saved);
+        sealed = registry_find(sealed.fd);
+        if (!sealed.conn)
+            return real()->readv(sealed.fd, iov, (int)count);
+    }
+}
+
+/* What comes before libc's own call: while a handshake is outstanding, a program that blocks in some other
+ * read still drives it. */
+static inline int before_read(int fd, int flags)
+{
+    if (!drive_outstanding())
+        return 0;
+    int saved = errno, result = waiting_before_read(fd, flags);
+    return (int)door_result(result, saved);
+}
+
+DOOR ssize_t read(int fd, void *buffer, size_t len)
+{
+    struct sealed sealed = registry_find(fd);
+    if (!sealed.conn)
+        return before_read(fd, 0) < 0 ? -1 : real()->read(fd, buffer, len);
+    return door_receive(sealed, &(struct iovec){buffer, len}, 1, 0);
+}
+
+DOOR_ALIAS("read") ssize_t __read(int fd, void *buffer, size_t len);
+
+DOOR ssize_t __read_chk(int fd, void *buffer, size_t len, size_t size)
+{
+    if (len > size)
+        __chk_fail();
+    return read(fd, buffer, len);
+}
+
+DOOR ssize_t readv(int fd, const struct iovec *iov, int count)
+{
+    struct sealed sealed = registry_find(fd);
+    if (!sealed.conn || count < 0 || count > IOV_MAX)
+        return before_read(fd, 0) < 0 ? -1 : real()->readv(fd, iov, count);
+    return door_receive(sealed, iov, (size_t)count, 0);
+}
+
+DOOR ssize_t preadv2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
+{
+    struct sealed sealed = registry_find(fd);
+    if (!sealed.conn || offset != -1 || count < 0 || count > IOV_MAX)
+        return real()->preadv2(fd, iov, count, offset, flags);
+    return door_receive(sealed, iov, (size_t)count, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0);
+}
+
+DOOR_ALIAS("preadv2")
+ssize_t preadv64v2(int fd, const struct iovec *iov, int count, off64_t offset, int flags);
+
+DOOR ssize_t recv(int fd, void *buffer, size_t len, int flags)
+{
+    struct sealed sealed = registry_find(fd);
+    if (!sealed.conn || (flags & (MSG_OOB | MSG_ERRQUEUE)))
+        return before_read(fd, flags) < 0 ? -1 : real()->recv(fd, buffer, len, flags);
+    return door_receive(sealed, &(struct iovec){buffer, len}, 1, flags);
+}
+
+DOOR_ALIAS("recv") ssize_t __recv(int fd, void *buffer, size_t len, int flags);
+
+DOOR ssize_t __recv_chk(int fd, void *buffer, size_t len, size_t size, int flags)
+{
+    if (len > size)
+        __chk_fail();
+    return recv(fd, buffer, len, flags);
+}
+
+DOOR ssize_t recvfrom(int fd, void *buffer, size_t len, int flags, struct sockaddr *from, socklen_t *from_len)
+{
+    struct sealed sealed = registry_find(fd);
+    if (!sealed.conn || (flags & (MSG_OOB | MSG_ERRQUEUE)))
+        return before_read(fd, flags) < 0 ? -1 : real()->recvfrom(fd, buffer, len, flags, from, from_len);
+    ssize_t got = door_receive(sealed, &(struct iovec){buffer, len}, 1, flags);
+    if (got >= 0 && from && from_len)
+        *from_len = 0; /* as TCP does */
+    return got;
+}
+
+DOOR ssize_t __recvfrom_chk(int fd, void *buffer, size_t len, size_t size, int flags, struct sockaddr *from,
+                            socklen_t *from_len)
+{
+    if (len > size)
+        __chk_fail();
+    return recvfrom(fd, buffer, len, flags, from, from_len);
+}
+
+DOOR ssize_t recvmsg(int fd, struct msghdr *message, int flags)
+{
+    struct sealed sealed = registry_find(fd);
+    if (!sealed.conn || !message || (flags & (MSG_OOB | MSG_ERRQUEUE)) || message->msg_iovlen > IOV_MAX)
+        return before_read(fd, flags) < 0 ? -1 : real()->recvmsg(fd, message, flags);
+    ssize_t got = door_receive(sealed, message->msg_iov, message->msg_iovlen, flags);
+    if (got >= 0) {
+        message->msg_namelen = 0;
+        message->msg_controllen = 0;
+        message->msg_flags = 0;
+    }
+    return got;
+}
+
+DOOR int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout)
+{
+    if (!registry_has(fd))
+        return before_read(fd, flags) < 0 ? -1 : real()->recvmmsg(fd, messages, count, flags, timeout);
+    int64_t until = timeout ? net_now_ms() + timeout->tv_sec * 1000 + timeout->tv_nsec / 1000000 : INT64_MAX;
+    unsigned done = 0;
+    int one = flags & ~MSG_WAITFORONE;
+    while (done < count) {
+        ssize_t got = recvmsg(fd, &messages[done].msg_hdr, one);
+        if (got < 0)
+            return done ? (int)done : -1;
+        messages[done++].msg_len = (unsigned)got;
+        if (flags & MSG_WAITFORONE)
+            one |= MSG_DONTWAIT;
+        if (got == 0 || net_now_ms() >= until) /* recvmmsg(2): the time-out is looked at after each message */
+            break;
+    }
+    return (int)done;
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+
+/* Doors of waiting. */
+
+#include "libc/door.h"
+
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "conn/drive.h"
+#include "conn/waiting.h"
+#include "sys/net.h"
+
+int __poll(struct pollfd *fds, nfds_t count, int timeout);
+int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t size);
+int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask,
+                size_t size);
+int __select(int count, fd_set *read, fd_set *write, fd_set *except, struct timeval *timeout);
+int __nanosleep(const struct timespec *time, struct timespec *left);
+void __chk_fail(void) __attribute__((noreturn));
+
+static int64_t after_ms(int timeout)
+{
+    return timeout < 0 ? INT64_MAX : net_now_ms() + timeout;
+}
+
+/* Rounds up: a wait must not end early. */
+static int64_t after_timespec(const struct timespec *timeout)
+{
+    if (!timeout || timeout->tv_sec > INT32_MAX)
+        return INT64_MAX;
+    return net_now_ms() + (int64_t)timeout->tv_sec * 1000 + (timeout->tv_nsec + 999999) / 1000000;
+}
+
+static bool valid(const struct timespec *time)
+{
+    return !time || (time->tv_sec >= 0 && time->tv_nsec >= 0 && time->tv_nsec < 1000000000);
+}
+
+DOOR int poll(struct pollfd *fds, nfds_t count, int timeout)
+{
+    int saved = errno;
+    if (!waiting_concerns_poll(fds, count))
+        return real()->poll(fds, count, timeout);
+    return (int)door_result(waiting_poll(fds, count, after_ms(timeout), NULL), saved);
+}
+
+DOOR_ALIAS("poll") int __poll(struct pollfd *fds, nfds_t count, int timeout);
+
+DOOR int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t size)
+{
+    if (size / sizeof *fds < count)
+        __chk_fail();
+    return poll(fds, count, timeout);
+}
+
+DOOR int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
+{
+    int saved = errno;
+    if (!valid(timeout) || !waiting_concerns_poll(fds, count))
+        return real()->ppoll(fds, count, timeout, mask);
+    return (int)door_result(waiting_poll(fds, count, after_timespec(timeout), mask), saved);
+}
+
+DOOR int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask,
+                     size_t size)
+{
+    if (size / sizeof *fds < count)
+        __chk_fail();
+    return ppoll(fds, count, timeout, mask);
+}
+
+DOOR int select(int count, fd_set *restrict read, fd_set *restrict write, fd_set *restrict except,
+                struct timeval *restrict timeout)
+{
+    int saved = errno;
+    if (!waiting_concerns_select(count, read, write, except) ||
+        (timeout && (timeout->tv_sec < 0 || timeout->tv_usec < 0)))
+        return real()->select(count, read, write, except, timeout);
+    struct timespec time = {0};
+    if (timeout)
+        time = (struct timespec){timeout->tv_sec + timeout->tv_usec / 1000000,
+                                 timeout->tv_usec % 1000000 * 1000};
+    int64_t until = timeout ? after_timespec(&time) : INT64_MAX;
+    int result = waiting_select(count, read, write, except, until, NULL);
+    if (timeout && until != INT64_MAX) { /* select(2): Linux leaves the time that was not slept */
+        int64_t left = until - net_now_ms();
+        *timeout = left > 0 ? (struct timeval){left / 1000, left % 1000 * 1000} : (struct timeval){0};
+    }
+    return (int)door_result(result, saved);
+}
+
+DOOR_ALIAS("select")
+int __select(int count, fd_set *read, fd_set *write, fd_set *except, struct timeval *timeout);
+
+DOOR int pselect(int count, fd_set *restrict read, fd_set *restrict write, fd_set *restrict except,
+                 const struct timespec *restrict timeout, const sigset_t *restrict mask)
+{
+    int saved = errno;
+    if (!valid(timeout) || !waiting_concerns_select(count, read, write, except))
+        return real()->pselect(count, read, write, except, timeout, mask);
+    return (int)door_result(waiting_select(count, read, write, except, after_timespec(timeout), mask), saved);
+}
+
+DOOR int epoll_wait(int epoll, struct epoll_event *events, int max, int timeout)
+{
+    int saved = errno;
+    if (!drive_outstanding())
+        return real()->epoll_wait(epoll, events, max, timeout);
+    return (int)door_result(waiting_epoll(epoll, events, max, after_ms(timeout), NULL), saved);
+}
+
+DOOR int epoll_pwait(int epoll, struct epoll_event *events, int max, int timeout, const sigset_t *mask)
+{
+    int saved = errno;
+    if (!drive_outstanding())
+        return real()->epoll_pwait(epoll, events, max, timeout, mask);
+    return (int)door_result(waiting_epoll(epoll, events, max, after_ms(timeout), mask), saved);
+}
+
+DOOR int epoll_pwait2(int epoll, struct epoll_event *events, int max, const struct timespec *timeout,
+                      const sigset_t *mask)
+{
+    int saved = errno;
+    if (!valid(timeout) || !drive_outstanding())
+        return real()->epoll_pwait2(epoll, events, max, timeout, mask);
+    return (int)door_result(waiting_epoll(epoll, events, max, after_timespec(timeout), mask), saved);
+}
+
+/* Sleeps while something is outstanding; gives what was left, in milliseconds, when a signal came. */
+static int64_t sleep_driving(int64_t until)
+{
+    return waiting_sleep(until) == 0 ? 0 : until - net_now_ms();
+}
+
+DOOR unsigned sleep(unsigned seconds)
+{
+    int saved = errno;
+    if (!drive_outstanding())
+        return real()->sleep(seconds);
+    int64_t left = sleep_driving(net_now_ms() + (int64_t)seconds * 1000);
+    errno = saved;
+    return left > 0 ? (unsigned)((left + 999) / 1000) : 0;
+}
+
+DOOR int usleep(useconds_t time)
+{
+    int saved = errno;
+    if (!drive_outstanding())
+        return real()->usleep(time);
+    return (int)door_result(sleep_driving(net_now_ms() + (time + 999) / 1000) > 0 ? -EINTR : 0, saved);
+}
+
+DOOR int nanosleep(const struct timespec *time, struct timespec *left)
+{
+    int saved = errno;
+    if (!time || !valid(time) || !drive_outstanding())
+        return real()->nanosleep(time, left);
+    int64_t rest = sleep_driving(after_timespec(time));
+    if (rest > 0 && left)
+        *left = (struct timespec){rest / 1000, rest % 1000 * 1000000};
+    return (int)door_result(rest > 0 ? -EINTR : 0, saved);
+}
+
+DOOR_ALIAS("nanosleep") int __nanosleep(const struct timespec *time, struct timespec *left);
+
+DOOR int clock_nanosleep(clockid_t clock, int flags, const struct timespec *time, struct timespec *left)
+{
+    if (!time || !valid(time) || !drive_outstanding() || flags ||
+        (clock != CLOCK_MONOTONIC && clock != CLOCK_REALTIME))
+        return real()->clock_nanosleep(clock, flags, time, left);
+    int saved = errno, result = nanosleep(time, left) < 0 ? errno : 0; /* it returns the error */
+    errno = saved;
+    return result;
+}

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+
+/* Doors of writing. */
+
+#include "libc/door.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/sendfile.h>
+#include <unistd.h>
+
+#include "conn/failure.h"
+#include "conn/open.h"
+#include "conn/scratch.h"
+#include "diag/log.h"
+
+ssize_t __write(int fd, const void *buffer, size_t len);
+ssize_t __send(int fd, const void *buffer, size_t len, int flags);
+int __sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags);
+
+ssize_t door_send(struct sealed sealed, const struct iovec *iov, size_t count, int flags)
+{
+    int saved = errno;
+    if (flags & MSG_OOB) {
+        failure_note(sealed.conn, LOG_WARN, "urgent data (MSG_OOB) cannot be sealed, the call is refused");
+        return door_result(-EOPNOTSUPP, saved);
+    }
+    for (;;) {
+        ssize_t sent = send_message(&sealed, iov, count, flags);
+        if (sent != CONN_LOOK_AGAIN)
+            return door_result(sent, saved);
+        sealed = registry_find(sealed.fd);
+        if (!sealed
+                 .conn) /* closed by another thread at this moment: let the kernel say so, without the data */
+            return door_result(-EBADF, saved);
+    }
+}
+
+DOOR ssize_t write(int fd, const void *buffer, size_t len)
+{
+    struct sealed sealed = registry_find(fd);
+    if (!sealed.conn)
+        return real()->write(fd, buffer, len);
+    return door_send(sealed, &(struct iovec){(void *)(uintptr_t)buffer, len}, 1, 0);
+}
+
+DOOR_ALIAS("write") ssize_t __write(int fd, const void *buffer, size_t len);
+
+DOOR ssize_t writev(int fd, const struct iovec *iov, int count)
+{
+    struct sealed sealed = registry_find(fd);
+    if (!sealed.conn || count < 0 || count > IOV_MAX)
+        return real()->writev(fd, iov, count);
+    return door_send(sealed, iov, (size_t)count, 0);
+}
+
+DOOR ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
+{
+    struct sealed sealed = registry_find(fd);
+    if (!sealed.conn || offset != -1 || count < 0 || count > IOV_MAX)
+        return real()->pwritev2(fd, iov, count, offset, flags);
+    return door_send(sealed, iov, (size_t)count, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0);
+}
+
+DOOR_ALIAS("pwritev2")
+ssize_t pwritev64v2(int fd, const struct iovec *iov, int count, off64_t offset, int flags);
+
+DOOR ssize_t send(int fd, const void *buffer, size_t len, int flags)
+{
+    struct sealed sealed = registry_find(fd);
+    if (!sealed.conn)
+        return real()->send(fd, buffer, len, flags);
+    return door_send(sealed, &(struct iovec){(void *)(uintptr_t)buffer, len}, 1, flags);
+}
+
+DOOR_ALIAS("send") ssize_t __send(int fd, const void *buffer, size_t len, int flags);
+
+/* TCP Fast Open would carry the data in the SYN, before there are keys: connect first, then send, which is
+ * what a peer without Fast Open makes the kernel do too. True if fd is a sealed connection afterwards,
+ * *result < 0 if that failed. */
+static bool fast_open(int fd, const struct sockaddr *address, socklen_t len, int flags, int *result)
+{
+    *result = 0;
+    if (!(flags & MSG_FASTOPEN) || !address || registry_has(fd))
+        return registry_has(fd);
+    if (!open_wants(fd, address, len))
+        return false;
+    int saved = errno;
+    *result = open_connect(fd, address, len);
+    if (*result == -EINPROGRESS)
+        *result = 0;
+    *result = (int)door_result(*result, saved);
+    return true;
+}
+
+DOOR ssize_t sendto(int fd, const void *buffer, size_t len, int flags, const struct sockaddr *to,
+                    socklen_t to_len)
+{
+    int opened;
+    if (!registry_has(fd) && !fast_open(fd, to, to_len, flags, &opened))
+        return real()->sendto(fd, buffer, len, flags, to, to_len);
+    struct sealed sealed = registry_find(fd);
+    if (!sealed.conn)
+        return -1;
+    return door_send(sealed, &(struct iovec){(void *)(uintptr_t)buffer, len}, 1, flags);
+}
+
+DOOR ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    int opened;
+    if (!message ||
+        (!registry_has(fd) && !fast_open(fd, message->msg_name, message->msg_namelen, flags, &opened)))
+        return real()->sendmsg(fd, message, flags);
+    struct sealed sealed = registry_find(fd);
+    if (!sealed.conn)
+        return -1;
+    if (message->msg_iovlen > IOV_MAX)
+        return door_result(-EMSGSIZE, errno);
+    return door_send(sealed, message->msg_iov, message->msg_iovlen, flags);
+}
+
+DOOR int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
+{
+    if (!registry_has(fd))
+        return real()->sendmmsg(fd, messages, count, flags);
+    unsigned done = 0;
+    while (done < count && done < IOV_MAX) {
+        ssize_t sent = sendmsg(fd, &messages[done].msg_hdr, flags);
+        if (sent < 0)
+            return done ? (int)done : -1;
+        messages[done++].msg_len = (unsigned)sent;
+    }
+    return (int)done;
+}
+
+DOOR_ALIAS("sendmmsg") int __sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags);
+
+/* One piece of a file through the sealed connection. What the kernel does not take is not counted as read. */
+static ssize_t send_piece(struct sealed sealed, int in, off_t *offset, uint8_t *buffer, size_t len)
+{
+    ssize_t got = offset ? pread(in, buffer, len, *offset) : real()->read(in, buffer, len);
+    if (got <= 0)
+        return got;
+    ssize_t sent = door_send(sealed, &(struct iovec){buffer, (size_t)got}, 1, 0);
+    if (offset && sent > 0)
+        *offset += sent;
+    if (!offset && sent < got) {
+        int saved = errno;
+        lseek(in, (sent > 0 ? sent : 0) - got, SEEK_CUR);
+        errno = saved;
+    }
+    return sent;
+}
+
+static void give_back(uint8_t **buffer)
+{
+    scratch_give(*buffer);
+}
+
+DOOR ssize_t sendfile(int out, int in, off_t *offset, size_t len)
+{
+    struct sealed sealed = registry_find(out);
+    if (!sealed.conn)
+        return real()->sendfile(out, in, offset, len);
+    enum { PIECE = SCRATCH_RECORDS * TLS_PLAINTEXT_MAX };
+    uint8_t *buffer __attribute__((cleanup(give_back))) = scratch_take();
+    size_t done = 0;
+    if (!buffer)
+        return door_result(-ENOMEM, errno);
+    while (done < len) {
+        size_t want = len - done < PIECE ? len - done : PIECE;
+        ssize_t sent = send_piece(sealed, in, offset, buffer, want);
+        if (sent <= 0)
+            return done ? (ssize_t)done : sent;
+        done += (size_t)sent;
+        if ((size_t)sent < want)
+            break;
+    }
+    return (ssize_t)done;
+}
+
+DOOR_ALIAS("sendfile") ssize_t sendfile64(int out, int in, off64_t *offset, size_t len);
+
+/* Pages cannot be moved between a pipe and a sealed connection. EINVAL is what splice(2) says of a descriptor
+ * that does not support it, and programs then fall back to reading and writing. */
+static bool refused(int fd)
+{
+    struct sealed sealed = registry_find(fd);
+    if (sealed.conn)
+        failure_note(sealed.conn, LOG_INFO, "splice, tee and vmsplice are refused on a sealed connection");
+    return sealed.conn != NULL;
+}
+
+DOOR ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t len, unsigned flags)
+{
+    if (refused(in) || refused(out))
+        return door_result(-EINVAL, errno);
+    return real()->splice(in, in_offset, out, out_offset, len, flags);
+}
+
+DOOR ssize_t tee(int in, int out, size_t len, unsigned flags)
+{
+    return refused(in) || refused(out) ? door_result(-EINVAL, errno) : real()->tee(in, out, len, flags);
+}
+
+DOOR ssize_t vmsplice(int fd, const struct iovec *iov, size_t count, unsigned flags)
+{
+    return refused(fd) ? door_result(-EBADF, errno) : real()->vmsplice(fd, iov, count, flags);
+}

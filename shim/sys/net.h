@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#ifndef SOCKSEAL_NET_H
+#define SOCKSEAL_NET_H
+
+/* System calls of sys/sys.h that concern descriptors, sockets, memory and time. Each gives a result >= 0, or
+ * -errno. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "sys/sys.h"
+
+static inline long net_recv(int fd, void *buffer, size_t len, int flags)
+{
+    return sys_call(SYS_recvfrom, fd, sys_ptr(buffer), (long)len, flags, 0, 0);
+}
+
+static inline long net_recvmsg(int fd, struct msghdr *message, int flags)
+{
+    return sys_call3(SYS_recvmsg, fd, sys_ptr(message), flags);
+}
+
+/* Never raises SIGPIPE, never blocks. */
+static inline long net_send(int fd, const void *buffer, size_t len)
+{
+    return sys_call(SYS_sendto, fd, sys_ptr(buffer), (long)len, MSG_NOSIGNAL | MSG_DONTWAIT, 0, 0);
+}
+
+static inline int net_shutdown(int fd, int how)
+{
+    return (int)sys_call3(SYS_shutdown, fd, how, 0);
+}
+
+static inline int net_fcntl(int fd, int command, long argument)
+{
+    return (int)sys_call3(SYS_fcntl, fd, command, argument);
+}
+
+static inline int net_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
+{
+    return (int)sys_call(SYS_getsockopt, fd, level, name, sys_ptr(value), sys_ptr(len), 0);
+}
+
+static inline int net_setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+{
+    return (int)sys_call(SYS_setsockopt, fd, level, name, sys_ptr(value), (long)len, 0);
+}
+
+static inline int net_getsockname(int fd, void *address, socklen_t *len)
+{
+    return (int)sys_call3(SYS_getsockname, fd, sys_ptr(address), sys_ptr(len));
+}
+
+static inline int net_getpeername(int fd, void *address, socklen_t *len)
+{
+    return (int)sys_call3(SYS_getpeername, fd, sys_ptr(address), sys_ptr(len));
+}
+
+static inline int net_ioctl(int fd, unsigned long request, void *argument)
+{
+    return (int)sys_call3(SYS_ioctl, fd, (long)request, sys_ptr(argument));
+}
+
+static inline int net_epoll_create(void)
+{
+    return (int)sys_call3(SYS_epoll_create1, EPOLL_CLOEXEC, 0, 0);
+}
+
+static inline int net_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
+{
+    return (int)sys_call(SYS_epoll_ctl, epoll, operation, fd, sys_ptr(event), 0, 0);
+}
+
+/* Does not wait. */
+static inline int net_epoll_collect(int epoll, struct epoll_event *events, int max)
+{
+    return (int)sys_call(SYS_epoll_pwait, epoll, sys_ptr(events), max, 0, 0, 0);
+}
+
+static inline int net_ppoll(struct pollfd *fds, unsigned long count, const struct timespec *timeout)
+{
+    struct timespec copy;
+    if (timeout)
+        copy = *timeout; /* the kernel writes the remaining time back */
+    return (int)sys_call(SYS_ppoll, sys_ptr(fds), (long)count, sys_ptr(timeout ? &copy : NULL), 0, 8, 0);
+}
+
+static inline long net_futex_wait(_Atomic uint32_t *word, uint32_t value, const struct timespec *timeout)
+{
+    return sys_call(SYS_futex, sys_ptr((const void *)word), FUTEX_WAIT, (long)value, sys_ptr(timeout), 0, 0);
+}
+
+static inline long net_futex_wake(_Atomic uint32_t *word, int count)
+{
+    return sys_call(SYS_futex, sys_ptr((const void *)word), FUTEX_WAKE, count, 0, 0, 0);
+}
+
+static inline int net_kill(int pid, int signal)
+{
+    return (int)sys_call3(SYS_kill, pid, signal, 0);
+}
+
+static inline int net_tgkill(int pid, int tid, int signal)
+{
+    return (int)sys_call3(SYS_tgkill, pid, tid, signal);
+}
+
+/* Gives MAP_FAILED on error, like mmap(2). */
+static inline void *net_mmap(size_t len, int protection, int flags, int fd)
+{
+    long result = sys_call(SYS_mmap, 0, (long)len, protection, flags, fd, 0);
+    return result < 0 && result > -4096 ? MAP_FAILED : (void *)(intptr_t)result;
+}
+
+static inline int net_madvise(void *memory, size_t len, int advice)
+{
+    return (int)sys_call3(SYS_madvise, sys_ptr(memory), (long)len, advice);
+}
+
+/* Milliseconds of the monotonic clock; goes through the vDSO, which is no door and async-signal-safe. */
+static inline int64_t net_now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+#endif

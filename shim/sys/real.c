@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "sys/real.h"
+
+#include <dlfcn.h>
+#include <string.h>
+
+struct real real_table;
+
+/* dlsym() gives an object pointer; ISO C has no cast from it to a function pointer, POSIX promises the bits
+ * are the same. */
+static void bind_one(void *slot, const char *name)
+{
+    void *symbol = dlsym(RTLD_NEXT, name);
+    memcpy(slot, &symbol, sizeof symbol);
+}
+
+#define BIND(name) bind_one(&real_table.name, #name)
+
+static void bind_lifecycle(void)
+{
+    BIND(connect);
+    BIND(accept);
+    BIND(accept4);
+    BIND(shutdown);
+    BIND(close);
+    BIND(getsockopt);
+    BIND(setsockopt);
+    BIND(ioctl);
+    BIND(fcntl);
+    BIND(fcntl64);
+    BIND(dup);
+    BIND(dup2);
+    BIND(dup3);
+    BIND(fork);
+    BIND(_Fork);
+    BIND(_exit);
+    BIND(close_range);
+    BIND(closefrom);
+    BIND(execve);
+}
+
+static void bind_data(void)
+{
+    BIND(read);
+    BIND(readv);
+    BIND(preadv2);
+    BIND(recv);
+    BIND(recvfrom);
+    BIND(recvmsg);
+    BIND(recvmmsg);
+    BIND(write);
+    BIND(writev);
+    BIND(pwritev2);
+    BIND(send);
+    BIND(sendto);
+    BIND(sendmsg);
+    BIND(sendmmsg);
+    BIND(sendfile);
+    BIND(splice);
+    BIND(tee);
+    BIND(vmsplice);
+    BIND(fdopen);
+    BIND(vdprintf);
+    BIND(syscall);
+}
+
+static void bind_wait(void)
+{
+    BIND(poll);
+    BIND(ppoll);
+    BIND(select);
+    BIND(pselect);
+    BIND(epoll_wait);
+    BIND(epoll_pwait);
+    BIND(epoll_pwait2);
+    BIND(sleep);
+    BIND(usleep);
+    BIND(nanosleep);
+    BIND(clock_nanosleep);
+}
+
+void real_bind(void)
+{
+    /* Racing threads write the same values. */
+    bind_lifecycle();
+    bind_data();
+    bind_wait();
+    __atomic_store_n(&real_table.bound, true, __ATOMIC_RELEASE);
+}

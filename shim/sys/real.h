@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#ifndef SOCKSEAL_REAL_H
+#define SOCKSEAL_REAL_H
+
+/*
+ * libc's own functions behind the doors, bound on first use with dlsym(RTLD_NEXT): for calls that may block
+ * on behalf of the program, since these are cancellation points, and for what the doors pass through. They
+ * set errno.
+ */
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+struct real {
+    bool bound;
+    int (*connect)(int, const struct sockaddr *, socklen_t);
+    int (*accept)(int, struct sockaddr *, socklen_t *);
+    int (*accept4)(int, struct sockaddr *, socklen_t *, int);
+    int (*shutdown)(int, int);
+    int (*close)(int);
+    int (*getsockopt)(int, int, int, void *, socklen_t *);
+    int (*setsockopt)(int, int, int, const void *, socklen_t);
+    int (*ioctl)(int, unsigned long, ...);
+    int (*fcntl)(int, int, ...);
+    int (*fcntl64)(int, int, ...);
+    int (*dup)(int);
+    int (*dup2)(int, int);
+    int (*dup3)(int, int, int);
+    ssize_t (*read)(int, void *, size_t);
+    ssize_t (*readv)(int, const struct iovec *, int);
+    ssize_t (*preadv2)(int, const struct iovec *, int, off_t, int);
+    ssize_t (*recv)(int, void *, size_t, int);
+    ssize_t (*recvfrom)(int, void *, size_t, int, struct sockaddr *, socklen_t *);
+    ssize_t (*recvmsg)(int, struct msghdr *, int);
+    int (*recvmmsg)(int, struct mmsghdr *, unsigned, int, struct timespec *);
+    ssize_t (*write)(int, const void *, size_t);
+    ssize_t (*writev)(int, const struct iovec *, int);
+    ssize_t (*pwritev2)(int, const struct iovec *, int, off_t, int);
+    ssize_t (*send)(int, const void *, size_t, int);
+    ssize_t (*sendto)(int, const void *, size_t, int, const struct sockaddr *, socklen_t);
+    ssize_t (*sendmsg)(int, const struct msghdr *, int);
+    int (*sendmmsg)(int, struct mmsghdr *, unsigned, int);
+    ssize_t (*sendfile)(int, int, off_t *, size_t);
+    ssize_t (*splice)(int, off64_t *, int, off64_t *, size_t, unsigned);
+    ssize_t (*tee)(int, int, size_t, unsigned);
+    ssize_t (*vmsplice)(int, const struct iovec *, size_t, unsigned);
+    int (*poll)(struct pollfd *, nfds_t, int);
+    int (*ppoll)(struct pollfd *, nfds_t, const struct timespec *, const sigset_t *);
+    int (*select)(int, fd_set *, fd_set *, fd_set *, struct timeval *);
+    int (*pselect)(int, fd_set *, fd_set *, fd_set *, const struct timespec *, const sigset_t *);
+    int (*epoll_wait)(int, struct epoll_event *, int, int);
+    int (*epoll_pwait)(int, struct epoll_event *, int, int, const sigset_t *);
+    int (*epoll_pwait2)(int, struct epoll_event *, int, const struct timespec *, const sigset_t *);
+    unsigned (*sleep)(unsigned);
+    int (*usleep)(useconds_t);
+    int (*nanosleep)(const struct timespec *, struct timespec *);
+    int (*clock_nanosleep)(clockid_t, int, const struct timespec *, struct timespec *);
+    pid_t (*fork)(void);
+    pid_t (*_Fork)(void);
+    void (*_exit)(int);
+    int (*close_range)(unsigned, unsigned, int);
+    void (*closefrom)(int);
+    FILE *(*fdopen)(int, const char *);
+    int (*vdprintf)(int, const char *, va_list);
+    long (*syscall)(long, ...);
+    int (*execve)(const char *, char *const[], char *const[]);
+};
+
+extern struct real real_table;
+
+/* Binds all of them; any thread, any number of times, without malloc as long as libc has the symbols. */
+void real_bind(void);
+
+static inline const struct real *real(void)
+{
+    if (!__atomic_load_n(&real_table.bound, __ATOMIC_ACQUIRE))
+        real_bind();
+    return &real_table;
+}
+
+#endif

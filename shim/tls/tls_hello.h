@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#ifndef SOCKSEAL_TLS_HELLO_H
+#define SOCKSEAL_TLS_HELLO_H
+
+/*
+ * Codec of ClientHello, ServerHello and HelloRetryRequest (RFC 8446, 4.1). Parsing checks form alone: what a
+ * hello means is judged in tls_client.c and tls_server.c. A parsed hello points into the message.
+ */
+
+#include "crypto/x25519.h"
+#include "tls/tls_cursor.h"
+#include "tls/tls_extensions.h"
+#include "tls/tls_failure.h"
+
+enum {
+    TLS_HELLO_RANDOM = 32,
+    TLS_HELLO_SESSION_ID_MAX = 32,
+    TLS_HELLO_BINDER = 32, /* a PskBinderEntry under SHA-256 */
+    TLS_HELLO_SUITES_MAX = 4,
+    TLS_VERSION_SSL3 = 0x0300,
+    TLS_VERSION_12 = 0x0303, /* what every legacy_version of TLS 1.3 says */
+    TLS_VERSION_13 = 0x0304,
+    TLS_GROUP_X25519 = 0x001D,
+    TLS_PSK_DHE_KE = 1,
+};
+
+/* A PSK as a client keeps it for its handshake: the Early Secret in place of the key. */
+struct tls_hello_psk {
+    uint8_t identity[TLS_IDENTITY_MAX];
+    uint8_t identity_len;
+    uint8_t early[32];
+};
+
+/* What a ClientHello of ours says; the same for the second, after a HelloRetryRequest (RFC 8446, 4.1.2). */
+struct tls_hello_offer {
+    uint8_t random[TLS_HELLO_RANDOM];
+    uint8_t share[X25519_LEN];
+    uint16_t suites[TLS_HELLO_SUITES_MAX];
+    size_t suite_count;
+    struct tls_hello_psk psks[TLS_OFFERED_PSKS_MAX];
+    size_t psk_count;
+};
+
+struct tls_client_hello {
+    uint16_t legacy_version;
+    struct tls_reader random;
+    struct tls_reader session_id;
+    struct tls_reader suites;
+    struct tls_reader compression;
+    struct tls_extensions extensions;
+    size_t truncated_len; /* bytes of the message before its binders; 0 without pre_shared_key */
+    struct tls_reader identities;
+    struct tls_reader binders;
+};
+
+struct tls_server_hello {
+    uint16_t legacy_version;
+    struct tls_reader random;
+    struct tls_reader session_id;
+    uint16_t suite;
+    uint8_t compression;
+    struct tls_extensions extensions;
+};
+
+/* The random value that makes a ServerHello a HelloRetryRequest (RFC 8446, 4.1.3). */
+extern const uint8_t tls_hello_retry_random[TLS_HELLO_RANDOM];
+
+/* Writes a ClientHello, header included, with binders of zeros. Gives the length of what comes before the
+ * binders. An empty cookie is left out. */
+size_t tls_hello_put_client(struct tls_writer *writer, const struct tls_hello_offer *offer,
+                            struct tls_reader cookie);
+
+/* Writes a ServerHello, header included, that selects X25519 and the PSK of that index. */
+void tls_hello_put_server(struct tls_writer *writer, const uint8_t random[static TLS_HELLO_RANDOM],
+                          struct tls_reader session_id, uint16_t suite,
+                          const uint8_t share[static X25519_LEN], uint16_t selected_psk);
+
+/* Writes a HelloRetryRequest, header included, that asks for a share of X25519. */
+void tls_hello_put_retry(struct tls_writer *writer, struct tls_reader session_id, uint16_t suite);
+
+/* Parses a whole message, its header of four bytes included. */
+enum tls_reason tls_hello_parse_client(const uint8_t *message, size_t len, struct tls_client_hello *hello);
+enum tls_reason tls_hello_parse_server(const uint8_t *message, size_t len, struct tls_server_hello *hello);
+
+#endif

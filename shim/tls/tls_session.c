@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+/* The established session: application data, and what may come between it (RFC 8446, 4.6, 6). */
+
+#include <string.h>
+
+#include "crypto/aead.h"
+#include "crypto/secret.h"
+#include "tls/tls.h"
+#include "tls/tls_failure.h"
+#include "tls/tls_handshake.h"
+#include "tls/tls_record.h"
+#include "tls/tls_schedule.h"
+
+_Static_assert(sizeof(struct tls_session) < 500, "an idle connection has a budget of 1 KiB");
+
+/* RFC 9846, 4.6.3: the KeyUpdates that one side may send. */
+static const uint64_t updates_max = (UINT64_C(1) << 48) - 1;
+
+enum {
+    KEY_UPDATE_NOT_REQUESTED = 0,
+    KEY_UPDATE_REQUESTED = 1,
+    /* lifetime, age_add, nonce, ticket and extensions, each as long as its length field allows (RFC
+       8446, 4.6.1) */
+    TICKET_MAX = 4 + 4 + 1 + 255 + 2 + 65535 + 2 + 65534,
+};
+
+/* Receiving */
+
+/* The header of a message after the handshake is complete: may it come, and has it its length? */
+static enum tls_reason check_message(const struct tls_session *session)
+{
+    const uint8_t *header = session->message.header;
+    uint32_t len = (uint32_t)header[1] << 16 | (uint32_t)header[2] << 8 | header[3];
+    if (header[0] == TLS_KEY_UPDATE)
+        return len == 1 ? TLS_REASON_NONE : TLS_REASON_MALFORMED;
+    return len <= TICKET_MAX ? TLS_REASON_NONE : TLS_REASON_MESSAGE_LONG;
+}
+
+/* By its first byte: a KeyUpdate, or a server's NewSessionTicket (RFC 8446, 4.6). */
+static bool may_come(const struct tls_session *session, uint8_t type)
+{
+    return type == TLS_KEY_UPDATE || (type == TLS_NEW_SESSION_TICKET && session->role == TLS_CLIENT);
+}
+
+/* RFC 8446, 4.6.3. The peer's count of updates is the peer's to keep (RFC 9846, 4.6.3). */
+static enum tls_reason take_key_update(struct tls_session *session, size_t behind, enum tls_event *event)
+{
+    uint8_t value = session->message.value;
+    if (value != KEY_UPDATE_NOT_REQUESTED && value != KEY_UPDATE_REQUESTED)
+        return TLS_REASON_KEY_UPDATE_VALUE;
+    if (behind > 0)
+        return TLS_REASON_KEY_CHANGE; /* RFC 8446, 5.1 */
+    tls_schedule_update(&session->rx, session->suite);
+    *event = value == KEY_UPDATE_REQUESTED ? TLS_EVENT_KEY_UPDATE_ASKED : TLS_EVENT_KEY_UPDATE;
+    return TLS_REASON_NONE;
+}
+
+/* Takes handshake messages as a stream of bytes, whole or in parts. Of a ticket nothing is kept (RFC
+ * 9846, 4.6.1: a client that does not resume ignores it). */
+static enum tls_reason take_messages(struct tls_session *session, const uint8_t *data, size_t len,
+                                     enum tls_event *event)
+{
+    enum tls_reason reason = TLS_REASON_NONE;
+    while (len > 0 && reason == TLS_REASON_NONE) {
+        if (session->message.have < TLS_MESSAGE_HEADER) {
+            session->message.header[session->message.have++] = *data++;
+            len--;
+            if (!may_come(session, session->message.header[0]))
+                return TLS_REASON_ORDER;
+            if (session->message.have < TLS_MESSAGE_HEADER)
+                continue;
+            reason = check_message(session);
+            session->message.left = (uint32_t)session->message.header[1] << 16 |
+                                    (uint32_t)session->message.header[2] << 8 | session->message.header[3];
+        } else {
+            size_t take = len < session->message.left ? len : session->message.left;
+            session->message.value = data[0];
+            session->message.left -= (uint32_t)take;
+            data += take;
+            len -= take;
+        }
+        if (reason != TLS_REASON_NONE || session->message.left > 0)
+            continue;
+        if (session->message.header[0] == TLS_KEY_UPDATE)
+            reason = take_key_update(session, len, event);
+        memset(&session->message, 0, sizeof session->message);
+    }
+    return reason;
+}
+
+/* RFC 8446, 6; the level is ignored, and one that is not known is fatal. */
+static enum tls_reason take_alert(struct tls_session *session, const uint8_t *alert, size_t len,
+                                  enum tls_event *event)
+{
+    if (len != 2)
+        return TLS_REASON_ALERT_SIZE;
+    session->alert_in = alert[1];
+    if (alert[1] == TLS_ALERT_USER_CANCELED)
+        return TLS_REASON_NONE; /* RFC 9846, 6.1: not an error */
+    if (alert[1] != TLS_ALERT_CLOSE_NOTIFY)
+        return TLS_REASON_PEER_ALERT;
+    session->closed_in = true;
+    *event = TLS_EVENT_CLOSE;
+    return TLS_REASON_NONE;
+}
+
+static enum tls_reason take_content(struct tls_session *session, uint8_t type, const uint8_t *content,
+                                    size_t len, enum tls_event *event)
+{
+    if (type == TLS_RECORD_HANDSHAKE)
+        return take_messages(session, content, len, event);
+    if (session->message.have > 0)
+        return TLS_REASON_INTERLEAVED; /* RFC 8446, 5.1 */
+    if (type == TLS_RECORD_APPLICATION_DATA) {
+        *event = TLS_EVENT_DATA;
+        return TLS_REASON_NONE;
+    }
+    if (type == TLS_RECORD_ALERT)
+        return take_alert(session, content, len, event);
+    return type == TLS_RECORD_CHANGE_CIPHER_SPEC ? TLS_REASON_CCS : TLS_REASON_RECORD_TYPE;
+}
+
+enum tls_result tls_session_open(struct tls_session *session, uint8_t *record, size_t len, uint8_t *out,
+                                 size_t *out_len, enum tls_event *event)
+{
+    size_t size = 0;
+    size_t content_len = 0;
+    uint8_t type = 0;
+    *out_len = 0;
+    *event = TLS_EVENT_NONE;
+    enum tls_result result = tls_record_size(session, record, len, &size);
+    if (result != TLS_OK) {
+        tls_record_wipe_rx(session);
+        return result;
+    }
+    if (session->closed_in) { /* RFC 8446, 6.1: what comes after close_notify is ignored */
+        *event = TLS_EVENT_CLOSE;
+        return TLS_OK;
+    }
+    enum tls_reason reason = TLS_REASON_MISUSE;
+    if (session->complete && size == len)
+        reason = tls_record_deprotect(session, record, len, out, &content_len, &type);
+    if (reason == TLS_REASON_NONE) {
+        reason = take_content(session, type, out, content_len, event);
+        if (reason != TLS_REASON_NONE)
+            memset(out, 0, content_len);
+    }
+    if (reason != TLS_REASON_NONE) {
+        *event = TLS_EVENT_NONE;
+        result = tls_failure_set(session, reason);
+        tls_record_wipe_rx(session); /* RFC 8446, 6.2; tx is wiped when the alert has been sent */
+        return result;
+    }
+    if (*event == TLS_EVENT_DATA)
+        *out_len = content_len;
+    return TLS_OK;
+}
+
+/* Sending */
+
+size_t tls_session_overhead(const struct tls_session *session)
+{
+    const struct aead *aead = aead_of(session->suite);
+    return aead != NULL ? TLS_RECORD_HEADER + 1u + aead->tag_len : TLS_SEAL_OVERHEAD_MAX;
+}
+
+enum tls_result tls_session_seal(struct tls_session *session, const uint8_t *content, size_t len,
+                                 uint8_t *out, size_t *out_len)
+{
+    *out_len = 0;
+    enum tls_result result = tls_failure_get(session);
+    if (result != TLS_OK)
+        return result;
+    enum tls_reason reason;
+    if (!session->can_send || session->tx_keys != TLS_KEYS_APPLICATION || session->closed_out ||
+        len > TLS_PLAINTEXT_MAX)
+        reason = TLS_REASON_MISUSE;
+    else if (session->tx.sequence >= aead_of(session->suite)->records_max)
+        reason = TLS_REASON_SEQUENCE; /* RFC 8446, 5.5 */
+    else
+        reason = tls_record_protect(session, TLS_RECORD_APPLICATION_DATA, content, len, out, out_len);
+    return tls_failure_set(session, reason);
+}
+
+/* At half of what the suite allows, so that no call between needs to look. */
+bool tls_session_wants_key_update(const struct tls_session *session)
+{
+    const struct aead *aead = aead_of(session->suite);
+    return aead != NULL && session->tx_keys == TLS_KEYS_APPLICATION && session->tx.updates < updates_max &&
+           session->tx.sequence >= aead->records_max / 2;
+}
+
+enum tls_result tls_session_key_update(struct tls_session *session, bool request, struct tls_buffer *out)
+{
+    const uint8_t message[] = {TLS_KEY_UPDATE, 0, 0, 1,
+                               request ? KEY_UPDATE_REQUESTED : KEY_UPDATE_NOT_REQUESTED};
+    enum tls_result result = tls_failure_get(session);
+    if (result != TLS_OK)
+        return result;
+    if (session->tx.updates >= updates_max)
+        return TLS_OK; /* RFC 9846, 4.6.3: no more of them; the peer's request is ignored */
+    enum tls_reason reason = TLS_REASON_MISUSE;
+    /* RFC 8446, 4.6.3: not before Finished. */
+    if (session->complete && session->tx_keys == TLS_KEYS_APPLICATION && !session->closed_out)
+        reason = tls_record_append(session, TLS_RECORD_HANDSHAKE, message, sizeof message, out);
+    if (reason == TLS_REASON_NONE)
+        tls_schedule_update(&session->tx, session->suite);
+    return tls_failure_set(session, reason);
+}
+
+void tls_session_alert(struct tls_session *session, enum tls_alert alert, struct tls_buffer *out)
+{
+    const bool fatal =
+        alert != TLS_ALERT_CLOSE_NOTIFY && alert != TLS_ALERT_USER_CANCELED && alert != TLS_ALERT_NONE;
+    const uint8_t message[2] = {fatal ? 2 : 1, (uint8_t)alert}; /* AlertLevel (RFC 8446, 6) */
+    if (alert != TLS_ALERT_NONE && !session->closed_out)
+        (void)tls_record_append(session, TLS_RECORD_ALERT, message, sizeof message, out);
+    if (fatal || alert == TLS_ALERT_CLOSE_NOTIFY)
+        session->closed_out = true; /* nothing of ours follows it (RFC 8446, 6.1) */
+    if (fatal || tls_failure_get(session) != TLS_OK)
+        tls_record_wipe_tx(session); /* RFC 8446, 6.2 */
+}
+
+/* The end */
+
+void tls_session_fail(struct tls_session *session, enum tls_result result)
+{
+    tls_failure_declare(session, result);
+    if (tls_failure_get(session) == TLS_OK)
+        return;
+    tls_record_wipe_rx(session);
+    tls_record_wipe_tx(session);
+}
+
+void tls_session_wipe(struct tls_session *session)
+{
+    secret_wipe(session, sizeof *session);
+}

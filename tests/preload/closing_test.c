@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+
+/* Ends of connections: half-close, close, writing to a peer that is gone, and the descriptors that share one. */
+
+#include "support/suite.h"
+
+#include "support/calls.h"
+#include "support/net.h"
+#include "support/scene.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+int __close(int fd);
+
+static void half_close_with_data_flowing_back(struct scene *s)
+{
+    t_give(s, A, 30000);
+    t_shutdown(s, A, SHUT_WR);
+    t_ready(s, A);
+    t_take(s, B, 30000);
+    t_wait(s, B, POLLIN, 3000);
+    t_read(s, B, 100);
+    t_give(s, B, 50000);
+    t_take(s, A, 50000);
+    t_write(s, B, "still here");
+    t_settle(s, A, 10);
+    t_read(s, A, 100);
+    t_shutdown(s, B, SHUT_WR);
+    t_wait(s, A, POLLIN, 3000);
+    t_read(s, A, 100);
+    t_ready(s, A);
+    t_ready(s, B);
+}
+
+static void half_close_before_a_byte(struct scene *s)
+{
+    t_shutdown(s, A, SHUT_WR);
+    t_wait(s, B, POLLIN, 3000);
+    t_read(s, B, 10);
+    t_write(s, B, "one way");
+    t_settle(s, A, 7);
+    t_read(s, A, 10);
+    t_shutdown(s, B, SHUT_WR);
+    t_wait(s, A, POLLIN, 3000);
+    t_read(s, A, 10);
+}
+
+static void end_of_stream_is_sticky(struct scene *s)
+{
+    t_write(s, A, "x");
+    t_close(s, A);
+    t_settle(s, B, 1);
+    t_read(s, B, 10);
+    for (int i = 0; i < 3; i++) {
+        t_wait(s, B, POLLIN, 3000);
+        t_read(s, B, 10);
+        t_recv(s, B, 10, MSG_DONTWAIT);
+        t_recv(s, B, 10, MSG_PEEK);
+    }
+    t_so_error(s, B);
+}
+
+static void writing_after_own_shutdown(struct scene *s)
+{
+    t_count_sigpipe(s, A);
+    t_shutdown(s, A, SHUT_WR);
+    t_write(s, A, "x");
+    t_send(s, A, "x", 1, MSG_NOSIGNAL);
+    t_send(s, A, "x", 1, MSG_DONTWAIT);
+    t_sigpipes(s, A);
+    t_shutdown(s, A, SHUT_WR);
+    t_wait(s, B, POLLIN, 3000);
+    t_read(s, B, 10);
+}
+
+static void reading_after_own_shutdown(struct scene *s)
+{
+    t_write(s, B, "before");
+    t_settle(s, A, 6);
+    t_shutdown(s, A, SHUT_RD);
+    t_ready(s, A);
+    t_read(s, A, 100);
+    t_read(s, A, 100);
+    t_write(s, A, "out");
+    t_settle(s, B, 3);
+    t_read(s, B, 100);
+}
+
+static void shutdown_of_both(struct scene *s)
+{
+    t_count_sigpipe(s, A);
+    t_write(s, A, "end");
+    t_settle(s, B, 3);
+    t_shutdown(s, A, SHUT_RDWR);
+    t_read(s, A, 10);
+    t_write(s, A, "x");
+    t_sigpipes(s, A);
+    t_read(s, B, 10);
+    t_wait(s, B, POLLIN, 3000);
+    t_read(s, B, 10);
+}
+
+static void shutdown_with_a_bad_argument(struct scene *s)
+{
+    t_shutdown(s, A, 7);
+    t_shutdown(s, A, -1);
+    t_write(s, A, "x");
+    t_settle(s, B, 1);
+    t_read(s, B, 10);
+}
+
+/* The first write meets a closed peer and is answered with a reset, the next ones see it. */
+static void writing_to_a_closed_peer(struct scene *s)
+{
+    t_count_sigpipe(s, A);
+    t_write(s, A, "hello");
+    t_settle(s, B, 5);
+    t_read(s, B, 10);
+    t_close(s, B);
+    t_wait(s, A, POLLIN, 3000);
+    t_write(s, A, "first");
+    t_wait(s, A, 0, 3000);
+    t_write(s, A, "second");
+    t_send(s, A, "third", 5, MSG_NOSIGNAL);
+    t_sigpipes(s, A);
+    t_so_error(s, A);
+}
+
+/* close() with unread bytes in the queue resets the connection. */
+static void closing_with_unread_data(struct scene *s)
+{
+    t_write(s, A, "nobody reads this");
+    t_settle(s, B, 17);
+    t_close(s, B);
+    t_wait(s, A, POLLIN, 3000);
+    t_read(s, A, 10);
+    t_read(s, A, 10);
+}
+
+static void lingering_reset(struct scene *s)
+{
+    t_write(s, A, "x");
+    t_settle(s, B, 1);
+    t_read(s, B, 1);
+    t_linger_zero(s, B);
+    t_close(s, B);
+    t_wait(s, A, POLLIN, 3000);
+    t_read(s, A, 10);
+    t_read(s, A, 10);
+}
+
+static void close_right_after_a_large_write(struct scene *s)
+{
+    t_give(s, A, 100000);
+    t_close(s, A);
+    t_take(s, B, 100000);
+    t_read(s, B, 10);
+}
+
+static void close_right_after_the_first_byte(struct scene *s)
+{
+    t_write(s, A, "only this");
+    t_close(s, A);
+    t_wait(s, B, POLLIN, 3000);
+    t_settle(s, B, 9);
+    t_read(s, B, 100);
+    t_read(s, B, 100);
+    t_close(s, B);
+}
+
+static void close_without_a_byte(struct scene *s)
+{
+    t_close(s, A);
+    t_wait(s, B, POLLIN | POLLRDHUP, 3000);
+    t_read(s, B, 10);
+    t_read(s, B, 10);
+}
+
+static void closed_descriptor(struct scene *s)
+{
+    int fd = s->fd[A];
+    t_close(s, A);
+    s->fd[A] = fd;
+    t_read(s, A, 1);
+    t_write(s, A, "x");
+    t_ready(s, A);
+    t_close(s, A);
+    t_close(s, A);
+}
+
+static const struct scenario scenarios[] = {
+    {.name = "half-close with data flowing back", .run = half_close_with_data_flowing_back},
+    {.name = "half-close before a byte", .run = half_close_before_a_byte},
+    {.name = "end of stream is sticky", .run = end_of_stream_is_sticky},
+    {.name = "writing after own shutdown", .run = writing_after_own_shutdown},
+    {.name = "reading after own shutdown", .run = reading_after_own_shutdown},
+    {.name = "shutdown of both", .run = shutdown_of_both},
+    {.name = "shutdown with a bad argument", .run = shutdown_with_a_bad_argument},
+    {.name = "writing to a closed peer", .run = writing_to_a_closed_peer},
+    {.name = "closing with unread data", .run = closing_with_unread_data},
+    {.name = "lingering reset", .run = lingering_reset},
+    {.name = "close right after a large write", .run = close_right_after_a_large_write},
+    {.name = "close right after the first byte", .run = close_right_after_the_first_byte},
+    {.name = "close without a byte", .run = close_without_a_byte},
+    {.name = "closed descriptor", .run = closed_descriptor},
+};
+
+/* A descriptor that was copied is the same connection; the last one closed ends it. */
+static void use_copy(int pair[2], int copy)
+{
+    char text[8];
+    assert_int_equal(write(copy, "over", 4), 4);
+    assert_int_equal(net_read_all(pair[1], text, 4), 4);
+    assert_memory_equal(text, "over", 4);
+    assert_int_equal(write(pair[1], "back", 4), 4);
+    assert_int_equal(net_read_all(copy, text, 2), 2);
+    assert_int_equal(net_read_all(pair[0], text + 2, 2), 2);
+    assert_memory_equal(text, "back", 4);
+}
+
+static void copies_share_the_connection(const struct net *net)
+{
+    int pair[2], copies[5];
+    char byte;
+    net_pair(net, pair);
+    copies[0] = dup(pair[0]);
+    copies[1] = dup2(pair[0], 100);
+    copies[2] = dup3(pair[0], 101, O_CLOEXEC);
+    copies[3] = fcntl(pair[0], F_DUPFD, 102);
+    copies[4] = fcntl(pair[0], F_DUPFD_CLOEXEC, 110);
+    assert_int_equal(copies[1], 100);
+    assert_int_equal(copies[2], 101);
+    assert_int_equal(copies[3], 102);
+    assert_int_equal(copies[4], 110);
+    assert_int_equal(fcntl(copies[1], F_GETFD), 0);
+    assert_int_equal(fcntl(copies[2], F_GETFD), FD_CLOEXEC);
+    assert_int_equal(fcntl(copies[4], F_GETFD), FD_CLOEXEC);
+    for (size_t i = 0; i < suite_count(copies); i++)
+        use_copy(pair, copies[i]);
+    for (size_t i = 0; i < suite_count(copies) - 1; i++)
+        assert_int_equal(close(copies[i]), 0);
+    assert_int_equal(close(pair[0]), 0);
+    assert_int_equal(net_wait(pair[1], POLLIN, 30), 0);
+    assert_int_equal(write(copies[4], "z", 1), 1);
+    assert_int_equal(read(pair[1], &byte, 1), 1);
+    assert_int_equal(__close(copies[4]), 0);
+    assert_int_equal(read(pair[1], &byte, 1), 0);
+    close(pair[1]);
+}
+
+/* dup2 over a sealed descriptor closes it; over a plain one makes it sealed; onto itself changes nothing. */
+static void dup2_replaces(const struct net *net)
+{
+    int one[2], two[2], plain[2];
+    char byte;
+    net_warm_pair(net, one);
+    net_warm_pair(net, two);
+    assert_int_equal(pipe(plain), 0);
+    assert_int_equal(dup2(one[0], two[0]), two[0]);
+    assert_int_equal(read(two[1], &byte, 1), 0);
+    assert_int_equal(write(two[0], "a", 1), 1);
+    assert_int_equal(read(one[1], &byte, 1), 1);
+    assert_int_equal(dup2(one[0], one[0]), one[0]);
+    assert_int_equal(dup3(one[0], one[0], 0), -1);
+    assert_int_equal(errno, EINVAL);
+    assert_int_equal(dup2(one[0], plain[0]), plain[0]);
+    assert_int_equal(write(plain[0], "b", 1), 1);
+    assert_int_equal(read(one[1], &byte, 1), 1);
+    assert_int_equal(byte, 'b');
+    assert_int_equal(dup2(plain[1], one[0]), one[0]);
+    close(two[0]);
+    assert_int_equal(net_wait(one[1], POLLIN, 20), 0);
+    close(plain[0]);
+    assert_int_equal(read(one[1], &byte, 1), 0);
+    assert_int_equal(dup2(one[1], -1), -1);
+    assert_int_equal(errno, EBADF);
+    close(one[0]), close(one[1]), close(two[1]), close(plain[1]);
+}
+
+/* A number that was a sealed connection is a plain pipe later. */
+static void a_number_is_used_again(const struct net *net)
+{
+    int pair[2], pipes[2];
+    char text[4];
+    net_warm_pair(net, pair);
+    close(pair[0]);
+    close(pair[1]);
+    assert_int_equal(pipe(pipes), 0);
+    assert_int_equal(fcntl(pipes[0], F_DUPFD, pair[1]), pair[1]);
+    close(pipes[0]);
+    pipes[0] = pair[1];
+    assert_int_equal(write(pipes[1], "abc", 3), 3);
+    assert_int_equal(read(pipes[0], text, sizeof text), 3);
+    assert_memory_equal(text, "abc", 3);
+    close(pipes[0]);
+    close(pipes[1]);
+}
+
+static void flags_are_the_programs(const struct net *net)
+{
+    int pair[2], on = 1;
+    char byte;
+    net_pair(net, pair);
+    int flags = fcntl(pair[0], F_GETFL);
+    assert_int_equal(flags & O_NONBLOCK, 0);
+    assert_int_equal(fcntl(pair[0], F_GETFD), FD_CLOEXEC);
+    assert_int_equal(ioctl(pair[0], FIONBIO, &on), 0);
+    assert_int_equal(fcntl(pair[0], F_GETFL), flags | O_NONBLOCK);
+    assert_int_equal(recv(pair[0], &byte, 1, 0), -1);
+    assert_int_equal(errno, EAGAIN);
+    net_set_nonblock(pair[0], false);
+    assert_int_equal(write(pair[1], "x", 1), 1);
+    assert_int_equal(read(pair[0], &byte, 1), 1);
+    assert_int_equal(fcntl(pair[0], F_GETFL), flags);
+    assert_int_equal(fcntl(pair[0], F_SETFD, 0), 0);
+    assert_int_equal(fcntl(pair[0], F_GETFD), 0);
+    close(pair[0]);
+    close(pair[1]);
+}
+
+static void bad_descriptors(const struct net *net)
+{
+    (void)net;
+    char byte;
+    assert_int_equal(close(-1), -1);
+    assert_int_equal(errno, EBADF);
+    assert_int_equal(close(100000), -1);
+    assert_int_equal(errno, EBADF);
+    assert_int_equal(read(-1, &byte, 1), -1);
+    assert_int_equal(errno, EBADF);
+    assert_int_equal(send(1000000, &byte, 1, 0), -1);
+    assert_int_equal(errno, EBADF);
+    assert_int_equal(dup(-5), -1);
+    assert_int_equal(errno, EBADF);
+    assert_int_equal(shutdown(-1, SHUT_WR), -1);
+    assert_int_equal(errno, EBADF);
+}
+
+static const struct suite_case cases[] = {
+    {.name = "copies share the connection", .run = copies_share_the_connection},
+    {.name = "dup2 replaces", .run = dup2_replaces},
+    {.name = "a number is used again", .run = a_number_is_used_again},
+    {.name = "flags are the program's", .run = flags_are_the_programs},
+    {.name = "bad descriptors", .run = bad_descriptors},
+};
+
+int main(int argc, char **argv)
+{
+    suite_scenarios(scenarios, suite_count(scenarios));
+    suite_cases(cases, suite_count(cases));
+    return suite_run(argc, argv);
+}

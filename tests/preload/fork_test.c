@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+
+/* fork(2): parent and child share a connection. */
+
+#include "support/suite.h"
+
+#include "support/net.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { ROUNDS = 50, FRAME = 256, FRAMES = 2000 };
+
+/* Parent and child write in turn, and the other end sees one stream. */
+static void writing_in_turn(const struct net *net)
+{
+    int pair[2], turn[2], back[2];
+    char byte = 't', text[16];
+    net_pair(net, pair);
+    assert_int_equal(pipe(turn), 0);
+    assert_int_equal(pipe(back), 0);
+    pid_t child = suite_fork();
+    if (child == 0) {
+        for (int i = 0; i < ROUNDS; i++)
+            if (read(turn[0], &byte, 1) != 1 || write(pair[0], "child ", 6) != 6 || write(back[1], &byte, 1) != 1)
+                _exit(1);
+        _exit(0);
+    }
+    for (int i = 0; i < ROUNDS; i++) {
+        assert_int_equal(write(pair[0], "parent", 6), 6);
+        assert_int_equal(write(turn[1], &byte, 1), 1);
+        assert_int_equal(read(back[0], &byte, 1), 1);
+        assert_int_equal(net_read_all(pair[1], text, 12), 12);
+        assert_memory_equal(text, "parentchild ", 12);
+    }
+    assert_int_equal(suite_wait(child), 0);
+    assert_int_equal(write(pair[0], "after", 5), 5);
+    assert_int_equal(net_read_all(pair[1], text, 5), 5);
+    close(pair[0]);
+    assert_int_equal(read(pair[1], text, 1), 0);
+    close(pair[1]);
+}
+
+/* What one read only in part, the other reads on. */
+static void reading_in_turn(const struct net *net)
+{
+    int pair[2];
+    char text[16];
+    net_warm_pair(net, pair);
+    for (int i = 0; i < ROUNDS; i++) {
+        assert_int_equal(write(pair[0], "0123456789", 10), 10);
+        assert_int_equal(net_read_all(pair[1], text, 4), 4);
+        pid_t child = suite_fork();
+        if (child == 0) {
+            size_t n = net_read_all(pair[1], text + 4, 3);
+            _exit(n == 3 && memcmp(text + 4, "456", 3) == 0 ? 0 : 1);
+        }
+        assert_int_equal(suite_wait(child), 0);
+        assert_int_equal(net_read_all(pair[1], text + 7, 3), 3);
+        assert_memory_equal(text + 7, "789", 3);
+    }
+    close(pair[0]), close(pair[1]);
+}
+
+struct frame {
+    uint32_t writer, number;
+    uint8_t fill[FRAME - 8];
+};
+
+static int write_frames(int fd, uint32_t writer)
+{
+    struct frame frame = {.writer = writer};
+    for (frame.number = 0; frame.number < FRAMES; frame.number++) {
+        net_pattern(frame.fill, sizeof frame.fill, (uint64_t)writer << 32 | frame.number);
+        if (write(fd, &frame, sizeof frame) != sizeof frame)
+            return 1;
+    }
+    return 0;
+}
+
+/* Four processes write to one end at the same time; each writer's frames arrive whole and in order. */
+static void writing_at_once(const struct net *net)
+{
+    enum { WRITERS = 4 };
+    int pair[2];
+    pid_t children[WRITERS];
+    uint32_t next[WRITERS] = {0};
+    struct frame frame;
+    uint8_t expected[sizeof frame.fill];
+    net_pair(net, pair);
+    for (uint32_t i = 0; i < WRITERS; i++) {
+        children[i] = suite_fork();
+        if (children[i] == 0)
+            _exit(write_frames(pair[0], i));
+    }
+    for (int i = 0; i < WRITERS * FRAMES; i++) {
+        assert_int_equal(net_read_all(pair[1], &frame, sizeof frame), sizeof frame);
+        assert_in_range(frame.writer, 0, WRITERS - 1);
+        assert_int_equal(frame.number, next[frame.writer]++);
+        net_pattern(expected, sizeof expected, (uint64_t)frame.writer << 32 | frame.number);
+        assert_memory_equal(frame.fill, expected, sizeof expected);
+    }
+    for (int i = 0; i < WRITERS; i++)
+        assert_int_equal(suite_wait(children[i]), 0);
+    close(pair[0]), close(pair[1]);
+}
+
+/* Several processes read frames from one end at once: each frame goes to one of them, whole. */
+static int count_frames(int fd)
+{
+    struct frame frame;
+    uint8_t expected[sizeof frame.fill];
+    int count = 0;
+    ssize_t n;
+    while ((n = recv(fd, &frame, sizeof frame, MSG_WAITALL)) == sizeof frame) {
+        net_pattern(expected, sizeof expected, (uint64_t)frame.writer << 32 | frame.number);
+        if (memcmp(frame.fill, expected, sizeof expected) != 0)
+            return -1;
+        count++;
+    }
+    return n == 0 ? count : -1;
+}
+
+static void reading_at_once(const struct net *net)
+{
+    enum { READERS = 4 };
+    int pair[2];
+    pid_t children[READERS];
+    int *counts = mmap(NULL, sizeof(int) * READERS, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    int sum = 0;
+    net_warm_pair(net, pair);
+    for (int i = 0; i < READERS; i++) {
+        children[i] = suite_fork();
+        if (children[i] == 0) {
+            close(pair[0]);
+            counts[i] = count_frames(pair[1]);
+            _exit(0);
+        }
+    }
+    assert_int_equal(write_frames(pair[0], 7), 0);
+    shutdown(pair[0], SHUT_WR);
+    for (int i = 0; i < READERS; i++) {
+        assert_int_equal(suite_wait(children[i]), 0);
+        assert_true(counts[i] >= 0);
+        sum += counts[i];
+    }
+    assert_int_equal(sum, FRAMES);
+    close(pair[0]), close(pair[1]);
+}
+
+/* The parent's close does not end what the child still uses, nor the child's what the parent uses. */
+static void a_close_in_one_leaves_the_other(const struct net *net)
+{
+    int pair[2], done[2];
+    char text[8], byte;
+    net_pair(net, pair);
+    assert_int_equal(pipe(done), 0);
+    pid_t child = suite_fork();
+    if (child == 0) {
+        close(pair[1]);
+        close(done[1]);
+        if (read(done[0], &byte, 1) != 0)
+            _exit(1);
+        _exit(write(pair[0], "child", 5) == 5 ? 0 : 1);
+    }
+    assert_int_equal(write(pair[0], "first", 5), 5);
+    assert_int_equal(net_read_all(pair[1], text, 5), 5);
+    close(pair[0]);
+    assert_int_equal(net_wait(pair[1], POLLIN, 30), 0);
+    close(done[0]), close(done[1]);
+    assert_int_equal(net_read_all(pair[1], text, 5), 5);
+    assert_memory_equal(text, "child", 5);
+    assert_int_equal(suite_wait(child), 0);
+    assert_int_equal(read(pair[1], text, 1), 0);
+    close(pair[1]);
+}
+
+static void a_child_that_ends_leaves_the_connection(const struct net *net)
+{
+    int pair[2];
+    char text[8];
+    net_warm_pair(net, pair);
+    for (int how = 0; how < 4; how++) {
+        pid_t child = suite_fork();
+        if (child == 0) {
+            if (how == 0)
+                exit(0);
+            if (how == 1)
+                close(pair[0]), close(pair[1]);
+            if (how == 2)
+                abort();
+            _exit(0);
+        }
+        suite_wait(child);
+        assert_int_equal(write(pair[0], "on", 2), 2);
+        assert_int_equal(net_read_all(pair[1], text, 2), 2);
+    }
+    close(pair[0]), close(pair[1]);
+}
+
+/* A forking server: the parent accepts and closes, the child serves. */
+static int serve_forking(int listener, int count)
+{
+    for (int i = 0; i < count; i++) {
+        int fd = accept(listener, NULL, NULL);
+        pid_t child = suite_fork();
+        if (child == 0) {
+            char text[8];
+            close(listener);
+            ssize_t n = read(fd, text, sizeof text);
+            exit(n > 0 && net_write_all(fd, text, (size_t)n) == (size_t)n ? 0 : 1);
+        }
+        close(fd);
+    }
+    for (int i = 0; i < count; i++) {
+        int status = 1;
+        if (wait(&status) < 0 || status != 0)
+            return 1;
+    }
+    return 0;
+}
+
+static void a_forking_server(const struct net *net)
+{
+    enum { CLIENTS = 20 };
+    struct sockaddr_in address;
+    int fds[CLIENTS];
+    char text[8];
+    int listener = net_listen(net, CLIENTS, &address);
+    pid_t server = suite_fork();
+    if (server == 0)
+        exit(serve_forking(listener, CLIENTS));
+    close(listener);
+    for (int i = 0; i < CLIENTS; i++)
+        fds[i] = net_connect(net, &address);
+    for (int i = CLIENTS - 1; i >= 0; i--)
+        assert_int_equal(write(fds[i], "hello", 5), 5);
+    for (int i = 0; i < CLIENTS; i++) {
+        assert_int_equal(net_read_all(fds[i], text, sizeof text), 5);
+        assert_memory_equal(text, "hello", 5);
+        close(fds[i]);
+    }
+    assert_int_equal(suite_wait(server), 0);
+}
+
+/* The child finishes the handshake that the parent began. */
+static void forked_in_the_handshake(const struct net *net)
+{
+    struct sockaddr_in address;
+    char text[8];
+    int listener = net_listen(net, 4, &address);
+    int one = net_connect(net, &address);
+    pid_t child = suite_fork();
+    if (child == 0) {
+        int ok = write(one, "child", 5) == 5 && net_read_all(one, text, 3) == 3;
+        _exit(ok && memcmp(text, "yes", 3) == 0 ? 0 : 1);
+    }
+    int two = accept(listener, NULL, NULL);
+    assert_int_equal(net_read_all(two, text, 5), 5);
+    assert_int_equal(write(two, "yes", 3), 3);
+    assert_int_equal(suite_wait(child), 0);
+    assert_int_equal(write(one, "parent", 6), 6);
+    assert_int_equal(net_read_all(two, text, 6), 6);
+    assert_memory_equal(text, "parent", 6);
+    close(one), close(two), close(listener);
+}
+
+/* Workers that accept from one listening socket, as nginx's do. */
+static void workers_share_a_listener(const struct net *net)
+{
+    enum { WORKERS = 4, EACH = 10 };
+    struct sockaddr_in address;
+    pid_t workers[WORKERS];
+    char text[8];
+    int listener = net_listen(net, 64, &address);
+    for (int w = 0; w < WORKERS; w++) {
+        workers[w] = suite_fork();
+        if (workers[w] != 0)
+            continue;
+        for (int i = 0; i < EACH; i++) {
+            int fd = accept(listener, NULL, NULL);
+            ssize_t n = read(fd, text, sizeof text);
+            if (n <= 0 || write(fd, text, (size_t)n) != n)
+                _exit(1);
+            close(fd);
+        }
+        _exit(0);
+    }
+    for (int i = 0; i < WORKERS * EACH; i++) {
+        int fd = net_connect(net, &address);
+        assert_int_equal(write(fd, "work", 4), 4);
+        assert_int_equal(net_read_all(fd, text, sizeof text), 4);
+        close(fd);
+    }
+    for (int w = 0; w < WORKERS; w++)
+        assert_int_equal(suite_wait(workers[w]), 0);
+    close(listener);
+}
+
+static const struct suite_case cases[] = {
+    {.name = "writing in turn", .run = writing_in_turn},
+    {.name = "reading in turn", .run = reading_in_turn},
+    {.name = "writing at once", .run = writing_at_once},
+    {.name = "reading at once", .run = reading_at_once},
+    {.name = "a close in one leaves the other", .run = a_close_in_one_leaves_the_other},
+    {.name = "a child that ends leaves the connection", .run = a_child_that_ends_leaves_the_connection},
+    {.name = "a forking server", .run = a_forking_server},
+    {.name = "forked in the handshake", .run = forked_in_the_handshake},
+    {.name = "workers share a listener", .run = workers_share_a_listener},
+};
+
+int main(int argc, char **argv)
+{
+    suite_cases(cases, suite_count(cases));
+    return suite_run(argc, argv);
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+
+/* What cannot be sealed is refused rather than sent in the clear; what fails says so with the right error. */
+
+#include "support/suite.h"
+
+#include "support/net.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#ifndef TCP_ULP
+#define TCP_ULP 31
+#endif
+
+static void skip_unless_loaded(void)
+{
+    if (!suite_has_library())
+        skip();
+}
+
+/* The byte must not leave, whatever the call returns; and the connection goes on. */
+static void out_of_band_data(void)
+{
+    int pair[2];
+    char text[8];
+    skip_unless_loaded();
+    net_warm_pair(&net_sealed, pair);
+    assert_int_equal(send(pair[0], "!", 1, MSG_OOB), -1);
+    assert_int_equal(errno, EOPNOTSUPP);
+    assert_int_equal(recv(pair[1], text, 1, MSG_OOB), -1);
+    assert_int_equal(write(pair[0], "in band", 7), 7);
+    assert_int_equal(net_read_all(pair[1], text, 7), 7);
+    assert_memory_equal(text, "in band", 7);
+    close(pair[0]), close(pair[1]);
+}
+
+static void zero_copy(void)
+{
+    int pair[2], on = 1;
+    skip_unless_loaded();
+    net_warm_pair(&net_sealed, pair);
+    assert_int_equal(setsockopt(pair[0], SOL_SOCKET, SO_ZEROCOPY, &on, sizeof on), -1);
+    assert_int_equal(errno, EOPNOTSUPP);
+    close(pair[0]), close(pair[1]);
+}
+
+static void upper_layer_protocol(void)
+{
+    int pair[2];
+    skip_unless_loaded();
+    net_warm_pair(&net_sealed, pair);
+    assert_int_equal(setsockopt(pair[0], IPPROTO_TCP, TCP_ULP, "tls", 3), -1);
+    assert_int_equal(errno, EOPNOTSUPP);
+    close(pair[0]), close(pair[1]);
+}
+
+/* sendto(MSG_FASTOPEN) connects and sends; the address belongs to it, not to an earlier connect. */
+static void fast_open(const struct net *net)
+{
+    for (int nonblocking = 0; nonblocking < 2; nonblocking++) {
+        struct sockaddr_in address;
+        char text[16];
+        int listener = net_listen(net, 4, &address);
+        int one = net_client(net, nonblocking ? SOCK_NONBLOCK : 0);
+        ssize_t n = sendto(one, "early bird", 10, MSG_FASTOPEN, (struct sockaddr *)&address, sizeof address);
+        if (n < 0) {
+            assert_true(nonblocking);
+            assert_int_equal(errno, EINPROGRESS);
+            assert_true(net_wait(one, POLLOUT, 3000) & POLLOUT);
+            n = send(one, "early bird", 10, 0);
+        }
+        assert_int_equal(n, 10);
+        int two = accept(listener, NULL, NULL);
+        assert_int_equal(net_read_all(two, text, 10), 10);
+        assert_memory_equal(text, "early bird", 10);
+        assert_int_equal(write(two, "worm", 4), 4);
+        net_set_nonblock(one, false);
+        assert_int_equal(net_read_all(one, text, 4), 4);
+        close(one), close(two), close(listener);
+    }
+}
+
+/* TCP_FASTOPEN_CONNECT: connect() returns at once and the first write carries the SYN. */
+static void fast_open_connect(const struct net *net)
+{
+    struct sockaddr_in address;
+    char text[16];
+    int on = 1, listener = net_listen(net, 4, &address);
+    int one = net_client(net, 0);
+    assert_int_equal(setsockopt(one, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &on, sizeof on), 0);
+    assert_int_equal(net_connect_to(one, &address), 0);
+    assert_int_equal(write(one, "hello", 5), 5);
+    int two = accept(listener, NULL, NULL);
+    assert_int_equal(net_read_all(two, text, 5), 5);
+    assert_memory_equal(text, "hello", 5);
+    close(one), close(two), close(listener);
+}
+
+/* An address given to a connected stream socket is ignored or refused by the kernel, in the same way for both. */
+static void an_address_on_a_connected_socket(const struct net *net)
+{
+    int pair[2];
+    char text[8];
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = 9};
+    net_warm_pair(net, pair);
+    assert_int_equal(sendto(pair[0], "hello", 5, 0, (struct sockaddr *)&address, sizeof address), 5);
+    assert_int_equal(net_read_all(pair[1], text, 5), 5);
+    assert_memory_equal(text, "hello", 5);
+    close(pair[0]), close(pair[1]);
+}
+
+static void bad_buffers(const struct net *net)
+{
+    int pair[2];
+    char text[8];
+    void *nowhere = (void *)8;
+    net_warm_pair(net, pair);
+    assert_int_equal(write(pair[0], "bytes", 5), 5);
+    assert_int_equal(net_wait(pair[1], POLLIN, 3000), POLLIN);
+    assert_int_equal(write(pair[0], nowhere, 5), -1);
+    assert_int_equal(errno, EFAULT);
+    assert_int_equal(read(pair[1], nowhere, 5), -1);
+    assert_int_equal(errno, EFAULT);
+    assert_int_equal(net_read_all(pair[1], text, 5), 5);
+    assert_memory_equal(text, "bytes", 5);
+    assert_int_equal(readv(pair[1], nowhere, 2), -1);
+    assert_int_equal(errno, EFAULT);
+    assert_int_equal(readv(pair[1], nowhere, -1), -1);
+    assert_int_equal(errno, EINVAL);
+    assert_int_equal(writev(pair[0], nowhere, 5000), -1);
+    assert_int_equal(errno, EINVAL);
+    assert_int_equal(sendmsg(pair[0], nowhere, 0), -1);
+    assert_int_equal(errno, EFAULT);
+    close(pair[0]), close(pair[1]);
+}
+
+/* Roles for processes with an environment of their own. Each prints one line with what it saw. */
+static int report(const char *what, ssize_t result)
+{
+    printf("%s %s\n", what, result < 0 ? strerrorname_np(errno) : "fine");
+    fflush(stdout);
+    return 0;
+}
+
+static int connecting_role(int argc, char **argv)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    char byte;
+    if (argc < 3)
+        return 2;
+    int one = net_listen(&net_sealed, 1, &address); /* for the address alone */
+    close(one);
+    address.sin_port = (in_port_t)atoi(argv[1]);
+    one = net_client(&net_sealed, 0);
+    if (net_connect_to(one, &address) < 0)
+        return report("connect", -1);
+    int64_t start = net_now_ms();
+    short ready = strcmp(argv[2], "poll") == 0 ? net_wait(one, POLLIN, 8000) : POLLIN;
+    ssize_t n = ready & POLLIN ? read(one, &byte, 1) : 0;
+    report(ready & POLLIN ? "read" : "poll", n);
+    int error = errno;
+    errno = 0;
+    assert_int_equal(read(one, &byte, 1), -1);
+    assert_int_equal(errno, error);
+    assert_int_equal(send(one, "x", 1, MSG_NOSIGNAL), -1);
+    assert_in_range(net_now_ms() - start, 700, 3000);
+    return 0;
+}
+
+static void read_line(int fd, char *line, size_t room)
+{
+    size_t n = net_read_all(fd, line, room - 1);
+    line[n] = '\0';
+}
+
+/* Runs the role against a listener that does not accept and gives the line it printed. */
+static void against_a_silent_listener(const char *how, const char *change, const char *expected)
+{
+    struct sockaddr_in address;
+    char port[16], line[256];
+    int pipes[2], null = open("/dev/null", O_WRONLY);
+    int listener = net_listen(&net_plain, 4, &address);
+    close(listener);
+    listener = net_listen(&net_sealed, 4, &address);
+    snprintf(port, sizeof port, "%u", address.sin_port);
+    const char *args[] = {port, how, NULL};
+    const char *changes[] = {change, NULL};
+    assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+    pid_t child = suite_spawn("connecting", args, changes, pipes[1], null);
+    close(pipes[1]);
+    read_line(pipes[0], line, sizeof line);
+    assert_string_equal(line, expected);
+    assert_int_equal(suite_wait(child), 0);
+    close(pipes[0]), close(listener), close(null);
+}
+
+static void a_silent_listener_times_out_a_read(void)
+{
+    skip_unless_loaded();
+    against_a_silent_listener("read", "SOCKSEAL_HANDSHAKE_TIMEOUT=1", "read ETIMEDOUT\n");
+}
+
+static void a_silent_listener_times_out_a_poll(void)
+{
+    skip_unless_loaded();
+    against_a_silent_listener("poll", "SOCKSEAL_HANDSHAKE_TIMEOUT=1", "read ETIMEDOUT\n");
+}
+
+/* No usable key: connect itself says so, and nothing has gone out. */
+static void no_key_file(void)
+{
+    skip_unless_loaded();
+    against_a_silent_listener("read", "SOCKSEAL_KEY_FILE=/nonexistent/keys", "connect ENOKEY\n");
+}
+
+static const struct suite_test tests[] = {
+    {.name = "out-of-band data", .run = out_of_band_data},
+    {.name = "SO_ZEROCOPY", .run = zero_copy},
+    {.name = "TCP_ULP", .run = upper_layer_protocol},
+    {.name = "a silent listener times out a read", .run = a_silent_listener_times_out_a_read},
+    {.name = "a silent listener times out a poll", .run = a_silent_listener_times_out_a_poll},
+    {.name = "no key file", .run = no_key_file},
+};
+
+static const struct suite_case cases[] = {
+    {.name = "MSG_FASTOPEN", .run = fast_open},
+    {.name = "TCP_FASTOPEN_CONNECT", .run = fast_open_connect},
+    {.name = "an address on a connected socket", .run = an_address_on_a_connected_socket},
+    {.name = "bad buffers", .run = bad_buffers},
+};
+
+static const struct suite_role roles[] = {{"connecting", connecting_role}};
+
+int main(int argc, char **argv)
+{
+    suite_roles(roles, suite_count(roles));
+    suite_tests(tests, suite_count(tests));
+    suite_cases(cases, suite_count(cases));
+    return suite_run(argc, argv);
+}

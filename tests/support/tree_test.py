@@ -1,0 +1,141 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: ISC
+# Copyright (c) 2026 the sockseal authors
+"""What holds for the tree and the build as a whole: symbols, rooms, style, installation."""
+import glob
+import os
+import re
+import subprocess
+import tempfile
+import unittest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.environ.get("SOCKSEAL_BUILD", os.path.join(ROOT, "build"))
+SOURCE_DIRECTORIES = ("shim", "include", "tests", "examples")
+
+
+def output(*command):
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def doors():
+    """The symbols of shim/libc/doors.list: one a line, # comments."""
+    with open(os.path.join(ROOT, "shim", "libc", "doors.list"), encoding="ascii") as file:
+        lines = [re.sub(r"#.*", "", line).strip() for line in file]
+    return sorted(line for line in lines if line)
+
+
+def files(*endings):
+    found = []
+    for directory in SOURCE_DIRECTORIES:
+        for path, directories, names in os.walk(os.path.join(ROOT, directory)):
+            directories[:] = [name for name in directories if name != "__pycache__"]
+            found += [os.path.join(path, name) for name in names if name.endswith(endings)]
+    return sorted(found)
+
+
+class Symbols(unittest.TestCase):
+    def test_the_library_exports_the_doors_and_nothing_else(self):
+        lines = output("nm", "-D", "--defined-only", os.path.join(BUILD, "libsockseal.so")).splitlines()
+        exported = sorted(re.sub(r"@.*", "", line.split()[-1]) for line in lines)
+        self.assertEqual(exported, doors())
+
+    def test_the_list_of_doors_is_sorted_into_no_duplicates(self):
+        self.assertEqual(len(doors()), len(set(doors())))
+
+    def test_no_room_but_libc_calls_through_a_door(self):
+        closed = set(doors())
+        for room in ("conn", "tls", "crypto", "config", "diag", "sys"):
+            for path in glob.glob(os.path.join(BUILD, "obj", "shim", room, "*.o")):
+                if not os.path.exists(os.path.join(ROOT, "shim", room, os.path.basename(path)[:-2] + ".c")):
+                    continue
+                used = {line.split()[-1] for line in output("nm", "-u", path).splitlines()}
+                self.assertEqual(used & closed, set(), "%s uses a door" % os.path.relpath(path, BUILD))
+
+    def test_rooms_depend_downwards_only(self):
+        allowed = {"sys": {"sys"}, "crypto": {"crypto", "sys"}, "tls": {"tls", "crypto", "sys"},
+                   "diag": {"diag", "sys"}, "config": {"config", "diag", "tls", "crypto", "sys"},
+                   "conn": {"conn", "tls", "crypto", "config", "diag", "sys"},
+                   "cli": {"cli", "config", "diag", "tls", "crypto", "sys"}}
+        for room, may in allowed.items():
+            for path in glob.glob(os.path.join(ROOT, "shim", room, "*.[ch]")):
+                with open(path, encoding="utf-8") as file:
+                    used = set(re.findall(r'^#include "([a-z]+)/', file.read(), re.MULTILINE))
+                self.assertLessEqual(used, may, path)
+
+    def test_protocol_and_crypto_include_no_socket_header(self):
+        for path in files(".c", ".h"):
+            if re.search(r"/shim/(tls|crypto)/", path):
+                with open(path, encoding="utf-8") as file:
+                    self.assertNotRegex(file.read(), r"#include <(sys/socket|netinet/|arpa/|poll|sys/epoll)", path)
+
+    def test_the_library_needs_only_the_c_library(self):
+        needed = re.findall(r"\(NEEDED\).*\[(.*)\]", output("readelf", "-d", os.path.join(BUILD, "libsockseal.so")))
+        self.assertLessEqual({name.split(".so")[0] for name in needed}, {"libc", "ld-linux-x86-64", "ld-linux-aarch64"})
+
+    def test_thread_local_storage_is_small_and_static(self):
+        segments = output("readelf", "-lW", os.path.join(BUILD, "libsockseal.so"))
+        tls = re.search(r"^\s+TLS\s+\S+\s+\S+\s+\S+\s+\S+\s+0x([0-9a-f]+)", segments, re.MULTILINE)
+        if tls:
+            self.assertLessEqual(int(tls.group(1), 16), 256)
+
+
+class Style(unittest.TestCase):
+    def test_clang_format(self):
+        result = subprocess.run(["clang-format", "--dry-run", "-Werror"] + files(".c", ".h"), cwd=ROOT,
+                                capture_output=True, text=True, check=False, timeout=100)
+        self.assertEqual(result.returncode, 0, result.stderr[:4000])
+
+    def test_every_source_has_the_licence_header(self):
+        for path in files(".c", ".h", ".py", ".sh"):
+            with open(path, encoding="utf-8") as file:
+                head = file.read(400)
+            self.assertIn("SPDX-License-Identifier: ISC", head, path)
+            self.assertIn("Copyright (c) 2026 the sockseal authors", head, path)
+
+    def test_no_tabs_and_no_blanks_at_line_ends(self):
+        for path in files(".c", ".h", ".py", ".sh", ".md"):
+            with open(path, encoding="utf-8") as file:
+                for number, line in enumerate(file, 1):
+                    self.assertNotRegex(line, r"\t|[ \t]+$", "%s:%d" % (path, number))
+
+
+class Installation(unittest.TestCase):
+    def make(self, *arguments):
+        environment = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MAKELEVEL")}
+        build = os.path.relpath(BUILD, ROOT)
+        return subprocess.run(["make", "-s", "BUILD=" + build, "WERROR=1", *arguments], cwd=ROOT, env=environment,
+                              check=True, capture_output=True, text=True, timeout=100)
+
+    def test_install_and_uninstall(self):
+        with tempfile.TemporaryDirectory() as stage:
+            self.make("install", "DESTDIR=" + stage, "PREFIX=/opt/seal")
+            prefix = os.path.join(stage, "opt", "seal")
+            for path in ("bin/sockseal", "lib/libsockseal.so", "include/sockseal.h", "share/man/man1/sockseal.1",
+                         "share/man/man7/sockseal.7"):
+                self.assertTrue(os.path.isfile(os.path.join(prefix, path)), path)
+            result = subprocess.run([prefix + "/bin/sockseal", "-p", "9", "env"], capture_output=True, text=True,
+                                    check=True, timeout=20)
+            self.assertIn("LD_PRELOAD=%s/lib/libsockseal.so\n" % os.path.realpath(prefix), result.stdout)
+            self.make("uninstall", "DESTDIR=" + stage, "PREFIX=/opt/seal")
+            left = [name for _, _, names in os.walk(stage) for name in names]
+            self.assertEqual(left, [])
+
+    def test_a_second_make_has_nothing_to_do(self):
+        self.assertEqual(self.make("all").stdout, "")
+
+    def test_the_public_header_stands_alone(self):
+        subprocess.run(["gcc", "-std=c99", "-pedantic", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-x", "c",
+                        "include/sockseal.h"], cwd=ROOT, check=True, timeout=60)
+
+    def test_manual_pages_are_well_formed(self):
+        for page in ("shim/cli/sockseal.1", "shim/cli/sockseal.7"):
+            with open(os.path.join(ROOT, page), encoding="utf-8") as file:
+                text = file.read()
+            self.assertIn(".TH ", text)
+            for section in ("NAME", "DESCRIPTION", "SEE ALSO"):
+                self.assertIn(".SH " + ('"%s"' % section if " " in section else section), text, page)
+
+
+if __name__ == "__main__":
+    unittest.main()
