@@ -19,6 +19,7 @@ DEPS := build/deps
 SAN ?=
 VERSION := 0.1
 
+MAKEFLAGS += --no-builtin-rules
 ifeq ($(origin CC),default)
 CC := gcc
 endif
@@ -34,7 +35,7 @@ LIB_LDFLAGS := -shared -Wl,-soname,libsockseal.so -Wl,--exclude-libs,ALL -Wl,-z,
 	$(if $(SAN),,-Wl,--no-undefined)
 SODIUM := $(DEPS)/sodium
 
-BUILD_PACKAGES := gcc libc6-dev pkg-config tar gzip xz-utils
+BUILD_PACKAGES := gcc libc6-dev binutils tar gzip xz-utils
 TEST_PACKAGES := clang clang-format libcmocka-dev binutils procps valgrind python3 netcat-openbsd \
 	netcat-traditional ncat openssl gnutls-bin curl socat iperf3 tcpdump tshark iproute2 util-linux
 DEMO_PACKAGES := netcat-openbsd openssl python3-minimal tcpdump
@@ -61,7 +62,6 @@ say = @:
 endif
 
 .PHONY: all deps deps-demo deps-test demo test bench fuzz install uninstall clean distclean tests unit-tests tsan-tests FORCE
-.SECONDARY:
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/libsockseal.so $(BUILD)/sockseal
@@ -78,7 +78,7 @@ $(BUILD)/core.a: $(CORE_OBJECTS)
 
 $(BUILD)/sockseal: $(CLI_OBJECTS)
 	$(call say,LD)
-	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -Wl,-z,now -Wl,-z,relro -o $@ $(CLI_OBJECTS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -Wl,-z,now -Wl,-z,relro -pie -o $@ $(CLI_OBJECTS)
 
 $(BUILD)/obj/%.o: %.c $(SODIUM)/libs
 	$(call say,CC)
@@ -130,7 +130,8 @@ install_packages = missing=; \
 
 $(DEPS)/build-packages:
 	@mkdir -p $(DEPS)
-	@command -v $(CC) >/dev/null && command -v tar >/dev/null && command -v xz >/dev/null || { $(call install_packages,$(BUILD_PACKAGES)); }
+	@echo '#include <stdio.h>' | $(CC) -E -o /dev/null - 2>/dev/null && command -v tar xz ar >/dev/null \
+		|| { $(call install_packages,$(BUILD_PACKAGES)); }
 	@touch $@
 
 # SODIUM_PREFIX= or SODIUM_TARBALL= choose another one than what was found before.
@@ -147,7 +148,7 @@ deps-test:
 	@mkdir -p $(DEPS); $(call install_packages,$(BUILD_PACKAGES) $(TEST_PACKAGES))
 
 demo: deps-demo
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@examples/demo.sh $(BUILD)
 
 # The packages first: the tests cannot be compiled before.

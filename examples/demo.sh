@@ -6,7 +6,7 @@
 #
 # Everything is on the loopback interface and in a temporary directory. Recording needs root, as tcpdump always does.
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 sockseal=$PWD/$1/sockseal
 nc=$(command -v nc.openbsd || command -v nc)
 here=$PWD/examples
@@ -30,8 +30,9 @@ say() {
     printf '\n%d. %s\n' $step "$*"
 }
 
+# Indents what comes in.
 show() {
-    sed 's/^/     /' "$@"
+    sed 's/^/     /'
 }
 
 fail() {
@@ -99,7 +100,7 @@ holds() {
 record() {
     tcpdump -i lo -U --immediate-mode -s 0 -B 65536 -w "$dir/wire.pcap" "tcp port $1" 2>"$dir/tcpdump.err" &
     recorder=$!
-    pids+=($recorder)
+    pids+=("$recorder")
     wait_for holds "$dir/tcpdump.err" 'listening on' || fail "tcpdump cannot record"
 }
 
@@ -177,7 +178,7 @@ stock_peer() {
     timeout $limit openssl s_client -quiet -connect "127.0.0.1:$port" -tls1_3 -psk "$key" -psk_identity demo \
         <"$dir/typed" >"$dir/openssl.out" 2>"$dir/openssl.err" &
     local client=$!
-    pids+=($client)
+    pids+=("$client")
     echo 'typed into openssl' >&9
     wait_for holds "$dir/receiver.out" 'typed into openssl' || fail "the line did not reach the sealed netcat"
     echo "     netcat reads:   $(cat "$dir/receiver.out")"

@@ -307,8 +307,8 @@ static struct ring *read_ring(int fd)
     return NULL;
 }
 
-/* Reads the file and makes it the current ring, which the caller then holds. Gives NULL when that failed. `before` is
- * what was current, or NULL. */
+/* Reads the file and makes it the current ring, which the caller then holds. Gives NULL when that failed.
+ * `before` is what was current, or NULL. */
 static struct ring *reload(const char *file, const struct ring *before)
 {
     /* O_NONBLOCK: a named pipe is refused, not waited for. */

@@ -54,28 +54,33 @@ void closing_finish_step(const struct sealed *sealed)
         net_shutdown(sealed->fd, SHUT_WR);
 }
 
-/* SO_LINGER with time 0: the program wants the connection cut, and cut it is. */
-static bool wants_reset(int fd)
+_Atomic bool closing_linger_used;
+
+/* Whether the kernel will answer the close with a reset: SO_LINGER with time 0, or data that the program has not read. Then
+ * the peer must see just that, and no close_notify before it. */
+static bool will_reset(const struct sealed *sealed)
 {
     struct linger linger = {0};
     socklen_t len = sizeof linger;
-    return net_getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len) == 0 && linger.l_onoff &&
-           linger.l_linger == 0;
+    receive_discard(sealed);
+    if (sealed->conn->readable > 0)
+        return true;
+    return closing_linger_used && net_getsockopt(sealed->fd, SOL_SOCKET, SO_LINGER, &linger, &len) == 0 &&
+           linger.l_onoff && linger.l_linger == 0;
 }
 
 /* Whether the peer could miss something if the descriptor were simply closed now. */
 static bool unfinished(const struct sealed *sealed)
 {
     struct conn *conn = sealed->conn;
+    handshake_progress(sealed);
+    if (conn_failed(conn) || will_reset(sealed))
+        return false;
     bool sent = end_sending(sealed);
     if (conn_failed(conn) || conn->plaintext)
         return false;
-    if (!sent ||
-        !conn->established) /* the client's Finished would meet a closed socket: a reset, and data lost */
-        return true;
-    conn->fin_due = 0;
-    receive_discard(sealed);
-    return false;
+    /* Before the handshake is over, the client's Finished would meet a closed socket: a reset, and data lost. */
+    return !sent || !conn->established;
 }
 
 /* Time that an orphan, or a process's end, may take: briefly if there is nothing but the handshake itself to
@@ -104,7 +109,7 @@ void closing_release(const struct sealed *sealed)
     bool outstanding = registry_marks(sealed->fd) & REGISTRY_OUTSTANDING, last;
     if (!registry_is_ours())
         return;
-    if (registry_only_descriptor(conn) && !conn->connecting && unfinished(sealed) && !wants_reset(sealed->fd))
+    if (registry_only_descriptor(conn) && !conn->connecting && unfinished(sealed))
         make_orphan(sealed);
     drive_drop(sealed->fd);
     if (!registry_remove(sealed->fd, &last)) {

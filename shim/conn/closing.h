@@ -12,6 +12,9 @@
 
 #include "conn/registry.h"
 
+/* Whether the program has set SO_LINGER with time 0 on any descriptor; saves asking at each close. */
+extern _Atomic bool closing_linger_used;
+
 /* To be called before fd is closed or replaced: ends its connection if this was the last descriptor. */
 void closing_release(const struct sealed *sealed);
 

@@ -67,6 +67,14 @@ int inbox_event(const struct sealed *sealed, enum tls_event event)
     return INBOX_OTHER;
 }
 
+ssize_t inbox_receive(const struct sealed *sealed, struct msghdr *message, int flags)
+{
+    ssize_t got = blocking_receive(sealed, message, flags);
+    if (got < 0 && got != -EAGAIN && got != -EINTR && got != -ESTALE)
+        sealed->conn->read_shut = 1; /* the kernel has told the error; from now on it says 0, and so do we */
+    return got;
+}
+
 int inbox_cut(const struct sealed *sealed)
 {
     if (sealed->conn->read_shut || sealed->conn->ended)
@@ -122,7 +130,7 @@ static ssize_t peek(const struct sealed *sealed, size_t want, int flags)
     struct iovec iov[2] = {{&marker, 1}, {conn_rx_data(conn) + conn->rx_have, want}};
     if (conn->stale == 0) {
         struct msghdr message = {.msg_iov = iov + 1, .msg_iovlen = 1};
-        return blocking_receive(sealed, &message, flags | MSG_PEEK);
+        return inbox_receive(sealed, &message, flags | MSG_PEEK);
     }
     struct msghdr message = {.msg_iov = iov, .msg_iovlen = 2};
     long got = net_recvmsg(sealed->fd, &message, flags | MSG_PEEK | MSG_DONTWAIT);

@@ -9,6 +9,8 @@
  * readiness. All with role rx held.
  */
 
+#include <sys/types.h>
+
 #include "conn/registry.h"
 
 /* What a record was, or why there is none. */
@@ -25,6 +27,9 @@ int inbox_fill(const struct sealed *sealed, int flags);
 
 /* Takes what was opened out of the kernel's queue once the inbox is empty. */
 void inbox_settle(const struct sealed *sealed);
+
+/* blocking_receive(), and remembers an error that ends the stream. */
+ssize_t inbox_receive(const struct sealed *sealed, struct msghdr *message, int flags);
 
 /* Acts on what an opened record was; for the fast path too. */
 int inbox_event(const struct sealed *sealed, enum tls_event event);

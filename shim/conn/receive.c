@@ -23,6 +23,7 @@ struct reading {
     size_t left, done, need;
     int flags;
     bool drained; /* the kernel's queue was seen empty */
+    bool at_end;  /* ... for ever */
 };
 
 static struct reading reading_of(const struct sealed *sealed, const struct iovec *iov, size_t count,
@@ -142,6 +143,12 @@ static int open_records(struct reading *reading, uint8_t *data, size_t len)
     return 0;
 }
 
+static int reached_end(struct reading *reading)
+{
+    reading->at_end = true;
+    return inbox_cut(reading->sealed);
+}
+
 /* Gives up an empty chunk: an idle connection costs its slot. */
 static void rest(struct conn *conn)
 {
@@ -169,11 +176,11 @@ static int receive_into(struct reading *reading, size_t whole, uint8_t *buffer, 
         second = cap;
     struct iovec iov[2] = {{whole ? conn_rx_data(conn) + conn->rx_have : NULL, first}, {buffer, second}};
     struct msghdr message = {.msg_iov = whole ? iov : iov + 1, .msg_iovlen = whole && second ? 2 : 1};
-    ssize_t got = blocking_receive(reading->sealed, &message, flags);
+    ssize_t got = inbox_receive(reading->sealed, &message, flags);
     if (got < 0)
         return (int)got;
     if (got == 0)
-        return conn->ended ? 0 : inbox_cut(reading->sealed);
+        return reached_end(reading);
     reading->drained = (size_t)got < first + second;
     size_t used = (size_t)got < first ? (size_t)got : first;
     conn->rx_have += (uint32_t)used;
@@ -211,11 +218,11 @@ static int complete_header(struct reading *reading, int flags)
     struct conn *conn = reading->sealed->conn;
     struct iovec iov = {conn_rx_data(conn) + conn->rx_have, TLS_RECORD_HEADER - conn->rx_have};
     struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
-    ssize_t got = blocking_receive(reading->sealed, &message, flags);
+    ssize_t got = inbox_receive(reading->sealed, &message, flags);
     if (got < 0)
         return (int)got;
     if (got == 0)
-        return inbox_cut(reading->sealed);
+        return reached_end(reading);
     conn->rx_have += (uint32_t)got;
     return 0;
 }
@@ -234,7 +241,7 @@ static int fetch(struct reading *reading, int flags)
         size_t overhead = tls_session_overhead(&conn->session);
         if (whole < overhead || whole - overhead > reading->left) {
             int what = inbox_fill(reading->sealed, flags);
-            return what == INBOX_CUT ? inbox_cut(reading->sealed) : what < 0 ? what : 0;
+            return what == INBOX_CUT ? reached_end(reading) : what < 0 ? what : 0;
         }
     }
     int result = reading->left <= SCRATCH_SMALL ? receive_small(reading, whole, flags)
@@ -268,8 +275,6 @@ static ssize_t read_held(struct reading *reading)
             break;
         if (reading->done < reading->need)
             reading->drained = false;
-        if (result == 0 && conn->read_shut && reading->done == 0)
-            break;
     }
     if (reading->done > 0 || result == 0)
         return conn_failed(conn) && reading->done == 0 ? -conn->error : (ssize_t)reading->done;

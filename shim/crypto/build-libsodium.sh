@@ -90,11 +90,14 @@ use_system() {
     choose "static, the system's" "" "$archive"
 }
 
-# The mirror that the system itself uses for Debian; its name stands in no file.
+# The mirror that the system itself uses for Debian; its name stands in no file. Without package lists (a fresh container)
+# apt does not know which of its sources is Debian's, but still where each lies.
 debian_mirror() {
-    apt-get indextargets --format '$(LABEL)|$(REPO_URI)' 2>/dev/null |
-        awk -F'|' '$1 == "Debian" { print $2; found = 1; exit } $2 ~ /\/debian\/?$/ && !second { second = $2 }
-                   END { if (!found && second) print second }'
+    mirror=$(apt-get indextargets --format '$(LABEL)|$(REPO_URI)' 2>/dev/null |
+        awk -F'|' '$1 == "Debian" { print $2; exit }')
+    [ -n "$mirror" ] || mirror=$(apt-get --print-uris update 2>/dev/null |
+        sed -n "s#^'\(.*/debian/\)dists/.*#\1#p" | head -n 1)
+    echo "$mirror"
 }
 
 private_apt() {
@@ -130,7 +133,10 @@ use_debian_source() {
 }
 
 use_shared() {
-    links "-DSOCKSEAL_NO_AEGIS" "-lsodium" || return 1
+    if ! links "-DSOCKSEAL_NO_AEGIS" "-lsodium"; then
+        [ "$(id -u)" = 0 ] && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y libsodium-dev >"$dir/apt.log" 2>&1 &&
+            links "-DSOCKSEAL_NO_AEGIS" "-lsodium" || return 1
+    fi
     choose "the system's shared library, WITHOUT AEGIS-128L: connections will use ChaCha20-Poly1305, which is several \
 times slower. SODIUM_TARBALL= names the source of 1.0.19 or later to build from." "-DSOCKSEAL_NO_AEGIS" "-lsodium"
 }

@@ -13,7 +13,7 @@
 #include "conn/drive.h"
 #include "sys/net.h"
 
-int __dup2(int from, int to);
+int __dup2(int from, int to) __THROW;
 int __fcntl(int fd, int command, ...);
 
 /* `to` is a new descriptor for what `from` is. */

@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <sys/ioctl.h>
 
+#include "conn/closing.h"
 #include "conn/failure.h"
 #include "conn/receive.h"
 #include "diag/log.h"
@@ -54,6 +55,8 @@ static int set_low_water(struct conn *conn, const void *value, socklen_t len)
 DOOR int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 {
     struct sealed sealed = registry_find(fd);
+    if (level == SOL_SOCKET && name == SO_LINGER && len >= sizeof(struct linger))
+        closing_linger_used |= ((const struct linger *)value)->l_linger == 0;
     if (!sealed.conn)
         return real()->setsockopt(fd, level, name, value, len);
     if (level == SOL_SOCKET && name == SO_ZEROCOPY) {

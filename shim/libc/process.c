@@ -12,7 +12,7 @@
 #include "conn/closing.h"
 
 pid_t _Fork(void);
-pid_t __fork(void);
+pid_t __fork(void) __THROW;
 
 __attribute__((constructor)) static void load(void)
 {

@@ -136,16 +136,19 @@ DOOR int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, s
         return before_read(fd, flags) < 0 ? -1 : real()->recvmmsg(fd, messages, count, flags, timeout);
     int64_t until = timeout ? net_now_ms() + timeout->tv_sec * 1000 + timeout->tv_nsec / 1000000 : INT64_MAX;
     unsigned done = 0;
-    int one = flags & ~MSG_WAITFORONE;
+    int one = flags & ~MSG_WAITFORONE, saved = errno;
     while (done < count) {
         ssize_t got = recvmsg(fd, &messages[done].msg_hdr, one);
+        if (got < 0 && done == 0)
+            return -1;
         if (got < 0)
-            return done ? (int)done : -1;
+            break;
         messages[done++].msg_len = (unsigned)got;
         if (flags & MSG_WAITFORONE)
             one |= MSG_DONTWAIT;
         if (got == 0 || net_now_ms() >= until) /* recvmmsg(2): the time-out is looked at after each message */
             break;
     }
+    errno = saved;
     return (int)done;
 }

@@ -125,12 +125,16 @@ DOOR int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
     if (!registry_has(fd))
         return real()->sendmmsg(fd, messages, count, flags);
     unsigned done = 0;
+    int saved = errno;
     while (done < count && done < IOV_MAX) {
         ssize_t sent = sendmsg(fd, &messages[done].msg_hdr, flags);
+        if (sent < 0 && done == 0)
+            return -1;
         if (sent < 0)
-            return done ? (int)done : -1;
+            break;
         messages[done++].msg_len = (unsigned)sent;
     }
+    errno = saved;
     return (int)done;
 }
 

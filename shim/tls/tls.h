@@ -75,13 +75,15 @@ enum tls_result {
     TLS_FAIL_KEY,        /* the peer has other keys: binder, Finished, or its alert says so */
     TLS_FAIL_RECORD,     /* a record did not authenticate (bad_record_mac) */
     TLS_FAIL_PEER_ALERT, /* the established peer ended the connection with a fatal alert */
-    TLS_FAIL_LIMIT,      /* sequence number or KeyUpdate count used up (RFC 8446, 5.3) */
+    TLS_FAIL_LIMIT,      /* sequence number or KeyUpdate count used up (RFC 8446, 5.3, 5.5) */
     TLS_FAIL_INTERNAL,   /* misuse or a failed primitive */
 };
 
 #define TLS_CHECKED __attribute__((warn_unused_result))
 
-/* One pre-shared key. The memory stays the caller's and must live for the call only. */
+/* One pre-shared key. The memory stays the caller's and must live for the call only. A key belongs to one
+ * pair of nodes, one of them always the client: the engine cannot see a reflection, in which a node that is
+ * both roles under one key is made to talk to itself (RFC 9257, 4.1; "Selfie", eprint 2019/347). */
 struct tls_psk {
     const uint8_t *identity;
     size_t identity_len; /* 1 to TLS_IDENTITY_MAX */
@@ -229,7 +231,9 @@ TLS_CHECKED enum tls_result tls_session_seal(struct tls_session *session, const 
 bool tls_session_wants_key_update(const struct tls_session *session);
 
 /* Appends a KeyUpdate (sealed under the old key) to `out` and renews the tx keys. `request`: ask the peer to
- * renew its own too. */
+ * renew its own too. TLS_FAIL_LIMIT once 2^48 - 1 of them were sent (RFC 9846); from then on a request of the
+ * peer is reported as TLS_EVENT_KEY_UPDATE, so that nobody answers it. TLS_FAIL_INTERNAL before the handshake
+ * is complete (RFC 8446, 4.6.3). */
 TLS_CHECKED enum tls_result tls_session_key_update(struct tls_session *session, bool request,
                                                    struct tls_buffer *out);
 

@@ -105,6 +105,8 @@ static const struct {
 
     [TLS_REASON_KEY_UPDATE_VALUE] = {TLS_FAIL_PROTOCOL, TLS_ALERT_ILLEGAL_PARAMETER,
                                      "the peer sent a KeyUpdate that is neither asked for nor asking"},
+    [TLS_REASON_UPDATES] = {TLS_FAIL_LIMIT, TLS_ALERT_INTERNAL_ERROR,
+                            "the keys were renewed as often as they may be"},
 
     [TLS_REASON_KEY_REFUSED] = {TLS_FAIL_KEY, TLS_ALERT_NONE,
                                 "the peer refuses our pre-shared key: its key or identity differs"},

@@ -72,6 +72,7 @@ enum tls_reason {
 
     /* after the handshake */
     TLS_REASON_KEY_UPDATE_VALUE,
+    TLS_REASON_UPDATES,
 
     /* the peer's alerts */
     TLS_REASON_KEY_REFUSED,

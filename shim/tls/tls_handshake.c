@@ -245,6 +245,8 @@ static enum tls_reason take_alert(const struct tls_call *call, const uint8_t *al
 /* Drops a record of early data (RFC 8446, 4.2.10), as long as there are not too many. */
 static enum tls_reason skip_early_data(const struct tls_call *call, size_t len)
 {
+    if (call->handshake->message_len > 0)
+        return TLS_REASON_INTERLEAVED; /* RFC 8446, 5.1 */
     if (call->handshake->early_left < len)
         return TLS_REASON_RECORD_MAC;
     call->handshake->early_left -= (uint32_t)len;

@@ -108,6 +108,7 @@ void tls_schedule_update(struct tls_traffic *traffic, uint16_t suite)
     uint8_t next[TLS_SCHEDULE_HASH];
     tls_schedule_expand_label(traffic->secret, "traffic upd", NULL, 0, next, sizeof next);
     tls_schedule_traffic(traffic, suite, next);
-    traffic->updates++;
+    /* The receiving direction looks at the sending one's count. */
+    __atomic_store_n(&traffic->updates, traffic->updates + 1, __ATOMIC_RELAXED);
     secret_wipe(next, sizeof next);
 }

@@ -14,7 +14,7 @@
 
 _Static_assert(sizeof(struct tls_session) < 500, "an idle connection has a budget of 1 KiB");
 
-/* RFC 9846, 4.6.3: the KeyUpdates that one side may send. */
+/* RFC 9846, 4.7.3: the KeyUpdates that one side may send. */
 static const uint64_t updates_max = (UINT64_C(1) << 48) - 1;
 
 enum {
@@ -43,7 +43,8 @@ static bool may_come(const struct tls_session *session, uint8_t type)
     return type == TLS_KEY_UPDATE || (type == TLS_NEW_SESSION_TICKET && session->role == TLS_CLIENT);
 }
 
-/* RFC 8446, 4.6.3. The peer's count of updates is the peer's to keep (RFC 9846, 4.6.3). */
+/* RFC 8446, 4.6.3. The peer's count of updates is the peer's to keep; its request is ignored when we may send
+ * no more ourselves (RFC 9846, 4.7.3). That count belongs to the other direction, hence the atomic load. */
 static enum tls_reason take_key_update(struct tls_session *session, size_t behind, enum tls_event *event)
 {
     uint8_t value = session->message.value;
@@ -52,7 +53,8 @@ static enum tls_reason take_key_update(struct tls_session *session, size_t behin
     if (behind > 0)
         return TLS_REASON_KEY_CHANGE; /* RFC 8446, 5.1 */
     tls_schedule_update(&session->rx, session->suite);
-    *event = value == KEY_UPDATE_REQUESTED ? TLS_EVENT_KEY_UPDATE_ASKED : TLS_EVENT_KEY_UPDATE;
+    bool can_answer = __atomic_load_n(&session->tx.updates, __ATOMIC_RELAXED) < updates_max;
+    *event = value == KEY_UPDATE_REQUESTED && can_answer ? TLS_EVENT_KEY_UPDATE_ASKED : TLS_EVENT_KEY_UPDATE;
     return TLS_REASON_NONE;
 }
 
@@ -198,11 +200,10 @@ enum tls_result tls_session_key_update(struct tls_session *session, bool request
     enum tls_result result = tls_failure_get(session);
     if (result != TLS_OK)
         return result;
-    if (session->tx.updates >= updates_max)
-        return TLS_OK; /* RFC 9846, 4.6.3: no more of them; the peer's request is ignored */
     enum tls_reason reason = TLS_REASON_MISUSE;
-    /* RFC 8446, 4.6.3: not before Finished. */
-    if (session->complete && session->tx_keys == TLS_KEYS_APPLICATION && !session->closed_out)
+    if (session->tx.updates >= updates_max)
+        reason = TLS_REASON_UPDATES; /* RFC 9846, 4.7.3 */
+    else if (session->complete && session->tx_keys == TLS_KEYS_APPLICATION && !session->closed_out)
         reason = tls_record_append(session, TLS_RECORD_HANDSHAKE, message, sizeof message, out);
     if (reason == TLS_REASON_NONE)
         tls_schedule_update(&session->tx, session->suite);

@@ -121,8 +121,7 @@ class Order(Case):
             client.type(f"client {number}")
             server.expect(f"client {number}\n")
             client.end_input()
-            statuses.append(client.runs())
-            client.stop()
+            statuses.append(client.status())
         return statuses, bytes(server.out.data)
 
     @both_modes

@@ -165,7 +165,10 @@ class AfterTheHandshake(Case):
         self.finish()
 
     def test_plaintext_record_after_the_handshake(self):
-        self.broken("EPROTO", lambda server: server.sock.sendall(b"\x17\x03\x03\x00\x05hello"))
+        self.broken("EPROTO", lambda server: server.sock.sendall(b"\x16\x03\x03\x00\x05hello"))
+
+    def test_data_record_that_is_too_short_for_its_tag(self):
+        self.broken("EBADMSG", lambda server: server.sock.sendall(b"\x17\x03\x03\x00\x05hello"))
 
     def test_data_in_the_middle_of_a_handshake_message(self):
         def breaking(server):

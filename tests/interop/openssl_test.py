@@ -49,6 +49,11 @@ class OpensslCase(sealed.TestCase):
             sender.type(f"line {word} from {sender.pid}")
             receiver.expect(f"line {word} from {sender.pid}\n")
 
+    def press(self, program, letter, count):
+        """Types a command letter; each has to come in a read of its own, so what it does is waited for."""
+        program.type(letter)
+        program.err.wait(lambda output: output.data.count(b"KEYUPDATE") >= count, 5)
+
     def transfer(self, sender, receiver, size=32 * MIB):
         chunks = sealed.HashedStream(size, time.monotonic_ns())
         sender.feed(chunks)
@@ -104,12 +109,14 @@ class SClient(OpensslCase):
 
     def test_close_by_the_client_is_a_clean_end(self):
         port = self.port()
-        server = self.run_peer("serve", self.address, port, "recvall")
+        server = self.run_peer("serve", self.address, port, "recv", "recvall")
         self.wait_listening(port, server)
         client = self.s_client(port)
+        client.expect("---\n")
         client.type("line before the end")
+        server.expect("recv ")
         client.type("Q")
-        server.expect("recvall b'line before the end\\n' EOF")
+        server.expect("recv b'line before the end\\n'\nrecvall b'' EOF")
 
     def test_key_update(self):
         """`k` renews the client's keys, `K` asks the sealed side to renew its own too, which it answers."""
@@ -117,16 +124,15 @@ class SClient(OpensslCase):
         client = self.s_client(port, "-msg")
         client.expect("---\n")
         self.exchange(client, server, "before")
-        client.type("k")
-        client.expect(f">>> TLS 1.3, {KEY_UPDATE}", stream="out")
+        self.press(client, "k", 1)
         self.exchange(client, server, "after one")
         self.assertNotIn(f"<<< TLS 1.3, {KEY_UPDATE}".encode(), bytes(client.out.data))
-        client.type("K")
+        self.press(client, "K", 2)
         self.exchange(client, server, "after a requested one")
         client.expect(f"<<< TLS 1.3, {KEY_UPDATE}")
         for number in range(5):
-            client.type("K")
-            client.type("k")
+            self.press(client, "K", 2 * number + 3)
+            self.press(client, "k", 2 * number + 4)
             self.exchange(client, server, f"after many, {number}")
 
     def test_key_update_request_to_a_program_that_only_reads(self):
@@ -138,7 +144,7 @@ class SClient(OpensslCase):
         client.expect("---\n")
         client.type("line before")
         server.expect("recvn")
-        client.type("K")
+        self.press(client, "K", 1)
         client.type("line after it")
         server.expect("sleep ok", timeout=5)
         client.expect(f"<<< TLS 1.3, {KEY_UPDATE}")
@@ -219,20 +225,28 @@ class SServer(OpensslCase):
         port, server = self.s_server("-msg")
         client = self.nc_connecting(port)
         self.exchange(client, server, "before")
-        server.type("k")
+        self.press(server, "k", 1)
         self.exchange(client, server, "after one")
         self.assertNotIn(f"<<< TLS 1.3, {KEY_UPDATE}".encode(), bytes(server.out.data))
-        server.type("K")
+        self.press(server, "K", 2)
         self.exchange(client, server, "after a requested one")
         server.expect(f"<<< TLS 1.3, {KEY_UPDATE}")
 
     def test_close_by_the_stock_server_is_a_clean_end(self):
+        """With -rev, s_server closes as it should after the line CLOSE."""
+        port, _ = self.s_server("-rev")
+        client = self.run_peer("connect", self.address, port, "send:abc\n", "recv", "send:CLOSE\n", "recvall")
+        client.expect("recv b'cba\\n'\nsend ok\nrecvall b'' EOF")
+
+    def test_stock_server_that_closes_without_close_notify(self):
+        """After Q, s_server closes the socket first and can say nothing any more."""
         port, server = self.s_server()
-        client = self.run_peer("connect", self.address, port, "send:line to start with", "recvall")
+        client = self.run_peer("connect", self.address, port, "send:line to start with", "recv", "recvall")
         server.expect("line to start with")
         server.type("line before the end")
+        client.expect("recv ")
         server.type("Q")
-        client.expect("recvall b'line before the end\\n' EOF")
+        client.expect("recv b'line before the end\\n'\nrecvall b'' ECONNRESET")
 
     def test_half_close(self):
         """close_notify and FIN from the sealed side: s_server sees a clean end."""

@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { ROUNDS = 50, FRAME = 256, FRAMES = 2000 };
+enum { ROUNDS = 50, FRAME = 256, FRAMES = 500 };
 
 /* Parent and child write in turn, and the other end sees one stream. */
 static void writing_in_turn(const struct net *net)
@@ -112,46 +112,55 @@ static void writing_at_once(const struct net *net)
     close(pair[0]), close(pair[1]);
 }
 
-/* Several processes read frames from one end at once: each frame goes to one of them, whole. */
-static int count_frames(int fd)
+/* Several processes read from one end at once, each whatever is next: all bytes are accounted for. */
+struct share {
+    size_t histogram[256];
+    bool ok;
+};
+
+static void read_share(int fd, struct share *share)
 {
-    struct frame frame;
-    uint8_t expected[sizeof frame.fill];
-    int count = 0;
+    uint8_t data[700];
     ssize_t n;
-    while ((n = recv(fd, &frame, sizeof frame, MSG_WAITALL)) == sizeof frame) {
-        net_pattern(expected, sizeof expected, (uint64_t)frame.writer << 32 | frame.number);
-        if (memcmp(frame.fill, expected, sizeof expected) != 0)
-            return -1;
-        count++;
-    }
-    return n == 0 ? count : -1;
+    while ((n = recv(fd, data, sizeof data, 0)) > 0)
+        for (ssize_t i = 0; i < n; i++)
+            share->histogram[data[i]]++;
+    share->ok = n == 0;
 }
 
 static void reading_at_once(const struct net *net)
 {
-    enum { READERS = 4 };
+    enum { READERS = 4, ROUND = 5000, TIMES = 100 };
+    static uint8_t data[ROUND];
     int pair[2];
     pid_t children[READERS];
-    int *counts = mmap(NULL, sizeof(int) * READERS, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    int sum = 0;
+    size_t missing[256] = {0};
+    struct share *shares =
+        mmap(NULL, sizeof *shares * READERS, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     net_warm_pair(net, pair);
     for (int i = 0; i < READERS; i++) {
         children[i] = suite_fork();
         if (children[i] == 0) {
             close(pair[0]);
-            counts[i] = count_frames(pair[1]);
+            read_share(pair[1], &shares[i]);
             _exit(0);
         }
     }
-    assert_int_equal(write_frames(pair[0], 7), 0);
+    for (int time = 0; time < TIMES; time++) {
+        net_pattern(data, sizeof data, (uint64_t)time * ROUND);
+        assert_int_equal(net_write_all(pair[0], data, sizeof data), sizeof data);
+        for (size_t i = 0; i < sizeof data; i++)
+            missing[data[i]]++;
+    }
     shutdown(pair[0], SHUT_WR);
     for (int i = 0; i < READERS; i++) {
         assert_int_equal(suite_wait(children[i]), 0);
-        assert_true(counts[i] >= 0);
-        sum += counts[i];
+        assert_true(shares[i].ok);
+        for (int value = 0; value < 256; value++)
+            missing[value] -= shares[i].histogram[value];
     }
-    assert_int_equal(sum, FRAMES);
+    for (int value = 0; value < 256; value++)
+        assert_int_equal(missing[value], 0);
     close(pair[0]), close(pair[1]);
 }
 

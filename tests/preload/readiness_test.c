@@ -204,7 +204,7 @@ static void send_timeout(struct scene *s)
     t_set_timeout(s, A, SO_SNDTIMEO, 100);
     t_fill(s, A, 65536);
     int64_t start = net_now_ms();
-    t_next(s, A, 1, 0);
+    t_try(s, A, 4 << 20, 0);
     t_took(s, start, 100);
     t_drain(s, B, 65536);
     t_wait(s, A, POLLOUT, 3000);
@@ -245,7 +245,7 @@ static void full_is_not_writable_and_drains(struct scene *s)
 {
     t_fill(s, A, 65536);
     t_wait(s, A, POLLOUT, 20);
-    t_next(s, A, 1, MSG_DONTWAIT);
+    t_try(s, A, 4 << 20, MSG_DONTWAIT);
     t_drain(s, B, 65536);
     t_wait(s, A, POLLOUT, 3000);
     t_ready(s, B);

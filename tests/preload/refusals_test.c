@@ -61,7 +61,7 @@ static void upper_layer_protocol(void)
     skip_unless_loaded();
     net_warm_pair(&net_sealed, pair);
     assert_int_equal(setsockopt(pair[0], IPPROTO_TCP, TCP_ULP, "tls", 3), -1);
-    assert_int_equal(errno, EOPNOTSUPP);
+    assert_true(errno == ENOENT || errno == EOPNOTSUPP); /* as a kernel without it says */
     close(pair[0]), close(pair[1]);
 }
 
@@ -120,28 +120,29 @@ static void an_address_on_a_connected_socket(const struct net *net)
     close(pair[0]), close(pair[1]);
 }
 
-static void bad_buffers(const struct net *net)
+static void bad_counts(const struct net *net)
 {
     int pair[2];
     char text[8];
-    void *nowhere = (void *)8;
+    struct iovec iov = {text, sizeof text};
+    static volatile int negative = -1, too_many = 5000; /* volatile: the compiler would warn, rightly */
     net_warm_pair(net, pair);
     assert_int_equal(write(pair[0], "bytes", 5), 5);
     assert_int_equal(net_wait(pair[1], POLLIN, 3000), POLLIN);
-    assert_int_equal(write(pair[0], nowhere, 5), -1);
-    assert_int_equal(errno, EFAULT);
-    assert_int_equal(read(pair[1], nowhere, 5), -1);
-    assert_int_equal(errno, EFAULT);
+    assert_int_equal(readv(pair[1], &iov, negative), -1);
+    assert_int_equal(errno, EINVAL);
+    assert_int_equal(writev(pair[0], &iov, negative), -1);
+    assert_int_equal(errno, EINVAL);
+    assert_int_equal(writev(pair[0], &iov, too_many), -1);
+    assert_int_equal(errno, EINVAL);
+    assert_int_equal(writev(pair[0], &iov, 0), 0);
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = (size_t)too_many};
+    assert_int_equal(sendmsg(pair[0], &message, 0), -1);
+    assert_int_equal(errno, EMSGSIZE);
+    assert_int_equal(recvmsg(pair[1], &message, 0), -1);
+    assert_int_equal(errno, EMSGSIZE);
     assert_int_equal(net_read_all(pair[1], text, 5), 5);
     assert_memory_equal(text, "bytes", 5);
-    assert_int_equal(readv(pair[1], nowhere, 2), -1);
-    assert_int_equal(errno, EFAULT);
-    assert_int_equal(readv(pair[1], nowhere, -1), -1);
-    assert_int_equal(errno, EINVAL);
-    assert_int_equal(writev(pair[0], nowhere, 5000), -1);
-    assert_int_equal(errno, EINVAL);
-    assert_int_equal(sendmsg(pair[0], nowhere, 0), -1);
-    assert_int_equal(errno, EFAULT);
     close(pair[0]), close(pair[1]);
 }
 
@@ -190,9 +191,7 @@ static void against_a_silent_listener(const char *how, const char *change, const
     struct sockaddr_in address;
     char port[16], line[256];
     int pipes[2], null = open("/dev/null", O_WRONLY);
-    int listener = net_listen(&net_plain, 4, &address);
-    close(listener);
-    listener = net_listen(&net_sealed, 4, &address);
+    int listener = net_listen(&net_sealed, 4, &address);
     snprintf(port, sizeof port, "%u", address.sin_port);
     const char *args[] = {port, how, NULL};
     const char *changes[] = {change, NULL};
@@ -237,7 +236,7 @@ static const struct suite_case cases[] = {
     {.name = "MSG_FASTOPEN", .run = fast_open},
     {.name = "TCP_FASTOPEN_CONNECT", .run = fast_open_connect},
     {.name = "an address on a connected socket", .run = an_address_on_a_connected_socket},
-    {.name = "bad buffers", .run = bad_buffers},
+    {.name = "bad counts", .run = bad_counts},
 };
 
 static const struct suite_role roles[] = {{"connecting", connecting_role}};

@@ -34,7 +34,8 @@ class Peer:
             result = function()
         except OSError as error:
             result = errno.errorcode.get(error.errno, repr(error))
-        print(name, "ok" if result is None else result, flush=True)
+        sys.stdout.write(f"{name} {'ok' if result is None else result}\n")  # one write(2), so that nobody sees half of it
+        sys.stdout.flush()
 
     def step(self, word):
         name, _, argument = word.partition(":")

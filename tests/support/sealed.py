@@ -240,7 +240,7 @@ class TestCase(unittest.TestCase):
     def setUp(self):
         if not PLAIN_ONLY and not LIBRARY.exists():
             self.fail(f"{LIBRARY} is missing: run make first")
-        self.programs, self._scratch = [], tempfile.TemporaryDirectory(prefix="sockseal-test-")
+        self.programs, self.wires, self._scratch = [], [], tempfile.TemporaryDirectory(prefix="sockseal-test-")
         self.directory = Path(self._scratch.name)
         self._final_cleanups = [self._scratch.cleanup]
         self.key = secrets.token_hex(32)
@@ -329,6 +329,7 @@ class TestCase(unittest.TestCase):
         mode = "sealed" if self.sealed else "plain"
         parts = [f"{message} ({mode} run, {time.monotonic() - self.started:.1f} s after the start)"]
         parts += [program.report() for program in self.programs]
+        parts += [wire.report() for wire in self.wires]
         parts += ["sockets (local, remote, state, send:receive queue):"] + [" ".join(entry) for entry in sockets]
         self.fail("\n".join(parts))
 

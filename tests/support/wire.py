@@ -60,6 +60,8 @@ class Wire:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self._listener = socket.create_server((address, port), family=family)
         threading.Thread(target=self._accept, daemon=True).start()
+        case.wires.append(self)
+        case.addCleanup(case.wires.remove, self)
         case.addCleanup(self.close)
 
     @property
@@ -69,6 +71,10 @@ class Wire:
     @property
     def to_client(self):
         return self.directions[TO_CLIENT]
+
+    def report(self):
+        return "wire: " + ", ".join(f"{len(direction.data)} bytes taken and {direction.passed} passed to the {name}"
+                                    for direction, name in zip(self.directions, ("server", "client")))
 
     def close(self):
         self._stop.set()

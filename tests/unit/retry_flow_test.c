@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "crypto/aead.h"
+#include "crypto/secret.h"
 
 static const uint8_t no_extensions[] = {0, 0};
 
@@ -243,6 +244,12 @@ static void a_server_refuses_early_data_in_a_second_hello(void **state)
     pair_expect_failure(&pair, TLS_FAIL_PROTOCOL, TLS_ALERT_ILLEGAL_PARAMETER);
 }
 
+static int setup(void **state)
+{
+    (void)state;
+    return secret_init() ? 0 : -1;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,5 +267,5 @@ int main(void)
         cmocka_unit_test(a_server_refuses_a_second_hello_without_the_suite),
         cmocka_unit_test(a_server_refuses_early_data_in_a_second_hello),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -38,6 +38,9 @@ void t_take(struct scene *scene, enum end end, size_t len);
 /* One send() of the next `len` pattern bytes. */
 long t_next(struct scene *scene, enum end end, size_t len, int flags);
 
+/* The same; told is only that it could not move all of it (a short count or EAGAIN), or that it could. */
+void t_try(struct scene *scene, enum end end, size_t len, int flags);
+
 /* Moves `total` pattern bytes from one end to the other with non-blocking calls of at most the given sizes. Told as a
  * total: how much a non-blocking bulk call moves depends on the kernel's buffers, which hold fewer sealed bytes. */
 void t_pump(struct scene *scene, enum end from, size_t total, size_t write_size, size_t read_size);

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +38,8 @@ static void pass_on(struct proxy_args *args, struct lane *lane)
     size_t piece = args->plan.piece ? args->plan.piece : lane->held;
     for (size_t at = 0; at < lane->held; at += piece) {
         size_t len = lane->held - at < piece ? lane->held - at : piece;
-        net_write_all(lane->to, lane->data + at, len);
+        if (net_write_all(lane->to, lane->data + at, len) != len)
+            break; /* that side is gone */
         if (args->plan.pause_us != 0)
             usleep(args->plan.pause_us);
     }
@@ -94,6 +96,7 @@ int proxy_main(int argc, char **argv)
     struct proxy_args args = {.record = -1};
     struct sockaddr_in target = {.sin_family = AF_INET}, own = {.sin_family = AF_INET};
     int one = 1;
+    signal(SIGPIPE, SIG_IGN);
     if (argc < 10)
         return 2;
     int listener = atoi(argv[2]);
