@@ -36,6 +36,7 @@ ssize_t blocking_send(const struct sealed *sealed, const void *data, size_t len,
         ssize_t sent = real()->send(sealed->fd, data, len, flags);
         return sent < 0 ? -errno : sent;
     }
+    sealed->conn->writer_frame = (uintptr_t)&parking;
     role_park(parking.role);
     parking.away = true;
     ssize_t sent = real()->send(sealed->fd, data, len, flags);

@@ -40,7 +40,7 @@ static bool end_sending(const struct sealed *sealed)
         say_goodbye(conn);
         result = send_flush_held(sealed);
     }
-    conn_release(conn, &conn->tx);
+    send_release(sealed);
     return result != -EAGAIN;
 }
 
@@ -56,8 +56,8 @@ void closing_finish_step(const struct sealed *sealed)
 
 _Atomic bool closing_linger_used;
 
-/* Whether the kernel will answer the close with a reset: SO_LINGER with time 0, or data that the program has not read. Then
- * the peer must see just that, and no close_notify before it. */
+/* Whether the kernel will answer the close with a reset: SO_LINGER with time 0, or data that the program has
+ * not read. Then the peer must see just that, and no close_notify before it. */
 static bool will_reset(const struct sealed *sealed)
 {
     struct linger linger = {0};
@@ -76,10 +76,12 @@ static bool unfinished(const struct sealed *sealed)
     handshake_progress(sealed);
     if (conn_failed(conn) || will_reset(sealed))
         return false;
+    conn->fin_due = 1;
     bool sent = end_sending(sealed);
     if (conn_failed(conn) || conn->plaintext)
         return false;
-    /* Before the handshake is over, the client's Finished would meet a closed socket: a reset, and data lost. */
+    /* Before the handshake is over, the client's Finished would meet a closed socket: a reset, and data lost.
+     */
     return !sent || !conn->established;
 }
 

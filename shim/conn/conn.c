@@ -129,6 +129,7 @@ static void wipe(struct conn *conn)
 {
     conn_bytes_drop(&conn->inbox, SIZE_MAX);
     conn_bytes_drop(&conn->queue, SIZE_MAX);
+    conn_bytes_drop(&conn->deferred, SIZE_MAX);
     arena_chunk_give(conn->rx_chunk);
     arena_chunk_give(conn->tx_chunk);
     if (conn->handshake) {

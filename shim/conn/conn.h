@@ -67,7 +67,7 @@ struct conn {
         refused_edge;          /* a write was refused though the kernel had room: an EPOLLOUT edge is owed */
     _Atomic int32_t error;     /* sticky: the errno that every read and write gives */
     _Atomic int32_t low_water; /* SO_RCVLOWAT that the program set, 0: none */
-    _Atomic uint32_t to_send;  /* tx_len + queue.total: something is left to be sent */
+    _Atomic uint32_t to_send;  /* bytes that we, not the program, have still to send */
     _Atomic uint32_t readable; /* inbox.total, for a look without the role */
     int64_t deadline_ms;       /* of the handshake, on the monotonic clock */
 
@@ -81,7 +81,11 @@ struct conn {
     arena_ref tx_chunk; /* ciphertext that must go out next */
     uint32_t tx_off, tx_len;
     struct conn_bytes queue; /* plaintext accepted before the keys stood */
-    uint8_t withheld;        /* the last byte of the record in tx_chunk is not reported as written yet */
+    struct conn_bytes
+        deferred; /* from a signal handler that interrupted the writer; goes into the queue behind him */
+    uintptr_t writer_frame; /* where on its stack the parked writer is */
+    uint8_t deferring;
+    uint8_t withheld; /* the last byte of the record in tx_chunk is not reported as written yet */
     uint8_t withheld_byte;
     uint8_t close_sent;   /* close_notify is sent or stands in tx_chunk */
     uint8_t waited;       /* a blocking write has had its brief wait */

@@ -162,7 +162,7 @@ static enum tls_result take_record(const struct sealed *sealed, uint8_t *record,
         result = take_receiving(sealed, &config, record, len);
     } else if (role_take(&conn->tx) == ROLE_TAKEN) {
         result = take_both(sealed, &config, record, len);
-        role_release(&conn->tx);
+        send_release(sealed);
     } else {
         failure_set(sealed, EIO, "a sender left in the middle of the handshake");
     }

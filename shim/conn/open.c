@@ -203,10 +203,11 @@ int open_wait_connected(const struct sealed *sealed, int flags)
 }
 
 /* While other connections have something outstanding, a blocking accept waits with them. */
-static int wait_acceptable(int fd)
+static int wait_acceptable(int fd, int flags)
 {
-    if (!blocking_allowed(fd, 0))
-        return 0;
+    if ((flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) || socket_option(fd, SO_ACCEPTCONN) != 1 ||
+        !blocking_allowed(fd, 0))
+        return 0; /* the kernel has its own answer */
     int64_t limit = blocking_limit(fd, SO_RCVTIMEO);
     for (;;) {
         int ready = drive_wait(fd, POLLIN, limit);
@@ -249,7 +250,7 @@ int open_accept(int fd, struct sockaddr *address, socklen_t *len, int flags)
     const struct config *config = config_get();
     struct sockaddr_storage peer = {0}, local = {0};
     socklen_t peer_len = sizeof peer, local_len = sizeof local;
-    int waited = drive_outstanding() ? wait_acceptable(fd) : 0;
+    int waited = drive_outstanding() ? wait_acceptable(fd, flags) : 0;
     if (waited < 0)
         return waited;
     if (!config->active || (address && (!len || (int)*len < 0))) {

@@ -15,6 +15,8 @@
 #include "sys/net.h"
 #include "sys/real.h"
 
+enum { DIRECT_FROM = 2048 }; /* smaller content is opened aside and copied */
+
 /* A receiving call of the program: where its bytes go, how far it got, and how many bytes it waits for. */
 struct reading {
     const struct sealed *sealed;
@@ -91,26 +93,39 @@ static void serve_inbox(struct reading *reading)
     inbox_settle(reading->sealed);
 }
 
-/* Opens one whole record, straight into the program's memory where that has room for it and the content type
- * behind it. What it holds fits what is left, by the way the bytes were asked for. */
+/* Opens a record straight into the program's memory. The content type behind the content is written there for
+ * a moment: the byte is put back, since a program may count on memory that a read did not fill. (Padding,
+ * which no known peer uses with records this large, leaves zeros there.) */
+static enum tls_result open_direct(struct tls_session *session, uint8_t *record, size_t size, uint8_t *to,
+                                   size_t inner, size_t *len, enum tls_event *event)
+{
+    uint8_t behind = to[inner - 1];
+    enum tls_result result = tls_session_open(session, record, size, to, len, event);
+    to[inner - 1] = behind;
+    return result;
+}
+
+/* Opens one whole record; what it holds fits what is left, by the way the bytes were asked for. */
 static int open_record(struct reading *reading, uint8_t *record, size_t size)
 {
-    struct conn *conn = reading->sealed->conn;
-    size_t here, len = 0, inner = size - tls_session_overhead(&conn->session) + 1;
+    struct tls_session *session = &reading->sealed->conn->session;
+    const size_t overhead = tls_session_overhead(session);
+    size_t here, len = 0, inner = size < overhead ? 0 : size - overhead + 1;
     enum tls_event event = TLS_EVENT_NONE;
-    uint8_t *to = room(reading, &here);
-    if (size < tls_session_overhead(&conn->session) || here < inner)
-        to = record + TLS_RECORD_HEADER;
-    enum tls_result result = tls_session_open(&conn->session, record, size, to, &len, &event);
+    uint8_t *to = room(reading, &here), *in_place = record + TLS_RECORD_HEADER;
+    if (here < inner || inner < DIRECT_FROM)
+        to = in_place;
+    enum tls_result result = to == in_place ? tls_session_open(session, record, size, to, &len, &event)
+                                            : open_direct(session, record, size, to, inner, &len, &event);
     if (result != TLS_OK)
         return inbox_fail(reading->sealed, result);
     if (event != TLS_EVENT_DATA)
         return inbox_event(reading->sealed, event);
-    if (to == record + TLS_RECORD_HEADER)
+    if (to == in_place)
         put(reading, to, len);
     else
         moved(reading, len);
-    conn->flight_alone = 0;
+    reading->sealed->conn->flight_alone = 0;
     return INBOX_DATA;
 }
 
@@ -253,7 +268,7 @@ static int fetch(struct reading *reading, int flags)
 static bool over(const struct reading *reading)
 {
     const struct conn *conn = reading->sealed->conn;
-    return reading->left == 0 || conn->ended || conn_failed(conn) ||
+    return reading->left == 0 || conn->ended || reading->at_end || conn_failed(conn) ||
            (reading->drained && reading->done >= reading->need);
 }
 

@@ -30,6 +30,13 @@ void role_forget(void)
     self_id = 0;
 }
 
+bool role_mine(const struct role *role, bool *parked)
+{
+    uint32_t word = atomic_load_explicit(&role->word, memory_order_relaxed);
+    *parked = word & PARKED;
+    return (word & OWNER_BITS) == role_self();
+}
+
 static bool is_dead(uint32_t owner)
 {
     return net_kill((int)owner, 0) == -ESRCH;

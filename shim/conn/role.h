@@ -29,8 +29,8 @@ enum role_result {
     ROLE_REENTERED, /* this thread holds it already: we are in a signal handler that interrupted its work */
     ROLE_ABANDONED, /* it is ours, but its last owner died BUSY: the direction's state cannot be trusted */
     ROLE_RESUMED,   /* it is ours; its last owner died PARKED, or was this thread, which has jumped out of the
-                       blocking call   or is in a signal handler above it. What the call did to the socket is not
-                       known. */
+                       blocking call   or is in a signal handler above it. What the call did to the socket is
+                       not   known. */
 };
 
 /* Takes the role; waits while it is BUSY. */
@@ -38,6 +38,9 @@ enum role_result role_take(struct role *role);
 
 /* Takes the role only if it is free. */
 bool role_try(struct role *role);
+
+/* Whether this thread holds the role; *parked: PARKED. */
+bool role_mine(const struct role *role, bool *parked);
 
 /* BUSY -> free. */
 void role_release(struct role *role);

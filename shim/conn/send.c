@@ -15,9 +15,16 @@
 #include "conn/seal.h"
 #include "sys/net.h"
 
+/* The rest of a record whose last byte is withheld is the program's to send, not ours, until it closes. */
+static bool left_to_program(const struct conn *conn)
+{
+    return conn->withheld && !conn->fin_due;
+}
+
 static void account(struct conn *conn)
 {
-    atomic_store_explicit(&conn->to_send, conn->tx_len + conn->queue.total, memory_order_release);
+    uint32_t ours = left_to_program(conn) ? 0 : conn->tx_len + conn->queue.total;
+    atomic_store_explicit(&conn->to_send, ours, memory_order_release);
 }
 
 bool send_append_held(struct conn *conn, const uint8_t *data, size_t len)
@@ -111,9 +118,30 @@ static int flush_with(const struct sealed *sealed, int flags)
 int send_flush_held(const struct sealed *sealed)
 {
     struct conn *conn = sealed->conn;
-    if (conn->tx_len == 0 && (!conn->can_send || conn->queue.total == 0))
+    if (left_to_program(conn) || (conn->tx_len == 0 && (!conn->can_send || conn->queue.total == 0)))
         return 0;
     return flush_with(sealed, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* A handler may come at any moment, also between the last look at what it left and the release: so look once
+ * more. */
+void send_release(const struct sealed *sealed)
+{
+    struct conn *conn = sealed->conn;
+    do {
+        while (conn->deferred.total > 0) {
+            size_t len;
+            const uint8_t *data = conn_bytes_head(&conn->deferred, &len);
+            len = conn_bytes_append(&conn->queue, data, len, SIZE_MAX);
+            if (len == 0)
+                break;
+            conn_bytes_drop(&conn->deferred, len);
+            account(conn);
+            if (send_flush_held(sealed) == -EAGAIN)
+                drive_add(sealed->fd);
+        }
+        conn_release(conn, &conn->tx);
+    } while (registry_current(sealed) && conn->deferred.total > 0 && role_try(&conn->tx));
 }
 
 static bool take_unparked(struct conn *conn)
@@ -127,7 +155,7 @@ int send_flush(const struct sealed *sealed)
     if (!take_unparked(sealed->conn))
         return -EAGAIN;
     int result = registry_current(sealed) ? send_flush_held(sealed) : 0;
-    conn_release(sealed->conn, &sealed->conn->tx);
+    send_release(sealed);
     return result;
 }
 
@@ -143,7 +171,7 @@ void send_alert(const struct sealed *sealed, enum tls_alert alert)
         send_append_held(conn, bytes, out.len);
         send_flush_held(sealed);
     }
-    conn_release(conn, &conn->tx);
+    send_release(sealed);
 }
 
 static bool update_keys_held(struct conn *conn)
@@ -163,7 +191,16 @@ void send_key_update(const struct sealed *sealed)
     if (registry_current(sealed) && conn->key_update && update_keys_held(conn) &&
         send_flush_held(sealed) == -EAGAIN)
         drive_add(sealed->fd);
-    conn_release(conn, &conn->tx);
+    send_release(sealed);
+}
+
+/* Whether we are in a signal handler above this thread's own writing: then its frames stand on the stack
+ * above ours. If it has jumped out of the call instead, they are gone. */
+static bool above_own_write(const struct conn *conn)
+{
+    bool parked;
+    return role_mine(&conn->tx, &parked) &&
+           (!parked || (uintptr_t)__builtin_frame_address(0) < conn->writer_frame);
 }
 
 static ssize_t broken_pipe(int flags)
@@ -173,20 +210,37 @@ static ssize_t broken_pipe(int flags)
     return -EPIPE;
 }
 
-/* Before keys stand: into the queue. */
-static ssize_t enqueue_held(const struct sealed *sealed, struct seal_source *source)
+static size_t append_from(struct conn_bytes *list, struct seal_source *source)
 {
-    struct conn *conn = sealed->conn;
     size_t done = 0;
     while (source->left > 0) {
         size_t len;
         const uint8_t *data = seal_contiguous(source, &len);
-        size_t part = conn_bytes_append(&conn->queue, data, len, CONN_QUEUE_MAX);
+        size_t part = conn_bytes_append(list, data, len, CONN_QUEUE_MAX);
         seal_advance(source, part);
         done += part;
         if (part < len)
             break;
     }
+    return done;
+}
+
+/* What a signal handler writes while it interrupts this thread's own write goes out behind it. */
+static ssize_t defer(struct conn *conn, struct seal_source *source)
+{
+    if (conn->deferring) /* a handler above a handler */
+        return -EAGAIN;
+    conn->deferring = 1;
+    size_t done = append_from(&conn->deferred, source);
+    conn->deferring = 0;
+    return done ? (ssize_t)done : -EAGAIN;
+}
+
+/* Before keys stand: into the queue. */
+static ssize_t enqueue_held(const struct sealed *sealed, struct seal_source *source)
+{
+    struct conn *conn = sealed->conn;
+    size_t done = append_from(&conn->queue, source);
     account(conn);
     if (source->left > 0)
         atomic_store(&conn->refused_edge, 1);
@@ -287,6 +341,8 @@ static int become_writer(const struct sealed *sealed, int flags)
 static ssize_t send_once(const struct sealed *sealed, struct seal_source *source, int flags)
 {
     struct conn *conn = sealed->conn;
+    if (above_own_write(conn))
+        return defer(conn, source);
     int result = become_writer(sealed, flags);
     if (result < 0)
         return result;
@@ -300,8 +356,19 @@ static ssize_t send_once(const struct sealed *sealed, struct seal_source *source
         failure_set(sealed, EIO, "a signal handler wrote in the middle of a record");
         return -EIO;
     }
-    conn_release(conn, &conn->tx);
+    send_release(sealed);
     return sent;
+}
+
+/* How long a write waits for the handshake, in milliseconds. A peer that did not answer in time may not
+ * accept until this program does something else first, so the next waits are shorter, until a handshake
+ * succeeds again. */
+static _Atomic int brief_ms = CONN_BRIEF_MS;
+
+static void learn_brief(bool answered)
+{
+    int brief = atomic_load(&brief_ms);
+    atomic_store(&brief_ms, answered ? CONN_BRIEF_MS : brief > 8 ? brief / 4 : brief);
 }
 
 /* A blocking write before keys stand waits: for room as long as it takes, and once, briefly, for the
@@ -313,11 +380,12 @@ static ssize_t wait_for_keys(const struct sealed *sealed, struct seal_source *so
     int64_t limit = blocking_limit(sealed->fd, SO_SNDTIMEO);
     while (!conn->can_send) {
         bool all = source->left == 0;
-        int64_t until = all && limit > net_now_ms() + CONN_BRIEF_MS ? net_now_ms() + CONN_BRIEF_MS : limit;
+        int64_t brief = net_now_ms() + atomic_load(&brief_ms), until = all && limit > brief ? brief : limit;
         if (all && conn->waited)
             break;
         int result = handshake_wait(sealed, true, until);
         conn->waited = 1;
+        learn_brief(result > 0);
         if (result == -EINTR && done == 0 && blocking_restarts())
             continue;
         if (result < 0 && (result != -EINTR || done == 0))

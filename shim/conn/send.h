@@ -24,6 +24,9 @@ int send_flush(const struct sealed *sealed);
 /* The same with the role tx held by the caller. */
 int send_flush_held(const struct sealed *sealed);
 
+/* Gives up the role tx, after sending what a signal handler of this thread wrote meanwhile. */
+void send_release(const struct sealed *sealed);
+
 /* Appends bytes (of a handshake flight, an alert) to what goes out next; role tx held. False if there is no
  * room. */
 bool send_append_held(struct conn *conn, const uint8_t *data, size_t len);

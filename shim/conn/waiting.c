@@ -65,7 +65,8 @@ static short doubt(struct pollfd *polled)
         wrong |= in;
     if ((polled->revents & out) && !sealed.conn->can_send && sealed.conn->queue.total >= CONN_QUEUE_MAX)
         wrong |= out;
-    if (sealed.conn->ended) /* the look has found close_notify: the peer's end, whether or not its FIN is here */
+    if (sealed.conn
+            ->ended) /* the look has found close_notify: the peer's end, whether or not its FIN is here */
         polled->revents |= polled->events & POLLRDHUP;
     return wrong;
 }

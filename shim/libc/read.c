@@ -38,7 +38,7 @@ ssize_t door_receive(struct sealed sealed, const struct iovec *iov, size_t count
  * read still drives it. */
 static inline int before_read(int fd, int flags)
 {
-    if (!drive_outstanding())
+    if (!drive_outstanding() || (flags & (MSG_OOB | MSG_ERRQUEUE)))
         return 0;
     int saved = errno, result = waiting_before_read(fd, flags);
     return (int)door_result(result, saved);

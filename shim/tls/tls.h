@@ -233,7 +233,7 @@ bool tls_session_wants_key_update(const struct tls_session *session);
 /* Appends a KeyUpdate (sealed under the old key) to `out` and renews the tx keys. `request`: ask the peer to
  * renew its own too. TLS_FAIL_LIMIT once 2^48 - 1 of them were sent (RFC 9846); from then on a request of the
  * peer is reported as TLS_EVENT_KEY_UPDATE, so that nobody answers it. TLS_FAIL_INTERNAL before the handshake
- * is complete (RFC 8446, 4.6.3). */
+ * is complete (RFC 8446, 4.6.3). Does nothing after our close_notify: no data follows it. */
 TLS_CHECKED enum tls_result tls_session_key_update(struct tls_session *session, bool request,
                                                    struct tls_buffer *out);
 

@@ -200,10 +200,12 @@ enum tls_result tls_session_key_update(struct tls_session *session, bool request
     enum tls_result result = tls_failure_get(session);
     if (result != TLS_OK)
         return result;
+    if (session->closed_out)
+        return TLS_OK; /* RFC 8446, 6.1: nothing of ours follows close_notify, whatever the peer asks */
     enum tls_reason reason = TLS_REASON_MISUSE;
     if (session->tx.updates >= updates_max)
         reason = TLS_REASON_UPDATES; /* RFC 9846, 4.7.3 */
-    else if (session->complete && session->tx_keys == TLS_KEYS_APPLICATION && !session->closed_out)
+    else if (session->complete && session->tx_keys == TLS_KEYS_APPLICATION)
         reason = tls_record_append(session, TLS_RECORD_HANDSHAKE, message, sizeof message, out);
     if (reason == TLS_REASON_NONE)
         tls_schedule_update(&session->tx, session->suite);

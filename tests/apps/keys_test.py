@@ -210,7 +210,7 @@ class Unusable(Case):
 
     @unittest.skipIf(os.geteuid() == 0, "root reads everything")
     def test_unreadable(self):
-        self.with_content(f"a:{self.key}\n", "permission", mode=0o000)
+        self.with_content(f"a:{self.key}\n", "may not read", mode=0o000)
 
 
 if __name__ == "__main__":

@@ -258,6 +258,24 @@ static void many_connections_at_once(const struct net *net)
     close(listener);
 }
 
+/* SO_RCVTIMEO bounds accept (socket(7)), also while handshakes are under way. */
+static void accept_with_a_time_limit(const struct net *net)
+{
+    struct sockaddr_in address;
+    struct timeval limit = {.tv_usec = 100000};
+    int listener = net_listen(net, 4, &address);
+    assert_int_equal(setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit), 0);
+    int one = net_connect(net, &address);
+    int two = accept(listener, NULL, NULL);
+    assert_true(two >= 0);
+    int64_t start = net_now_ms();
+    assert_int_equal(accept(listener, NULL, NULL), -1);
+    assert_int_equal(errno, EAGAIN);
+    assert_in_range(net_now_ms() - start, 90, 1500);
+    exchange(one, two);
+    close(one), close(two), close(listener);
+}
+
 /* A thousand one after the other: nothing piles up, descriptors least of all. */
 static void many_connections_in_turn(const struct net *net)
 {
@@ -284,6 +302,7 @@ static const struct suite_case cases[] = {
     {.name = "dead address", .run = dead_address},
     {.name = "dead address, with a time limit", .run = dead_address_with_a_time_limit},
     {.name = "slow address", .run = slow_address},
+    {.name = "accept with a time limit", .run = accept_with_a_time_limit},
     {.name = "many connections at once", .run = many_connections_at_once},
     {.name = "many connections in turn", .run = many_connections_in_turn},
 };

@@ -231,11 +231,19 @@ static pthread_t start_reader(struct reader *reader, int fd)
     return thread;
 }
 
+#ifdef __SANITIZE_THREAD__
+#define RACES_BY_DESIGN true /* a descriptor that is closed under a reader */
+#else
+#define RACES_BY_DESIGN false
+#endif
+
 /* On plain TCP the blocked call goes on after close(), and gets what comes. */
 static void close_while_another_reads(const struct net *net)
 {
     int pair[2];
     struct reader reader;
+    if (RACES_BY_DESIGN)
+        skip();
     net_warm_pair(net, pair);
     pthread_t thread = start_reader(&reader, pair[1]);
     assert_int_equal(close(pair[1]), 0);

@@ -77,7 +77,8 @@ class Output:
     """What a program writes to one descriptor, collected by a thread; with `digest_only`, its length and SHA-256."""
 
     def __init__(self, fd, digest_only=False):
-        self._fd, self._digest_only = fd, digest_only
+        # A number of its own, which the thread closes: the program's may be closed and used again at any moment.
+        self._fd, self._digest_only = os.dup(fd), digest_only
         self._sha, self._changed = hashlib.sha256(), threading.Condition()
         self.data, self.length, self.ended = bytearray(), 0, False
         threading.Thread(target=self._collect, daemon=True).start()
@@ -97,6 +98,7 @@ class Output:
                 self.ended = not chunk
                 self._changed.notify_all()
             if not chunk:
+                os.close(self._fd)
                 return
 
     def wait(self, predicate, timeout):

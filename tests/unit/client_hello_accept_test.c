@@ -212,24 +212,32 @@ static void the_record_version_is_ignored(void **state)
     finish();
 }
 
-static void a_hello_of_7_kib_is_accepted(void **state)
+/* A bound ClientHello of exactly `len` bytes, header included. */
+static enum tls_result send_hello_of(size_t len)
 {
-    (void)state;
     static uint8_t padding[TOY_EXTENSION_BODY_MAX];
     begin();
-    for (uint16_t i = 0; i < 4; i++)
-        toy_hello_insert(&hello, 0, (uint16_t)(0xfa00 + i), padding, sizeof padding);
-    expect_accepted(1);
+    toy_hello_encode(&hello, &message);
+    for (uint16_t type = 0xfa00; message.len < len; type++) {
+        size_t body = len - message.len - 4;
+        toy_hello_insert(&hello, 0, type, padding, body < 2000 ? body : 2000);
+        toy_hello_encode(&hello, &message);
+    }
+    assert_int_equal(message.len, len);
+    return pair_client_hello(&pair, &hello, 1);
+}
+
+static void a_hello_of_the_longest_length_is_accepted(void **state)
+{
+    (void)state;
+    assert_int_equal(send_hello_of(TLS_HANDSHAKE_MESSAGE_MAX), TLS_OK);
+    finish();
 }
 
 static void a_hello_longer_than_the_bound_is_refused(void **state)
 {
     (void)state;
-    static uint8_t padding[TOY_EXTENSION_BODY_MAX];
-    begin();
-    for (uint16_t i = 0; i < 5; i++)
-        toy_hello_insert(&hello, 0, (uint16_t)(0xfa00 + i), padding, sizeof padding);
-    pair_client_hello(&pair, &hello, 1);
+    send_hello_of(TLS_HANDSHAKE_MESSAGE_MAX + 1);
     pair_expect_one_of(&pair, TLS_FAIL_PROTOCOL,
                        (const enum tls_alert[]){TLS_ALERT_ILLEGAL_PARAMETER, TLS_ALERT_DECODE_ERROR,
                                                 TLS_ALERT_RECORD_OVERFLOW, TLS_ALERT_NONE});
@@ -291,6 +299,19 @@ static void bytes_behind_the_extensions_are_refused(void **state)
     pair_expect_failure(&pair, TLS_FAIL_PROTOCOL, TLS_ALERT_DECODE_ERROR);
 }
 
+/* As a client of TLS 1.1 or less may send it (RFC 8446, 4.1.2): told apart from a broken one. */
+static void a_hello_without_extensions_is_of_an_older_version(void **state)
+{
+    (void)state;
+    begin();
+    hello.extension_count = 0;
+    toy_hello_encode(&hello, &message);
+    message.len -= 2;
+    message.data[3] = (uint8_t)(message.data[3] - 2);
+    pair_send_message(&pair, &message);
+    pair_expect_failure(&pair, TLS_FAIL_PROTOCOL, TLS_ALERT_PROTOCOL_VERSION);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -307,12 +328,13 @@ int main(void)
         cmocka_unit_test(a_hello_in_records_of_one_byte_is_accepted),
         cmocka_unit_test(a_hello_split_anywhere_is_accepted),
         cmocka_unit_test(the_record_version_is_ignored),
-        cmocka_unit_test(a_hello_of_7_kib_is_accepted),
+        cmocka_unit_test(a_hello_of_the_longest_length_is_accepted),
         cmocka_unit_test(a_hello_longer_than_the_bound_is_refused),
         cmocka_unit_test(a_byte_behind_the_hello_in_its_record_is_refused),
         cmocka_unit_test(a_hello_cut_at_any_length_is_never_accepted),
         cmocka_unit_test(an_extension_cut_at_any_length_is_never_accepted),
         cmocka_unit_test(bytes_behind_the_extensions_are_refused),
+        cmocka_unit_test(a_hello_without_extensions_is_of_an_older_version),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

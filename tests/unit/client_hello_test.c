@@ -288,52 +288,53 @@ static void share_p_minus_one(struct toy_hello *hello)
 #edit, edit, binders, TLS_FAIL_PROTOCOL, alerts                                                      \
     }
 
+static const struct case_of_hello rows[] = {
+    ROW(legacy_version_is_ssl_3, 1, VERSION),              /* D.5 */
+    ROW(legacy_version_is_tls_1_1, 1, VERSION_OR_ILLEGAL), /* 4.1.2 */
+    ROW(legacy_version_is_tls_1_3, 1, VERSION_OR_ILLEGAL),
+    ROW(compression_deflate, 1, ILLEGAL),
+    ROW(compression_null_and_deflate, 1, ILLEGAL),
+    ROW(compression_empty, 1, ILLEGAL_OR_DECODE),
+    ROW(session_id_of_33_bytes, 1, ILLEGAL_OR_DECODE),
+    ROW(suites_empty, 1, ILLEGAL_OR_DECODE),
+    ROW(suites_of_odd_length, 1, ILLEGAL_OR_DECODE),
+    ROW(suites_unknown, 1, FAILURE),   /* 4.1.1 */
+    ROW(versions_missing, 1, VERSION), /* 4.2.1 */
+    ROW(versions_without_tls_1_3, 1, VERSION),
+    ROW(versions_empty, 1, ILLEGAL_OR_DECODE),
+    ROW(versions_of_odd_length, 1, ILLEGAL_OR_DECODE),
+    ROW(groups_missing, 1, MISSING), /* 9.2 */
+    ROW(groups_empty, 1, ILLEGAL_OR_DECODE),
+    ROW(groups_of_odd_length, 1, ILLEGAL_OR_DECODE),
+    ROW(groups_without_the_share, 1,
+        ONE_OF(TLS_ALERT_ILLEGAL_PARAMETER, TLS_ALERT_HANDSHAKE_FAILURE)), /* 4.2.8 */
+    ROW(no_common_group, 1, FAILURE),                                      /* 4.1.1 */
+    ROW(share_missing, 1, MISSING),                                        /* 9.2 */
+    ROW(share_and_groups_missing, 1, FAILURE_OR_MISSING), /* psk_ke is all that would be left */
+    ROW(share_twice, 1, ILLEGAL),                         /* 4.2.8 */
+    ROW(share_of_31_bytes, 1, ILLEGAL_OR_DECODE),         /* 4.2.8.2 */
+    ROW(share_of_33_bytes, 1, ILLEGAL_OR_DECODE),
+    ROW(share_of_no_bytes, 1, ILLEGAL_OR_DECODE),
+    ROW(shares_in_another_order_than_groups, 1, ILLEGAL), /* 4.2.8 */
+    ROW(share_of_a_group_not_in_groups, 1, ILLEGAL),
+    ROW(share_list_longer_than_the_extension, 1, DECODE),
+    ROW(share_list_shorter_than_the_extension, 1, DECODE),
+    ROW(share_zero, 1, ONE_OF(TLS_ALERT_ILLEGAL_PARAMETER, TLS_ALERT_HANDSHAKE_FAILURE)), /* 7.4.2 */
+    ROW(share_one, 1, ONE_OF(TLS_ALERT_ILLEGAL_PARAMETER, TLS_ALERT_HANDSHAKE_FAILURE)),
+    ROW(share_p_minus_one, 1, ONE_OF(TLS_ALERT_ILLEGAL_PARAMETER, TLS_ALERT_HANDSHAKE_FAILURE)),
+    ROW(modes_missing, 1, MISSING),                /* 4.2.9, 9.2 */
+    ROW(modes_without_dhe, 1, FAILURE_OR_MISSING), /* 4.2.9 */
+    ROW(modes_empty, 1, ILLEGAL_OR_DECODE),
+    ROW(early_data_with_a_body, 1, DECODE),
+    ROW(duplicate_versions, 1, ILLEGAL), /* 4.2 */
+    ROW(duplicate_groups, 1, ILLEGAL),
+    ROW(duplicate_share, 1, ILLEGAL),
+    ROW(duplicate_modes, 1, ILLEGAL),
+    ROW(duplicate_psk, 1, ILLEGAL),
+    ROW(duplicate_unknown, 1, ILLEGAL),
+};
+
 int main(void)
 {
-    const struct case_of_hello rows[] = {
-        ROW(legacy_version_is_ssl_3, 1, VERSION),              /* D.5 */
-        ROW(legacy_version_is_tls_1_1, 1, VERSION_OR_ILLEGAL), /* 4.1.2 */
-        ROW(legacy_version_is_tls_1_3, 1, VERSION_OR_ILLEGAL),
-        ROW(compression_deflate, 1, ILLEGAL),
-        ROW(compression_null_and_deflate, 1, ILLEGAL),
-        ROW(compression_empty, 1, ILLEGAL_OR_DECODE),
-        ROW(session_id_of_33_bytes, 1, ILLEGAL_OR_DECODE),
-        ROW(suites_empty, 1, ILLEGAL_OR_DECODE),
-        ROW(suites_of_odd_length, 1, ILLEGAL_OR_DECODE),
-        ROW(suites_unknown, 1, FAILURE),   /* 4.1.1 */
-        ROW(versions_missing, 1, VERSION), /* 4.2.1 */
-        ROW(versions_without_tls_1_3, 1, VERSION),
-        ROW(versions_empty, 1, ILLEGAL_OR_DECODE),
-        ROW(versions_of_odd_length, 1, ILLEGAL_OR_DECODE),
-        ROW(groups_missing, 1, MISSING), /* 9.2 */
-        ROW(groups_empty, 1, ILLEGAL_OR_DECODE),
-        ROW(groups_of_odd_length, 1, ILLEGAL_OR_DECODE),
-        ROW(groups_without_the_share, 1,
-            ONE_OF(TLS_ALERT_ILLEGAL_PARAMETER, TLS_ALERT_HANDSHAKE_FAILURE)), /* 4.2.8 */
-        ROW(no_common_group, 1, FAILURE),                                      /* 4.1.1 */
-        ROW(share_missing, 1, MISSING),                                        /* 9.2 */
-        ROW(share_and_groups_missing, 1, FAILURE_OR_MISSING), /* psk_ke is all that would be left */
-        ROW(share_twice, 1, ILLEGAL),                         /* 4.2.8 */
-        ROW(share_of_31_bytes, 1, ILLEGAL_OR_DECODE),         /* 4.2.8.2 */
-        ROW(share_of_33_bytes, 1, ILLEGAL_OR_DECODE),
-        ROW(share_of_no_bytes, 1, ILLEGAL_OR_DECODE),
-        ROW(shares_in_another_order_than_groups, 1, ILLEGAL), /* 4.2.8 */
-        ROW(share_of_a_group_not_in_groups, 1, ILLEGAL),
-        ROW(share_list_longer_than_the_extension, 1, DECODE),
-        ROW(share_list_shorter_than_the_extension, 1, DECODE),
-        ROW(share_zero, 1, ONE_OF(TLS_ALERT_ILLEGAL_PARAMETER, TLS_ALERT_HANDSHAKE_FAILURE)), /* 7.4.2 */
-        ROW(share_one, 1, ONE_OF(TLS_ALERT_ILLEGAL_PARAMETER, TLS_ALERT_HANDSHAKE_FAILURE)),
-        ROW(share_p_minus_one, 1, ONE_OF(TLS_ALERT_ILLEGAL_PARAMETER, TLS_ALERT_HANDSHAKE_FAILURE)),
-        ROW(modes_missing, 1, MISSING),                /* 4.2.9, 9.2 */
-        ROW(modes_without_dhe, 1, FAILURE_OR_MISSING), /* 4.2.9 */
-        ROW(modes_empty, 1, ILLEGAL_OR_DECODE),
-        ROW(early_data_with_a_body, 1, DECODE),
-        ROW(duplicate_versions, 1, ILLEGAL), /* 4.2 */
-        ROW(duplicate_groups, 1, ILLEGAL),
-        ROW(duplicate_share, 1, ILLEGAL),
-        ROW(duplicate_modes, 1, ILLEGAL),
-        ROW(duplicate_psk, 1, ILLEGAL),
-        ROW(duplicate_unknown, 1, ILLEGAL),
-    };
     return cases_run("client_hello", rows, sizeof rows / sizeof *rows, cases_client_hello);
 }

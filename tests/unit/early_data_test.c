@@ -91,6 +91,16 @@ static void early_data_without_an_offer_is_refused_after_a_retry(void **state)
     pair_expect_failure(&pair, TLS_FAIL_PROTOCOL, TLS_ALERT_UNEXPECTED_MESSAGE);
 }
 
+static void early_data_within_a_second_hello_is_refused(void **state)
+{
+    (void)state;
+    begin(true, true);
+    assert_int_equal(send_early(10), TLS_OK);
+    assert_int_equal(pair_send(&pair, TOY_HANDSHAKE, "\1\0", 2), TLS_OK);
+    send_early(10);
+    pair_expect_failure(&pair, TLS_FAIL_PROTOCOL, TLS_ALERT_UNEXPECTED_MESSAGE);
+}
+
 /* What is skipped has an end, in bytes and in records. */
 static void endless_early_data_is_refused(void **state)
 {
@@ -151,6 +161,7 @@ int main(void)
         cmocka_unit_test(early_data_before_a_retry_is_skipped),
         cmocka_unit_test(early_data_without_an_offer_is_refused),
         cmocka_unit_test(early_data_without_an_offer_is_refused_after_a_retry),
+        cmocka_unit_test(early_data_within_a_second_hello_is_refused),
         cmocka_unit_test(endless_early_data_is_refused),
         cmocka_unit_test(early_data_after_finished_is_refused),
         cmocka_unit_test(early_data_between_the_pieces_of_finished_is_refused),

@@ -163,32 +163,33 @@ static void binder_wrong_and_share_zero(struct toy_hello *hello)
 #edit, edit, binders, result, alerts                                                                 \
     }
 
+static const struct case_of_hello rows[] = {
+    ROW(psk_missing, 0, TLS_FAIL_PROTOCOL, FAILURE_OR_MISSING),
+    ROW(psk_before_an_unknown_extension, 0, TLS_FAIL_PROTOCOL, ILLEGAL),
+    ROW(psk_first, 0, TLS_FAIL_PROTOCOL, ILLEGAL),
+    ROW(psk_before_padding, 0, TLS_FAIL_PROTOCOL, ILLEGAL),
+    ROW(identity_unknown, 1, TLS_FAIL_KEY, UNKNOWN),
+    ROW(identity_longer_than_known, 1, TLS_FAIL_KEY, UNKNOWN),
+    ROW(identity_shorter_than_known, 1, TLS_FAIL_KEY, UNKNOWN),
+    ROW(identity_in_other_case, 1, TLS_FAIL_KEY, UNKNOWN),
+    ROW(identity_of_1000_bytes, 1, TLS_FAIL_KEY, UNKNOWN),
+    ROW(identities_all_unknown, 3, TLS_FAIL_KEY, UNKNOWN),
+    ROW(identity_empty, 1, TLS_FAIL_PROTOCOL, ILLEGAL_OR_DECODE),
+    ROW(identities_empty, 0, TLS_FAIL_PROTOCOL, ILLEGAL_OR_DECODE),
+    ROW(identities_empty_but_a_binder, 1, TLS_FAIL_PROTOCOL, ILLEGAL_OR_DECODE),
+    ROW(binders_empty, 0, TLS_FAIL_PROTOCOL, ILLEGAL_OR_DECODE),
+    ROW(binder_wrong, 0, TLS_FAIL_KEY, DECRYPT),
+    ROW(binder_of_no_bytes, 0, TLS_FAIL_PROTOCOL, ILLEGAL_OR_DECODE),
+    ROW(binder_of_31_bytes, 0, TLS_FAIL_PROTOCOL, ILLEGAL_OR_DECODE),
+    ROW(binder_of_33_bytes, 0, TLS_FAIL_KEY, DECRYPT),
+    ROW(one_binder_for_two_identities, 1, TLS_FAIL_PROTOCOL, ILLEGAL),
+    ROW(two_binders_for_one_identity, 2, TLS_FAIL_PROTOCOL, ILLEGAL),
+    ROW(body_empty, 0, TLS_FAIL_PROTOCOL, ILLEGAL_OR_DECODE),
+    ROW(body_with_a_trailing_byte, 0, TLS_FAIL_PROTOCOL, ILLEGAL_OR_DECODE),
+    ROW(binder_wrong_and_share_zero, 0, TLS_FAIL_KEY, DECRYPT),
+};
+
 int main(void)
 {
-    const struct case_of_hello rows[] = {
-        ROW(psk_missing, 0, TLS_FAIL_PROTOCOL, FAILURE_OR_MISSING),
-        ROW(psk_before_an_unknown_extension, 0, TLS_FAIL_PROTOCOL, ILLEGAL),
-        ROW(psk_first, 0, TLS_FAIL_PROTOCOL, ILLEGAL),
-        ROW(psk_before_padding, 0, TLS_FAIL_PROTOCOL, ILLEGAL),
-        ROW(identity_unknown, 1, TLS_FAIL_KEY, UNKNOWN),
-        ROW(identity_longer_than_known, 1, TLS_FAIL_KEY, UNKNOWN),
-        ROW(identity_shorter_than_known, 1, TLS_FAIL_KEY, UNKNOWN),
-        ROW(identity_in_other_case, 1, TLS_FAIL_KEY, UNKNOWN),
-        ROW(identity_of_1000_bytes, 1, TLS_FAIL_KEY, UNKNOWN),
-        ROW(identities_all_unknown, 3, TLS_FAIL_KEY, UNKNOWN),
-        ROW(identity_empty, 1, TLS_FAIL_PROTOCOL, ILLEGAL_OR_DECODE),
-        ROW(identities_empty, 0, TLS_FAIL_PROTOCOL, ILLEGAL_OR_DECODE),
-        ROW(identities_empty_but_a_binder, 1, TLS_FAIL_PROTOCOL, ILLEGAL_OR_DECODE),
-        ROW(binders_empty, 0, TLS_FAIL_PROTOCOL, ILLEGAL_OR_DECODE),
-        ROW(binder_wrong, 0, TLS_FAIL_KEY, DECRYPT),
-        ROW(binder_of_no_bytes, 0, TLS_FAIL_PROTOCOL, ILLEGAL_OR_DECODE),
-        ROW(binder_of_31_bytes, 0, TLS_FAIL_PROTOCOL, ILLEGAL_OR_DECODE),
-        ROW(binder_of_33_bytes, 0, TLS_FAIL_KEY, DECRYPT),
-        ROW(one_binder_for_two_identities, 1, TLS_FAIL_PROTOCOL, ILLEGAL),
-        ROW(two_binders_for_one_identity, 2, TLS_FAIL_PROTOCOL, ILLEGAL),
-        ROW(body_empty, 0, TLS_FAIL_PROTOCOL, ILLEGAL_OR_DECODE),
-        ROW(body_with_a_trailing_byte, 0, TLS_FAIL_PROTOCOL, ILLEGAL_OR_DECODE),
-        ROW(binder_wrong_and_share_zero, 0, TLS_FAIL_KEY, DECRYPT),
-    };
     return cases_run("psk", rows, sizeof rows / sizeof *rows, cases_client_hello);
 }

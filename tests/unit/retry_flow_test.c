@@ -79,6 +79,20 @@ static void a_client_changes_nothing_else_in_its_second_hello(void **state)
     }
 }
 
+/* RFC 8446, 5.1: 0x0301 is for the first ClientHello alone. */
+static void only_a_first_hello_may_come_under_record_version_0x0301(void **state)
+{
+    (void)state;
+    static struct pair pair;
+    pair_begin(&pair, TLS_CLIENT, TOY_CHACHA20);
+    size_t second = pair.engine.out.len;
+    assert_int_equal(pair.engine.out.data[1], 3);
+    assert_in_range(pair.engine.out.data[2], 1, 3);
+    pair_reach(&pair, PAIR_CLIENT_WAIT_SH_RETRIED, TOY_CHACHA20);
+    assert_int_equal(pair.engine.out.data[second], TOY_HANDSHAKE);
+    assert_int_equal(toy_number(pair.engine.out.data + second + 1, 2), 0x0303);
+}
+
 static void a_client_refuses_a_second_retry_request(void **state)
 {
     (void)state;
@@ -255,6 +269,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_client_echoes_the_cookie_and_binds_anew),
         cmocka_unit_test(a_client_changes_nothing_else_in_its_second_hello),
+        cmocka_unit_test(only_a_first_hello_may_come_under_record_version_0x0301),
         cmocka_unit_test(a_client_refuses_a_second_retry_request),
         cmocka_unit_test(a_client_refuses_another_suite_after_the_retry),
         cmocka_unit_test(a_server_asks_for_x25519_and_goes_on),

@@ -93,6 +93,11 @@ static void versions_as_a_client_sends_them(struct toy_hello *hello)
     toy_hello_replace(hello, TOY_SUPPORTED_VERSIONS, (const uint8_t[]){2, 3, 4}, 3);
 }
 
+static void version_with_a_trailing_byte(struct toy_hello *hello)
+{
+    toy_hello_replace(hello, TOY_SUPPORTED_VERSIONS, (const uint8_t[]){3, 4, 0}, 3);
+}
+
 static void share_missing(struct toy_hello *hello)
 {
     toy_hello_remove(hello, TOY_KEY_SHARE);
@@ -236,48 +241,50 @@ static void duplicate_psk(struct toy_hello *hello)
     }
 #define ROW(edit, alerts) FAILS(edit, TLS_FAIL_PROTOCOL, alerts)
 
+static const struct case_of_hello rows[] = {
+    ROW(legacy_version_is_tls_1_3, VERSION_OR_ILLEGAL),
+    ROW(legacy_version_is_ssl_3, VERSION), /* D.5 */
+    ROW(session_id_not_echoed, ILLEGAL),   /* 4.1.3 */
+    ROW(session_id_of_33_bytes, ILLEGAL_OR_DECODE),
+    ROW(suite_zero, ILLEGAL),
+    ROW(suite_not_offered, ILLEGAL),
+    ROW(suite_of_sha_384, ILLEGAL),
+    ROW(compression_deflate, ILLEGAL),
+    ROW(versions_missing, VERSION),
+    ROW(tls_1_2, VERSION),
+    ROW(tls_1_2_by_downgrade, VERSION_OR_ILLEGAL),
+    ROW(tls_1_1, VERSION),
+    ROW(version_1_2_selected, ILLEGAL), /* 4.2.1 */
+    ROW(version_not_offered_selected, ILLEGAL),
+    ROW(versions_of_one_byte, ILLEGAL_OR_DECODE),
+    ROW(versions_as_a_client_sends_them, ILLEGAL_OR_DECODE),
+    ROW(version_with_a_trailing_byte, ILLEGAL_OR_DECODE),
+    ROW(share_missing, ILLEGAL), /* 4.2.11 */
+    ROW(share_of_a_group_not_offered, ILLEGAL),
+    ROW(share_of_31_bytes, ILLEGAL_OR_DECODE),
+    ROW(share_of_33_bytes, ILLEGAL_OR_DECODE),
+    ROW(share_of_no_bytes, ILLEGAL_OR_DECODE),
+    ROW(share_group_alone_as_in_a_retry, ILLEGAL_OR_DECODE),
+    ROW(share_with_a_trailing_byte, ILLEGAL_OR_DECODE),
+    ROW(share_zero, SMALL_ORDER), /* 7.4.2 */
+    ROW(share_one, SMALL_ORDER),
+    FAILS(psk_missing, TLS_FAIL_KEY, NO_PSK),
+    ROW(psk_index_out_of_range, ILLEGAL), /* 4.2.11 */
+    ROW(psk_index_65535, ILLEGAL),
+    ROW(psk_index_of_one_byte, ILLEGAL_OR_DECODE),
+    ROW(psk_index_of_three_bytes, ILLEGAL_OR_DECODE),
+    ROW(unknown_extension, UNSUPPORTED), /* 4.2 */
+    ROW(alpn_not_asked_for, UNSUPPORTED),
+    ROW(early_data_not_asked_for, ONE_OF(TLS_ALERT_UNSUPPORTED_EXTENSION, TLS_ALERT_ILLEGAL_PARAMETER)),
+    ROW(cookie_outside_a_retry, ONE_OF(TLS_ALERT_UNSUPPORTED_EXTENSION, TLS_ALERT_ILLEGAL_PARAMETER)),
+    ROW(groups_forbidden_here, ILLEGAL),
+    ROW(modes_forbidden_for_servers, ILLEGAL), /* 4.2.9 */
+    ROW(duplicate_versions, ILLEGAL),          /* 4.2 */
+    ROW(duplicate_share, ILLEGAL),
+    ROW(duplicate_psk, ILLEGAL),
+};
+
 int main(void)
 {
-    const struct case_of_hello rows[] = {
-        ROW(legacy_version_is_tls_1_3, VERSION_OR_ILLEGAL),
-        ROW(legacy_version_is_ssl_3, VERSION), /* D.5 */
-        ROW(session_id_not_echoed, ILLEGAL),   /* 4.1.3 */
-        ROW(session_id_of_33_bytes, ILLEGAL_OR_DECODE),
-        ROW(suite_zero, ILLEGAL),
-        ROW(suite_not_offered, ILLEGAL),
-        ROW(suite_of_sha_384, ILLEGAL),
-        ROW(compression_deflate, ILLEGAL),
-        ROW(versions_missing, VERSION),
-        ROW(tls_1_2, VERSION),
-        ROW(tls_1_2_by_downgrade, VERSION_OR_ILLEGAL),
-        ROW(tls_1_1, VERSION),
-        ROW(version_1_2_selected, ILLEGAL), /* 4.2.1 */
-        ROW(version_not_offered_selected, ILLEGAL),
-        ROW(versions_of_one_byte, ILLEGAL_OR_DECODE),
-        ROW(versions_as_a_client_sends_them, ILLEGAL_OR_DECODE),
-        ROW(share_missing, ILLEGAL), /* 4.2.11 */
-        ROW(share_of_a_group_not_offered, ILLEGAL),
-        ROW(share_of_31_bytes, ILLEGAL_OR_DECODE),
-        ROW(share_of_33_bytes, ILLEGAL_OR_DECODE),
-        ROW(share_of_no_bytes, ILLEGAL_OR_DECODE),
-        ROW(share_group_alone_as_in_a_retry, ILLEGAL_OR_DECODE),
-        ROW(share_with_a_trailing_byte, ILLEGAL_OR_DECODE),
-        ROW(share_zero, SMALL_ORDER), /* 7.4.2 */
-        ROW(share_one, SMALL_ORDER),
-        FAILS(psk_missing, TLS_FAIL_KEY, NO_PSK),
-        ROW(psk_index_out_of_range, ILLEGAL), /* 4.2.11 */
-        ROW(psk_index_65535, ILLEGAL),
-        ROW(psk_index_of_one_byte, ILLEGAL_OR_DECODE),
-        ROW(psk_index_of_three_bytes, ILLEGAL_OR_DECODE),
-        ROW(unknown_extension, UNSUPPORTED), /* 4.2 */
-        ROW(alpn_not_asked_for, UNSUPPORTED),
-        ROW(early_data_not_asked_for, ONE_OF(TLS_ALERT_UNSUPPORTED_EXTENSION, TLS_ALERT_ILLEGAL_PARAMETER)),
-        ROW(cookie_outside_a_retry, ONE_OF(TLS_ALERT_UNSUPPORTED_EXTENSION, TLS_ALERT_ILLEGAL_PARAMETER)),
-        ROW(groups_forbidden_here, ILLEGAL),
-        ROW(modes_forbidden_for_servers, ILLEGAL), /* 4.2.9 */
-        ROW(duplicate_versions, ILLEGAL),          /* 4.2 */
-        ROW(duplicate_share, ILLEGAL),
-        ROW(duplicate_psk, ILLEGAL),
-    };
     return cases_run("server_hello", rows, sizeof rows / sizeof *rows, cases_server_hello);
 }

@@ -100,6 +100,55 @@ static void keys_shorter_than_16_bytes_are_not_used(void **state)
     pair_expect_failure(&pair, TLS_FAIL_KEY, TLS_ALERT_UNKNOWN_PSK_IDENTITY);
 }
 
+static void identities_of_no_bytes_or_too_many_are_not_used(void **state)
+{
+    (void)state;
+    static struct endpoint client;
+    static char name[TLS_IDENTITY_MAX + 2];
+    uint16_t suite = TOY_CHACHA20;
+    memset(name, 'n', TLS_IDENTITY_MAX + 1);
+    for (size_t len = 0; len <= TLS_IDENTITY_MAX + 1; len++) {
+        endpoint_init(&client, &suite, 1, false);
+        endpoint_add_key(&client, name, endpoint_key, sizeof endpoint_key);
+        client.psks[0].identity_len = len;
+        bool usable = len >= 1 && len <= TLS_IDENTITY_MAX;
+        assert_int_equal(endpoint_begin(&client, TLS_CLIENT), usable ? TLS_OK : TLS_FAIL_INTERNAL);
+        assert_int_equal(client.out.len > 0, usable);
+    }
+}
+
+static void a_suite_named_twice_is_offered_once(void **state)
+{
+    (void)state;
+    static struct endpoint client;
+    static struct toy_hello hello;
+    static const uint16_t twice[] = {TOY_CHACHA20, TOY_CHACHA20, TOY_CHACHA20};
+    endpoint_init(&client, twice, 3, true);
+    assert_int_equal(endpoint_begin(&client, TLS_CLIENT), TLS_OK);
+    assert_true(toy_hello_decode(&hello, client.out.data + 5, client.out.len - 5));
+    assert_int_equal(hello.suites_len, 2);
+}
+
+static void sevens(uint8_t *out, size_t len)
+{
+    memset(out, 7, len);
+}
+
+static void the_callers_source_of_randomness_is_used(void **state)
+{
+    (void)state;
+    static struct endpoint client;
+    static struct toy_hello hello;
+    uint16_t suite = TOY_CHACHA20;
+    uint8_t expected[32];
+    sevens(expected, sizeof expected);
+    endpoint_init(&client, &suite, 1, true);
+    client.config.random = sevens;
+    assert_int_equal(endpoint_begin(&client, TLS_CLIENT), TLS_OK);
+    assert_true(toy_hello_decode(&hello, client.out.data + 5, client.out.len - 5));
+    assert_memory_equal(hello.random, expected, sizeof expected);
+}
+
 static void a_server_without_keys_knows_no_identity(void **state)
 {
     (void)state;
@@ -231,6 +280,9 @@ int main(void)
         cmocka_unit_test(the_calls_of_handshake_and_session_are_not_mixed),
         cmocka_unit_test(an_output_buffer_too_small_is_misuse),
         cmocka_unit_test(keys_shorter_than_16_bytes_are_not_used),
+        cmocka_unit_test(identities_of_no_bytes_or_too_many_are_not_used),
+        cmocka_unit_test(a_suite_named_twice_is_offered_once),
+        cmocka_unit_test(the_callers_source_of_randomness_is_used),
         cmocka_unit_test(a_server_without_keys_knows_no_identity),
         cmocka_unit_test(every_hello_has_randomness_of_its_own),
         cmocka_unit_test(sealing_in_place_gives_the_same_record),
