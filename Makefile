@@ -13,7 +13,8 @@ LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
 
-# A variant has a directory of its own: make BUILD=build/clang CC=clang, make BUILD=build/asan SAN=address,undefined
+# A variant has a directory of its own: make BUILD=build/clang CC=clang, make BUILD=build/asan
+# SAN=address,undefined
 BUILD ?= build
 DEPS := build/deps
 SAN ?=
@@ -27,8 +28,8 @@ CFLAGS ?= -O2 -g
 CPPFLAGS ?=
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wconversion $(if $(WERROR),-Werror)
 SANITIZE := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
-# -fexceptions: a thread cancelled inside a door unwinds through it. initial-exec: a preloaded library has its few bytes
-# of thread-local storage in the static block, where touching them neither allocates nor locks.
+# -fexceptions: a thread cancelled inside a door unwinds through it. initial-exec: a preloaded library has its
+# few bytes of thread-local storage in the static block, where touching them neither allocates nor locks.
 ALL_CFLAGS := -std=c11 -D_GNU_SOURCE -DSOCKSEAL_VERSION='"$(VERSION)"' -Ishim -Iinclude -fPIC -fexceptions \
 	-fvisibility=hidden -ftls-model=initial-exec $(WARNINGS) $(SANITIZE) $(CFLAGS)
 LIB_LDFLAGS := -shared -Wl,-soname,libsockseal.so -Wl,--exclude-libs,ALL -Wl,-z,now -Wl,-z,relro \

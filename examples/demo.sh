@@ -4,7 +4,8 @@
 #
 # make demo: two netcats, sealed, and what crosses the wire between them. Usage: demo.sh BUILD
 #
-# Everything is on the loopback interface and in a temporary directory. Recording needs root, as tcpdump always does.
+# Everything is on the loopback interface and in a temporary directory. Recording needs root, as tcpdump
+# always does.
 set -u
 cd "$(dirname "$0")/.." || exit
 sockseal=$PWD/$1/sockseal
@@ -52,7 +53,8 @@ wait_for() {
     done
 }
 
-# Whether somebody listens on this port of 127.0.0.1; a connection to find out would be served in place of the real one.
+# Whether somebody listens on this port of 127.0.0.1; a connection to find out would be served in place of the
+# real one.
 listening() {
     grep -q "^ *[0-9]*: 0100007F:$(printf %04X "$1") 00000000:0000 0A" /proc/net/tcp
 }

@@ -64,8 +64,10 @@ struct conn {
     _Atomic uint8_t key_update;  /* the peer asked for new keys of ours */
     _Atomic uint8_t error_told;  /* SO_ERROR has reported the failure */
     _Atomic uint8_t
-        refused_edge;          /* a write was refused though the kernel had room: an EPOLLOUT edge is owed */
-    _Atomic int32_t error;     /* sticky: the errno that every read and write gives */
+        refused_edge;      /* a write was refused though the kernel had room: an EPOLLOUT edge is owed */
+    _Atomic int32_t error; /* sticky: the errno that every read and write gives */
+    _Atomic int32_t
+        pending; /* an error of the kernel's that we met before the program did; told once, as SO_ERROR */
     _Atomic int32_t low_water; /* SO_RCVLOWAT that the program set, 0: none */
     _Atomic uint32_t to_send;  /* bytes that we, not the program, have still to send */
     _Atomic uint32_t readable; /* inbox.total, for a look without the role */

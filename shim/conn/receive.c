@@ -272,6 +272,13 @@ static bool over(const struct reading *reading)
            (reading->drained && reading->done >= reading->need);
 }
 
+/* The kernel tells an error once: keep it for the program if it cannot be told now. */
+static void remember(struct conn *conn, int result)
+{
+    if (result < 0 && result != -EAGAIN && result != -EINTR && result > -4096 && !conn_failed(conn))
+        conn->pending = -result;
+}
+
 /* Reads with the role held. A short count means that the kernel's queue was seen empty, as edge-triggered
  * programs expect. */
 static ssize_t read_held(struct reading *reading)
@@ -279,6 +286,8 @@ static ssize_t read_held(struct reading *reading)
     struct conn *conn = reading->sealed->conn;
     int result = 0;
     serve_inbox(reading);
+    if (reading->done == 0 && conn->pending)
+        return -atomic_exchange(&conn->pending, 0);
     while (!over(reading)) {
         bool enough = reading->done >= reading->need;
         result = fetch(reading, reading->flags | (enough ? MSG_DONTWAIT : 0));
@@ -291,6 +300,8 @@ static ssize_t read_held(struct reading *reading)
         if (reading->done < reading->need)
             reading->drained = false;
     }
+    if (reading->done > 0)
+        remember(conn, result);
     if (reading->done > 0 || result == 0)
         return conn_failed(conn) && reading->done == 0 ? -conn->error : (ssize_t)reading->done;
     return result;
@@ -315,6 +326,8 @@ static ssize_t peek_held(struct reading *reading)
     }
     if (conn->inbox.total == 0) {
         rest(conn);
+        if (conn->pending)
+            return -atomic_exchange(&conn->pending, 0);
         return conn_failed(conn) ? -conn->error : conn->ended ? 0 : result;
     }
     size_t here, skip = 0;
@@ -450,8 +463,10 @@ static bool look_held(const struct sealed *sealed)
         if (conn->inbox.total > 0 || conn->ended || conn_failed(conn))
             return true;
         int result = inbox_fill(sealed, MSG_DONTWAIT);
-        if (result == INBOX_CUT || (result < 0 && result != -EAGAIN))
+        if (result == INBOX_CUT || (result < 0 && result != -EAGAIN)) {
+            remember(conn, result);
             return true;
+        }
         if (result == -EAGAIN) {
             rest(conn);
             return false;
@@ -486,6 +501,7 @@ size_t receive_available(const struct sealed *sealed)
     while (registry_current(sealed) && conn->inbox.total < CONN_QUEUE_MAX && !conn->ended &&
            !conn_failed(conn)) {
         int result = inbox_fill(sealed, MSG_DONTWAIT);
+        remember(conn, result);
         if (result < 0 || result == INBOX_CUT)
             break;
     }

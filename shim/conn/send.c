@@ -351,7 +351,8 @@ static ssize_t send_once(const struct sealed *sealed, struct seal_source *source
         conn_release(conn, &conn->tx);
         return error && error != ECONNRESET ? -error : broken_pipe(flags);
     }
-    ssize_t sent = send_held(sealed, source, flags);
+    int pending = atomic_exchange(&conn->pending, 0);
+    ssize_t sent = pending ? -pending : send_held(sealed, source, flags);
     if (sent == -ESTALE) {
         failure_set(sealed, EIO, "a signal handler wrote in the middle of a record");
         return -EIO;

@@ -100,10 +100,12 @@ debian_mirror() {
     echo "$mirror"
 }
 
+# A frozen mirror has lists that are past their date; they are signed all the same, and any version from 1.0.19 on will do.
 private_apt() {
     apt-get -q -o Dir::Etc::SourceList="$apt/sources.list" -o Dir::Etc::SourceParts=- -o Dir::Etc::Preferences=- \
         -o Dir::Etc::PreferencesParts=- -o Dir::State::Lists="$apt/lists" -o Dir::Cache="$apt/cache" \
-        -o APT::Sandbox::User="$(id -un)" -o Acquire::Languages=none -o Acquire::Retries=3 "$@"
+        -o APT::Sandbox::User="$(id -un)" -o Acquire::Languages=none -o Acquire::Retries=3 \
+        -o Acquire::Check-Valid-Until=false "$@"
 }
 
 use_debian_source() {

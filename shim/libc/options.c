@@ -24,6 +24,8 @@
 /* A handshake's failure is the socket's error, told once as SO_ERROR is (socket(7)). */
 static void add_error(struct conn *conn, int *value)
 {
+    if (*value == 0)
+        *value = atomic_exchange(&conn->pending, 0);
     if (*value == 0 && conn_failed(conn) && !atomic_exchange(&conn->error_told, 1))
         *value = conn->error;
 }
