@@ -25,6 +25,8 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 1' HUP INT TERM
 
+level=warn # of messages
+
 step=0
 say() {
     step=$((step + 1))
@@ -72,7 +74,7 @@ free_port() {
 sealed() {
     local name=$1 keys=$2 port=$3
     shift 3
-    timeout $limit "$sockseal" -p "$port" -k "$keys" -- "$nc" "$@" 2>"$dir/$name.err"
+    timeout $limit "$sockseal" -l "$level" -p "$port" -k "$keys" -- "$nc" "$@" 2>"$dir/$name.err"
 }
 
 
@@ -125,7 +127,7 @@ choose_file() {
 }
 
 transfer() {
-    local file=$1 port before after
+    local file=$1 port before after level=info
     port=$(free_port)
     say "Two netcats under sockseal, port $port, while tcpdump records the loopback interface"
     record "$port"
@@ -136,6 +138,8 @@ transfer() {
     stop_recording
     echo "     on one side:    sockseal -p $port -k keys -- nc -l 127.0.0.1 $port > received"
     echo "     on the other:   sockseal -p $port -k keys -- nc -N 127.0.0.1 $port < $file"
+
+    grep -h 'sealed with' "$dir/sender.err" | show
 
     say "The same file at both ends?"
     before=$(sha256sum <"$file" | cut -d' ' -f1)

@@ -80,15 +80,17 @@ struct conn {
     uint32_t stale;          /* bytes at the head of the kernel's queue that are opened already: the marker */
 
     /* (tx) */
-    arena_ref tx_chunk; /* ciphertext that must go out next */
+    arena_ref tx_chunk; /* ciphertext that must go out next, or what the cut record has of content so far */
     uint32_t tx_off, tx_len;
+    uint8_t cut;             /* the kernel has begun taking a record: see seal.h */
+    uint32_t cut_size;       /* content bytes that its header stands for */
+    uint32_t cut_have;       /* of these, bytes that are on the wire, and stand in tx_chunk in the clear */
+    uint32_t cut_sent;       /* bytes of the record that are on the wire */
     struct conn_bytes queue; /* plaintext accepted before the keys stood */
     struct conn_bytes
         deferred; /* from a signal handler that interrupted the writer; goes into the queue behind him */
     uintptr_t writer_frame; /* where on its stack the parked writer is */
     uint8_t deferring;
-    uint8_t withheld; /* the last byte of the record in tx_chunk is not reported as written yet */
-    uint8_t withheld_byte;
     uint8_t close_sent;   /* close_notify is sent or stands in tx_chunk */
     uint8_t waited;       /* a blocking write has had its brief wait */
     uint8_t flight_alone; /* handshake bytes went out without data: Nagle would delay what follows */

@@ -8,6 +8,7 @@
 #include "conn/blocking.h"
 #include "conn/closing.h"
 #include "conn/handshake.h"
+#include "conn/own.h"
 #include "conn/send.h"
 #include "sys/net.h"
 #include "sys/real.h"
@@ -20,7 +21,6 @@ enum {
 
 _Atomic uint32_t drive_count;
 
-static _Atomic int private_epoll = -1;
 static _Atomic uint32_t unwatched; /* outstanding, but not in the epoll yet, about */
 static _Atomic int64_t next_deadline = INT64_MAX;
 
@@ -48,7 +48,7 @@ void drive_drop(int fd)
     uint8_t before = registry_unmark(fd, REGISTRY_OUTSTANDING | REGISTRY_WATCH_IN | REGISTRY_WATCH_OUT);
     if (before & REGISTRY_OUTSTANDING)
         atomic_fetch_sub(&drive_count, 1);
-    int epoll = atomic_load(&private_epoll);
+    int epoll = own_get(OWN_EPOLL);
     if ((before & (REGISTRY_WATCH_IN | REGISTRY_WATCH_OUT)) && epoll >= 0)
         net_epoll_ctl(epoll, EPOLL_CTL_DEL, fd,
                       NULL); /* another process may hold the same socket: it would stay */
@@ -96,34 +96,19 @@ static void each_outstanding(void (*visit)(const struct sealed *sealed))
 
 static void enroll(const struct sealed *sealed)
 {
-    watch(atomic_load(&private_epoll), sealed);
-}
-
-/* Out of the way of programs that close or count low descriptors. */
-static int make_epoll(void)
-{
-    int low = net_epoll_create();
-    if (low < 0)
-        return -1;
-    int high = net_fcntl(low, F_DUPFD_CLOEXEC, registry_own_base());
-    if (high >= 0)
-        sys_close(low);
-    return high >= 0 ? high : low;
+    watch(own_get(OWN_EPOLL), sealed);
 }
 
 int drive_descriptor(void)
 {
     if (!drive_outstanding())
         return -1;
-    int epoll = atomic_load(&private_epoll);
+    int epoll = own_get(OWN_EPOLL);
     if (epoll < 0) {
-        int made = make_epoll();
-        if (made < 0)
+        int made = net_epoll_create();
+        epoll = made < 0 ? -1 : own_keep(OWN_EPOLL, made);
+        if (epoll < 0)
             return -1;
-        if (atomic_compare_exchange_strong(&private_epoll, &epoll, made))
-            epoll = made;
-        else
-            sys_close(made);
     }
     if (atomic_exchange(&unwatched, 0) > 0)
         each_outstanding(enroll);
@@ -156,7 +141,7 @@ void drive_step(const struct sealed *sealed)
     }
     if (!conn->established && !conn->connecting)
         lower_deadline(conn->deadline_ms);
-    int epoll = atomic_load(&private_epoll);
+    int epoll = own_get(OWN_EPOLL);
     if (epoll >= 0)
         watch(epoll, sealed);
 }
@@ -267,25 +252,9 @@ int drive_wait(int fd, short events, int64_t until_ms)
     return ready < 0 ? (ready == -EINTR ? -EINTR : 1) : ready;
 }
 
-bool drive_owns(int fd)
-{
-    return fd >= 0 && fd == atomic_load(&private_epoll);
-}
-
-void drive_make_way(int fd)
-{
-    if (!drive_owns(fd))
-        return;
-    int moved = net_fcntl(fd, F_DUPFD_CLOEXEC, registry_own_base());
-    if (moved >= 0)
-        atomic_store(&private_epoll, moved);
-}
-
 void drive_after_fork(void)
 {
-    int inherited = atomic_exchange(&private_epoll, -1);
-    if (inherited >= 0)
-        sys_close(inherited);
+    own_drop(OWN_EPOLL);
     for (int fd = 0; fd < registry_bound(); fd++)
         registry_unmark(fd, REGISTRY_WATCH_IN | REGISTRY_WATCH_OUT);
     atomic_store(&unwatched, atomic_load(&drive_count));

@@ -50,13 +50,6 @@ int drive_wait(int fd, short events, int64_t until_ms);
 /* Like ppoll(2), and makes progress meanwhile. Result >= 0 or -errno. `until_ms` as above. */
 int drive_poll(struct pollfd *fds, nfds_t count, int64_t until_ms, const sigset_t *mask);
 
-/* If fd is the private epoll's descriptor, moves it elsewhere, for the program is about to put something
- * there. */
-void drive_make_way(int fd);
-
-/* Whether fd is the private epoll's. */
-bool drive_owns(int fd);
-
 /* In a forked child: an epoll of its own, made when needed. */
 void drive_after_fork(void);
 

@@ -89,8 +89,9 @@ static void forget_stale(int fd)
         discard(stale.conn);
 }
 
-/* Makes fd a sealed descriptor. 0 or -errno; then conn is gone. */
-static int adopt(int fd, struct conn *conn)
+/* Makes fd a sealed descriptor. 0 or -errno; then conn is gone. `inherit`: the program wants it to survive
+ * exec. */
+static int adopt(int fd, struct conn *conn, bool inherit)
 {
     struct sealed sealed = {.conn = conn, .generation = conn->generation, .fd = fd};
     if (!registry_open() || fd >= (int)registry_size) {
@@ -99,6 +100,8 @@ static int adopt(int fd, struct conn *conn)
     }
     forget_stale(fd);
     registry_add(fd, conn, sealed.generation);
+    if (inherit)
+        registry_mark(fd, REGISTRY_INHERIT);
     int result = handshake_start(&sealed);
     if (result < 0) {
         bool last;
@@ -177,7 +180,10 @@ int open_connect(int fd, const struct sockaddr *address, socklen_t len)
     }
     conn->connecting = result < 0;
     conn->nonblocking = result == -EINPROGRESS;
-    int adopted = adopt(fd, conn);
+    bool inherit = !(net_fcntl(fd, F_GETFD, 0) & FD_CLOEXEC);
+    if (inherit)
+        net_fcntl(fd, F_SETFD, FD_CLOEXEC);
+    int adopted = adopt(fd, conn, inherit);
     if (adopted < 0) {
         net_shutdown(fd, SHUT_RDWR); /* TCP is connected, but nothing may ever be sent on it */
         return adopted;
@@ -230,7 +236,9 @@ static int adopt_accepted(int fd, const struct sockaddr *peer, const struct sock
     conn->peer = open_address(peer);
     conn->local = open_address(local);
     conn->nonblocking = (flags & SOCK_NONBLOCK) != 0;
-    int result = adopt(fd, conn);
+    if (!(flags & SOCK_CLOEXEC))
+        net_fcntl(fd, F_SETFD, FD_CLOEXEC);
+    int result = adopt(fd, conn, !(flags & SOCK_CLOEXEC));
     if (result < 0)
         sys_close(fd);
     return result;

@@ -28,6 +28,8 @@ enum registry_mark {
     REGISTRY_ORPHAN = 2,    /* a descriptor of ours that finishes a connection which the program has closed */
     REGISTRY_WATCH_IN = 4,  /* stands in the private epoll, for input */
     REGISTRY_WATCH_OUT = 8, /* ... for output */
+    REGISTRY_INHERIT =
+        16, /* the program has not set FD_CLOEXEC; the kernel has it all the same (inherit.h) */
 };
 
 struct registry_entry {

@@ -98,34 +98,123 @@ static enum tls_result seal_batch(struct tls_session *session, struct seal_sourc
     return TLS_OK;
 }
 
+/* Keeps ciphertext that has to follow, whatever the program does. */
+static int keep_cipher(const struct sealed *sealed, const uint8_t *cipher, size_t len)
+{
+    if (send_append_held(sealed->conn, cipher, len))
+        return -EAGAIN;
+    failure_set(sealed, ENOBUFS, "no memory for the rest of a record");
+    return -ENOBUFS;
+}
+
+/* Content bytes of a record that are on the wire with its first `sent` bytes. */
+static size_t content_sent(size_t sent)
+{
+    return sent > TLS_RECORD_HEADER ? sent - TLS_RECORD_HEADER : 0;
+}
+
 /*
  * The kernel took `sent` bytes of the batch, not all. Records behind the one that it cut never left, so their
- * sequence numbers are free again. The cut one must be completed: its rest is kept and its last byte
- * withheld, for which the program will come back. `start` is the cursor at the batch's first byte.
+ * sequence numbers are free again. `start` is the cursor at the batch's first byte.
  */
-static int keep_rest(const struct sealed *sealed, struct seal_source *start, const struct batch *batch,
-                     const uint8_t *cipher, size_t sent)
+static int cut(const struct sealed *sealed, struct seal_source *start, const struct batch *batch,
+               const uint8_t *cipher, size_t sent)
 {
     struct conn *conn = sealed->conn;
     const size_t full = TLS_PLAINTEXT_MAX + batch->overhead;
-    size_t whole = sent / full, inside = sent % full;
+    size_t whole = sent / full, inside = sent % full, size = batch->plain - whole * TLS_PLAINTEXT_MAX;
     conn->session.tx.sequence = batch->first_sequence + whole;
     seal_advance(start, whole * TLS_PLAINTEXT_MAX);
     if (inside == 0)
         return -EAGAIN;
-    size_t plain = batch->plain - whole * TLS_PLAINTEXT_MAX;
-    if (plain > TLS_PLAINTEXT_MAX)
-        plain = TLS_PLAINTEXT_MAX;
-    conn->session.tx.sequence++;
-    if (!send_append_held(conn, cipher + sent, plain + batch->overhead - inside)) {
+    if (size > TLS_PLAINTEXT_MAX)
+        size = TLS_PLAINTEXT_MAX;
+    if (content_sent(inside) >= size) { /* all content is on the wire: the rest is fixed */
+        conn->session.tx.sequence++;
+        seal_advance(start, size);
+        return keep_cipher(sealed, cipher + sent, size + batch->overhead - inside);
+    }
+    if (!conn->tx_chunk && !(conn->tx_chunk = arena_chunk_take())) {
         failure_set(sealed, ENOBUFS, "no memory for the rest of a record");
         return -ENOBUFS;
     }
-    seal_advance(start, plain - 1);
-    size_t len;
-    conn->withheld_byte = *seal_contiguous(start, &len);
-    conn->withheld = 1;
+    conn->cut = 1;
+    conn->cut_size = (uint32_t)size;
+    conn->cut_have = (uint32_t)content_sent(inside);
+    conn->cut_sent = (uint32_t)inside;
+    gather(start, arena_chunk(conn->tx_chunk), conn->cut_have);
     return -EAGAIN;
+}
+
+/* Seals the cut record with `len` bytes of content, which stand in tx_chunk. */
+static enum tls_result seal_cut(struct conn *conn, size_t len, uint8_t *cipher, size_t *size)
+{
+    return tls_session_seal_padded(&conn->session, arena_chunk(conn->tx_chunk), len, conn->cut_size - len,
+                                   cipher, size);
+}
+
+static void end_cut(struct conn *conn)
+{
+    conn->cut = 0;
+    arena_chunk_give(conn->tx_chunk);
+    conn->tx_chunk = 0;
+}
+
+bool seal_end_cut(struct conn *conn)
+{
+    uint8_t *cipher = scratch_take();
+    size_t size;
+    if (!cipher)
+        return false;
+    bool sealed = seal_cut(conn, conn->cut_have, cipher, &size) == TLS_OK;
+    if (sealed) {
+        end_cut(conn);
+        sealed = send_append_held(conn, cipher + conn->cut_sent, size - conn->cut_sent);
+    }
+    scratch_give(cipher);
+    return sealed;
+}
+
+/* The cut record, sealed again with `len` bytes of content, is now on the wire up to `sent`. The cursor
+ * stands where it did before; it moves over those of its bytes that are on the wire. */
+static int resumed(const struct sealed *sealed, struct seal_source *source, const uint8_t *cipher,
+                   size_t size, size_t len, size_t sent)
+{
+    struct conn *conn = sealed->conn;
+    size_t stands = content_sent(sent), had = conn->cut_have;
+    if (stands < len || (stands == len && len < conn->cut_size)) {
+        conn->session.tx.sequence--;
+        conn->cut_have = (uint32_t)stands;
+        conn->cut_sent = (uint32_t)sent;
+        seal_advance(source, stands - had);
+        return -EAGAIN;
+    }
+    seal_advance(source, len - had);
+    end_cut(conn);
+    return sent < size ? keep_cipher(sealed, cipher + sent, size - sent) : 0;
+}
+
+static int resume_with(const struct sealed *sealed, struct seal_source *source, uint8_t *cipher, int flags)
+{
+    struct conn *conn = sealed->conn;
+    size_t had = conn->cut_have, more = conn->cut_size - had, size;
+    struct seal_source ahead = *source;
+    if (more > source->left)
+        more = source->left;
+    gather(&ahead, arena_chunk(conn->tx_chunk) + had, more);
+    enum tls_result result = seal_cut(conn, had + more, cipher, &size);
+    if (result != TLS_OK) {
+        failure_from(sealed, &conn->session, result);
+        return -failure_errno(result);
+    }
+    ssize_t sent = blocking_send(sealed, cipher + conn->cut_sent, size - conn->cut_sent, flags);
+    if (sent == -ESTALE)
+        return -ESTALE;
+    if (sent < 0) {
+        conn->session.tx.sequence--;
+        return (int)sent;
+    }
+    return resumed(sealed, source, cipher, size, had + more, conn->cut_sent + (size_t)sent);
 }
 
 static int send_batches(const struct sealed *sealed, struct seal_source *source, uint8_t *cipher, int flags)
@@ -146,7 +235,7 @@ static int send_batches(const struct sealed *sealed, struct seal_source *source,
         if (sent == -ESTALE)
             return -ESTALE;
         if (sent >= 0)
-            return keep_rest(sealed, source, &batch, cipher, (size_t)sent);
+            return cut(sealed, source, &batch, cipher, (size_t)sent);
         conn->session.tx.sequence = batch.first_sequence; /* nothing left */
         return (int)sent;
     }
@@ -157,6 +246,12 @@ static int send_batches(const struct sealed *sealed, struct seal_source *source,
 static void give_back(uint8_t **buffer)
 {
     scratch_give(*buffer);
+}
+
+int seal_resume(const struct sealed *sealed, struct seal_source *source, int flags)
+{
+    uint8_t *cipher __attribute__((cleanup(give_back))) = scratch_take();
+    return cipher ? resume_with(sealed, source, cipher, flags) : -ENOBUFS;
 }
 
 int seal_and_send(const struct sealed *sealed, struct seal_source *source, int flags)

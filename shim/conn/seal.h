@@ -27,9 +27,21 @@ void seal_advance(struct seal_source *source, size_t len);
 /*
  * Seals from the cursor and sends, role tx held and nothing else waiting to be sent, until all is sent or the
  * kernel stops us; the cursor moves over what the program may take as written. 0, or -errno of what stopped
- * it, or -ESTALE (the role is lost). After a record that the kernel took in part, the rest of it stands in
- * tx_chunk and its last byte is withheld.
+ * it, or -ESTALE (the role is lost).
+ *
+ * When the kernel takes a record in part, the record is cut: its header and the bytes of content that are on
+ * the wire stand, and are what the program is told to be written. The rest does not stand yet: when the
+ * program comes back, the record is sealed again under the same nonce, with the same bytes on the wire and
+ * the program's new ones behind them, padded if it has fewer (tls_session_seal_padded()). So the program sees
+ * the kernel's own count, may go on with whatever it likes, and one ciphertext leaves under each nonce.
  */
 int seal_and_send(const struct sealed *sealed, struct seal_source *source, int flags);
+
+/* Goes on with a cut record: the same contract. */
+int seal_resume(const struct sealed *sealed, struct seal_source *source, int flags);
+
+/* Ends a cut record with padding alone: its rest becomes ciphertext in tx_chunk. False if that cannot be
+ * done. */
+bool seal_end_cut(struct conn *conn);
 
 #endif

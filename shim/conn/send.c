@@ -15,20 +15,15 @@
 #include "conn/seal.h"
 #include "sys/net.h"
 
-/* The rest of a record whose last byte is withheld is the program's to send, not ours, until it closes. */
-static bool left_to_program(const struct conn *conn)
-{
-    return conn->withheld && !conn->fin_due;
-}
-
 static void account(struct conn *conn)
 {
-    uint32_t ours = left_to_program(conn) ? 0 : conn->tx_len + conn->queue.total;
-    atomic_store_explicit(&conn->to_send, ours, memory_order_release);
+    atomic_store_explicit(&conn->to_send, conn->tx_len + conn->queue.total, memory_order_release);
 }
 
 bool send_append_held(struct conn *conn, const uint8_t *data, size_t len)
 {
+    if (conn->cut && !seal_end_cut(conn))
+        return false;
     if (!conn->tx_chunk && !(conn->tx_chunk = arena_chunk_take()))
         return false;
     uint8_t *base = arena_chunk(conn->tx_chunk);
@@ -95,6 +90,10 @@ static void used_up(struct conn *conn)
 static int flush_with(const struct sealed *sealed, int flags)
 {
     struct conn *conn = sealed->conn;
+    if (conn->cut && !seal_end_cut(conn)) {
+        failure_set(sealed, EIO, "a record that was sent in part cannot be completed");
+        return -EIO;
+    }
     for (;;) {
         if (conn->can_send && conn->queue.total > 0 && !seal_queue(conn)) {
             failure_set(sealed, EIO, "the queued data cannot be sealed");
@@ -118,7 +117,9 @@ static int flush_with(const struct sealed *sealed, int flags)
 int send_flush_held(const struct sealed *sealed)
 {
     struct conn *conn = sealed->conn;
-    if (left_to_program(conn) || (conn->tx_len == 0 && (!conn->can_send || conn->queue.total == 0)))
+    /* A cut record is the program's to go on with, unless something of ours is to follow it. */
+    bool queued = conn->can_send && conn->queue.total > 0;
+    if (conn->tx_len == 0 && !queued && !(conn->cut && conn->fin_due))
         return 0;
     return flush_with(sealed, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
@@ -248,30 +249,16 @@ static ssize_t enqueue_held(const struct sealed *sealed, struct seal_source *sou
     return done ? (ssize_t)done : -EAGAIN;
 }
 
-/* Gets the handshake bytes, the remains of a record and the queue out of the way; then the withheld byte, if
- * there is one, is what the program sends again. 0 or -errno. */
+/* Gets the handshake bytes, what a signal handler wrote and the rest of a cut record out of the way. 0 or
+ * -errno. */
 static int clear_way(const struct sealed *sealed, struct seal_source *source, int flags)
 {
     struct conn *conn = sealed->conn;
     if ((conn->key_update || tls_session_wants_key_update(&conn->session)) && !update_keys_held(conn))
         return -EIO;
-    if (conn->tx_len > 0 || conn->queue.total > 0) {
-        int result = flush_with(sealed, flags);
-        if (result < 0)
-            return result;
-    }
-    if (conn->withheld) {
-        size_t len;
-        const uint8_t *first = seal_contiguous(source, &len);
-        if (*first != conn->withheld_byte) {
-            failure_set(sealed, EIO,
-                        "after a short write the program did not go on with the byte that was not taken");
-            return -EIO;
-        }
-        conn->withheld = 0;
-        seal_advance(source, 1);
-    }
-    return 0;
+    if (conn->tx_len > 0 || conn->queue.total > 0)
+        return flush_with(sealed, flags);
+    return conn->cut ? seal_resume(sealed, source, flags) : 0;
 }
 
 /* A handshake message went out alone just before: Nagle's algorithm would hold our first small data until the
@@ -301,6 +288,8 @@ static ssize_t send_held(const struct sealed *sealed, struct seal_source *source
     account(conn);
     if (result == -ESTALE)
         return -ESTALE;
+    if (conn->to_send > 0)
+        drive_add(sealed->fd);
     if (conn->flight_alone && !(flags & MSG_MORE))
         push_once(sealed);
     conn->sent_data = 1;

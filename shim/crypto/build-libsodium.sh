@@ -2,15 +2,16 @@
 # SPDX-License-Identifier: ISC
 # Copyright (c) 2026 the sockseal authors
 #
-# Finds or builds the libsodium that is linked into libsockseal.so, and writes what the compiler and the linker need to
-# DIR/cflags and DIR/libs (response files). Usage: build-libsodium.sh DIR
+# Finds or builds the libsodium that is linked into libsockseal.so, and writes what the compiler and the
+# linker need to DIR/cflags and DIR/libs (response files). Usage: build-libsodium.sh DIR
 #
 # In this order, the first that works:
 #   SODIUM_PREFIX=DIR     an installed libsodium with a position-independent lib/libsodium.a
 #   SODIUM_TARBALL=FILE   libsodium's source, of any distribution or upstream
 #   the system's          when it has AEGIS (1.0.19) and its archive can be part of a shared object
-#   Debian's source       of the suite in SODIUM_SUITE (default forky), over apt, which verifies the signature. It has an
-#                         apt state of its own, so that the system's package lists are not touched; no root is needed
+#   Debian's source       of the suite SODIUM_SUITE (default forky), over apt, which verifies the signature. It
+#                         has an apt state of its own, so that the system's package lists are not touched; no
+#                         root is needed
 #   the system's, shared  whatever its version, then with ChaCha20-Poly1305 alone
 #
 # It is static so that a program's own libsodium never meets this one.
@@ -38,7 +39,8 @@ choose() {
     say "$choice"
 }
 
-# links CFLAGS LIBS [no-aegis]: whether a shared object can be linked from them. The symbol that is asked for came with 1.0.19.
+# links CFLAGS LIBS: whether a shared object can be linked from them. The symbol that is asked for came with
+# 1.0.19.
 links() {
     cat >"$work/try.c" <<'END'
 #include <sodium.h>
@@ -90,8 +92,8 @@ use_system() {
     choose "static, the system's" "" "$archive"
 }
 
-# The mirror that the system itself uses for Debian; its name stands in no file. Without package lists (a fresh container)
-# apt does not know which of its sources is Debian's, but still where each lies.
+# The mirror that the system itself uses for Debian; its name stands in no file. Without package lists (a
+# fresh container) apt does not know which of its sources is Debian's, but still where each lies.
 debian_mirror() {
     mirror=$(apt-get indextargets --format '$(LABEL)|$(REPO_URI)' 2>/dev/null |
         awk -F'|' '$1 == "Debian" { print $2; exit }')
@@ -100,7 +102,8 @@ debian_mirror() {
     echo "$mirror"
 }
 
-# A frozen mirror has lists that are past their date; they are signed all the same, and any version from 1.0.19 on will do.
+# A frozen mirror has lists that are past their date; they are signed all the same, and any version from
+# 1.0.19 on will do.
 private_apt() {
     apt-get -q -o Dir::Etc::SourceList="$apt/sources.list" -o Dir::Etc::SourceParts=- -o Dir::Etc::Preferences=- \
         -o Dir::Etc::PreferencesParts=- -o Dir::State::Lists="$apt/lists" -o Dir::Cache="$apt/cache" \
@@ -136,11 +139,12 @@ use_debian_source() {
 
 use_shared() {
     if ! links "-DSOCKSEAL_NO_AEGIS" "-lsodium"; then
-        [ "$(id -u)" = 0 ] && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y libsodium-dev >"$dir/apt.log" 2>&1 &&
+        [ "$(id -u)" = 0 ] &&
+            DEBIAN_FRONTEND=noninteractive apt-get install -qq -y libsodium-dev >"$dir/apt.log" 2>&1 &&
             links "-DSOCKSEAL_NO_AEGIS" "-lsodium" || return 1
     fi
     choose "the system's shared library, WITHOUT AEGIS-128L: connections will use ChaCha20-Poly1305, which is several \
-times slower. SODIUM_TARBALL= names the source of 1.0.19 or later to build from." "-DSOCKSEAL_NO_AEGIS" "-lsodium"
+times slower. SODIUM_TARBALL= names the source of 1.0.19 or later to build from; after make distclean it is looked for again." "-DSOCKSEAL_NO_AEGIS" "-lsodium"
 }
 
 find_libsodium() {

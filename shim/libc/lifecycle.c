@@ -9,8 +9,8 @@
 
 #include "config/config.h"
 #include "conn/closing.h"
-#include "conn/drive.h"
 #include "conn/open.h"
+#include "conn/own.h"
 #include "sys/net.h"
 
 int __connect(int fd, const struct sockaddr *address, socklen_t len);
@@ -54,8 +54,8 @@ DOOR int close(int fd)
 {
     int saved = errno;
     struct sealed sealed = registry_find(fd);
-    if (drive_owns(fd) || (sealed.conn && (registry_marks(fd) & REGISTRY_ORPHAN)))
-        return (int)door_result(-EBADF, saved); /* ours, and invisible */
+    if (own_is(fd))
+        return (int)door_result(-EBADF, saved);
     if (sealed.conn)
         closing_release(&sealed);
     errno = saved;
@@ -63,3 +63,30 @@ DOOR int close(int fd)
 }
 
 DOOR_ALIAS("close") int __close(int fd);
+
+/* A range in pieces: what is sealed is closed as close() does it, what is ours stays. */
+DOOR int close_range(unsigned first, unsigned last, int flags)
+{
+    unsigned from = first, bound = (unsigned)own_bound();
+    if (flags || first > last)
+        return real()->close_range(first, last, flags);
+    for (unsigned fd = first; fd <= last && fd < bound; fd++) {
+        bool ours = own_is((int)fd);
+        if (!ours && !registry_has((int)fd))
+            continue;
+        if (fd > from && real()->close_range(from, fd - 1, 0) < 0)
+            return -1;
+        if (!ours)
+            close((int)fd);
+        from = fd + 1;
+    }
+    return from > last ? 0 : real()->close_range(from, last, 0);
+}
+
+DOOR void closefrom(int low)
+{
+    int saved = errno;
+    if (close_range(low < 0 ? 0 : (unsigned)low, ~0u, 0) < 0)
+        real()->closefrom(low); /* a kernel without close_range(2) */
+    errno = saved;
+}

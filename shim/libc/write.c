@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "conn/failure.h"
+#include "conn/inherit.h"
 #include "conn/open.h"
 #include "conn/scratch.h"
 #include "diag/log.h"
@@ -109,6 +110,8 @@ DOOR ssize_t sendto(int fd, const void *buffer, size_t len, int flags, const str
 DOOR ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
     int opened;
+    if (message && inherit_message_leaks(message))
+        return door_result(-EACCES, errno);
     if (!message ||
         (!registry_has(fd) && !fast_open(fd, message->msg_name, message->msg_namelen, flags, &opened)))
         return real()->sendmsg(fd, message, flags);
@@ -122,6 +125,10 @@ DOOR ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 
 DOOR int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
 {
+    for (unsigned i = 0; i < count; i++) {
+        if (inherit_message_leaks(&messages[i].msg_hdr))
+            return (int)door_result(-EACCES, errno);
+    }
     if (!registry_has(fd))
         return real()->sendmmsg(fd, messages, count, flags);
     unsigned done = 0;

@@ -37,7 +37,8 @@ static void bind_lifecycle(void)
     BIND(_exit);
     BIND(close_range);
     BIND(closefrom);
-    BIND(execve);
+    BIND(posix_spawn);
+    BIND(posix_spawnp);
 }
 
 static void bind_data(void)

@@ -10,6 +10,7 @@
  */
 
 #include <poll.h>
+#include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/epoll.h>
@@ -70,7 +71,10 @@ struct real {
     FILE *(*fdopen)(int, const char *);
     int (*vdprintf)(int, const char *, va_list);
     long (*syscall)(long, ...);
-    int (*execve)(const char *, char *const[], char *const[]);
+    int (*posix_spawn)(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,
+                       char *const[], char *const[]);
+    int (*posix_spawnp)(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,
+                        char *const[], char *const[]);
 };
 
 extern struct real real_table;

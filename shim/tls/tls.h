@@ -226,6 +226,19 @@ TLS_CHECKED enum tls_result tls_session_open(struct tls_session *session, uint8_
 TLS_CHECKED enum tls_result tls_session_seal(struct tls_session *session, const uint8_t *content, size_t len,
                                              uint8_t *out, size_t *out_len);
 
+/*
+ * The same with `padding` zeros behind the content (RFC 8446, 5.4); len + padding is at most
+ * TLS_PLAINTEXT_MAX.
+ *
+ * Sealing again: a caller that has sent only the first m bytes of a record may restore session->tx.sequence,
+ * seal a record of the same size whose content has the same first m - TLS_RECORD_HEADER bytes, and send it
+ * from byte m on. Both suites are stream ciphers within a record, so what was sent is the beginning of the
+ * new record too, and one ciphertext leaves.
+ */
+TLS_CHECKED enum tls_result tls_session_seal_padded(struct tls_session *session, const uint8_t *content,
+                                                    size_t len, size_t padding, uint8_t *out,
+                                                    size_t *out_len);
+
 /* Whether the tx keys should be renewed with tls_session_key_update() before more is sealed (RFC 8446, 5.5).
  */
 bool tls_session_wants_key_update(const struct tls_session *session);

@@ -120,7 +120,8 @@ static void put_header(uint8_t *out, enum tls_record_type type, size_t len)
 }
 
 enum tls_reason tls_record_protect(struct tls_session *session, enum tls_record_type type,
-                                   const uint8_t *content, size_t len, uint8_t *out, size_t *out_len)
+                                   const uint8_t *content, size_t len, size_t padding, uint8_t *out,
+                                   size_t *out_len)
 {
     const struct aead *aead = aead_of(session->suite);
     uint8_t nonce[AEAD_IV_MAX];
@@ -128,15 +129,17 @@ enum tls_reason tls_record_protect(struct tls_session *session, enum tls_record_
     *out_len = 0;
     if (session->tx.sequence == UINT64_MAX) /* RFC 8446, 5.3: it must not wrap */
         return TLS_REASON_SEQUENCE;
-    put_header(out, TLS_RECORD_APPLICATION_DATA, len + 1 + aead->tag_len);
+    const size_t inner_len = len + 1 + padding;
+    put_header(out, TLS_RECORD_APPLICATION_DATA, inner_len + aead->tag_len);
     if (inner != content && len > 0)
         memcpy(inner, content, len);
-    inner[len] = (uint8_t)type; /* TLSInnerPlaintext (RFC 8446, 5.2), without padding */
+    inner[len] = (uint8_t)type; /* TLSInnerPlaintext (RFC 8446, 5.2) */
+    memset(inner + len + 1, 0, padding);
     make_nonce(aead, &session->tx, nonce);
-    if (!aead_seal(aead, session->tx.key, nonce, out, TLS_RECORD_HEADER, inner, len + 1, inner))
+    if (!aead_seal(aead, session->tx.key, nonce, out, TLS_RECORD_HEADER, inner, inner_len, inner))
         return TLS_REASON_MISUSE;
     session->tx.sequence++;
-    *out_len = TLS_RECORD_HEADER + len + 1 + aead->tag_len;
+    *out_len = TLS_RECORD_HEADER + inner_len + aead->tag_len;
     return TLS_REASON_NONE;
 }
 
@@ -187,7 +190,7 @@ enum tls_reason tls_record_append(struct tls_session *session, enum tls_record_t
     if (out->cap - out->len < len + TLS_SEAL_OVERHEAD_MAX || session->tx_keys == TLS_KEYS_WIPED)
         return TLS_REASON_MISUSE;
     if (session->tx_keys != TLS_KEYS_NONE && type != TLS_RECORD_CHANGE_CIPHER_SPEC) {
-        enum tls_reason reason = tls_record_protect(session, type, content, len, at, &added);
+        enum tls_reason reason = tls_record_protect(session, type, content, len, 0, at, &added);
         if (reason != TLS_REASON_NONE)
             return reason;
     } else {

@@ -38,10 +38,12 @@ void tls_record_set_tx(struct tls_session *session, enum tls_keys keys, const ui
 void tls_record_wipe_rx(struct tls_session *session);
 void tls_record_wipe_tx(struct tls_session *session);
 
-/* Protects `len` (at most TLS_PLAINTEXT_MAX) bytes as one record at `out`, of *out_len bytes. `content` may
- * be out + TLS_RECORD_HEADER. The caller has made sure that there are keys. */
+/* Protects `len` bytes and `padding` zeros (RFC 8446, 5.4), together at most TLS_PLAINTEXT_MAX, as one record
+ * at `out`, of *out_len bytes. `content` may be out + TLS_RECORD_HEADER. The caller has made sure that there
+ * are keys. */
 enum tls_reason tls_record_protect(struct tls_session *session, enum tls_record_type type,
-                                   const uint8_t *content, size_t len, uint8_t *out, size_t *out_len);
+                                   const uint8_t *content, size_t len, size_t padding, uint8_t *out,
+                                   size_t *out_len);
 
 /* Removes the protection of one whole record of outer type application_data: its content of *out_len bytes at
  * `out`, and its inner type. The caller has made sure that there are keys. A failure leaves the rx sequence

@@ -170,18 +170,25 @@ size_t tls_session_overhead(const struct tls_session *session)
 enum tls_result tls_session_seal(struct tls_session *session, const uint8_t *content, size_t len,
                                  uint8_t *out, size_t *out_len)
 {
+    return tls_session_seal_padded(session, content, len, 0, out, out_len);
+}
+
+enum tls_result tls_session_seal_padded(struct tls_session *session, const uint8_t *content, size_t len,
+                                        size_t padding, uint8_t *out, size_t *out_len)
+{
     *out_len = 0;
     enum tls_result result = tls_failure_get(session);
     if (result != TLS_OK)
         return result;
     enum tls_reason reason;
     if (!session->can_send || session->tx_keys != TLS_KEYS_APPLICATION || session->closed_out ||
-        len > TLS_PLAINTEXT_MAX)
+        len > TLS_PLAINTEXT_MAX || padding > TLS_PLAINTEXT_MAX - len)
         reason = TLS_REASON_MISUSE;
     else if (session->tx.sequence >= aead_of(session->suite)->records_max)
         reason = TLS_REASON_SEQUENCE; /* RFC 8446, 5.5 */
     else
-        reason = tls_record_protect(session, TLS_RECORD_APPLICATION_DATA, content, len, out, out_len);
+        reason =
+            tls_record_protect(session, TLS_RECORD_APPLICATION_DATA, content, len, padding, out, out_len);
     return tls_failure_set(session, reason);
 }
 

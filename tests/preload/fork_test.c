@@ -46,6 +46,8 @@ static void writing_in_turn(const struct net *net)
     close(pair[0]);
     assert_int_equal(read(pair[1], text, 1), 0);
     close(pair[1]);
+    for (int i = 0; i < 2; i++)
+        close(turn[i]), close(back[i]);
 }
 
 /* What one read only in part, the other reads on. */

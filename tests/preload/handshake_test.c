@@ -129,6 +129,8 @@ static void two_programs_connect_before_they_accept(const struct net *net)
     close(listeners[1]);
     connect_write_accept(net, listeners[0], &addresses[1], steps);
     assert_int_equal(suite_wait(child), 0);
+    for (int i = 0; i < 2; i++)
+        close(there[i]), close(back[i]);
 }
 
 /* connect and write do not wait for an accept that never comes. */

@@ -34,7 +34,8 @@ class Peer:
             result = function()
         except OSError as error:
             result = errno.errorcode.get(error.errno, repr(error))
-        sys.stdout.write(f"{name} {'ok' if result is None else result}\n")  # one write(2), so that nobody sees half of it
+        # One write(2), so that nobody sees half of the line.
+        sys.stdout.write(f"{name} {'ok' if result is None else result}\n")
         sys.stdout.flush()
 
     def step(self, word):

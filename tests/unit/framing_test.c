@@ -13,15 +13,16 @@
 
 static struct pair pair;
 
-static const enum pair_state states[] = {PAIR_CLIENT_WAIT_SH,       PAIR_CLIENT_WAIT_EE,
-                                         PAIR_CLIENT_CONNECTED,     PAIR_SERVER_WAIT_CH,
-                                         PAIR_SERVER_WAIT_FINISHED, PAIR_SERVER_CONNECTED};
+static const enum pair_state states[] = {
+    PAIR_CLIENT_WAIT_SH, PAIR_CLIENT_WAIT_SH_RETRIED, PAIR_CLIENT_WAIT_EE,       PAIR_CLIENT_CONNECTED,
+    PAIR_SERVER_WAIT_CH, PAIR_SERVER_WAIT_CH_RETRIED, PAIR_SERVER_WAIT_FINISHED, PAIR_SERVER_CONNECTED};
 
 enum { STATES = sizeof states / sizeof *states };
 
 static bool keys_stand(enum pair_state state)
 {
-    return state != PAIR_CLIENT_WAIT_SH && state != PAIR_SERVER_WAIT_CH;
+    return state != PAIR_CLIENT_WAIT_SH && state != PAIR_CLIENT_WAIT_SH_RETRIED &&
+           state != PAIR_SERVER_WAIT_CH && state != PAIR_SERVER_WAIT_CH_RETRIED;
 }
 
 static void a_header_is_not_judged_before_it_is_whole(void **state)
@@ -38,6 +39,8 @@ static void a_header_is_not_judged_before_it_is_whole(void **state)
         size_t size = 0;
         assert_int_equal(tls_record_size(&pair.engine.session, header, sizeof header, &size), TLS_OK);
         assert_int_equal(size, 105);
+        assert_int_equal(tls_record_size(&pair.engine.session, (const uint8_t[]){99}, 0, &size), TLS_OK);
+        assert_int_equal(size, 0);
     }
 }
 
@@ -46,12 +49,13 @@ static void a_header_is_not_judged_before_it_is_whole(void **state)
 static void types_that_no_record_has_are_refused_at_once(void **state)
 {
     (void)state;
-    for (int type = 0; type < 256; type++) {
+    for (int i = 0; i < 256 * STATES; i++) {
+        int type = i / STATES;
         if (type >= TOY_CCS && type <= TOY_DATA)
             continue;
         uint8_t first = (uint8_t)type;
         size_t size = 0;
-        pair_reach(&pair, states[type % STATES], TOY_CHACHA20);
+        pair_reach(&pair, states[i % STATES], TOY_CHACHA20);
         pair.engine.result = tls_record_size(&pair.engine.session, &first, 1, &size);
         pair_expect_failure(&pair, TLS_FAIL_PROTOCOL, TLS_ALERT_UNEXPECTED_MESSAGE);
     }
@@ -65,7 +69,7 @@ static void versions_that_no_record_has_are_refused(void **state)
                                             TLS_ALERT_NONE};
     for (size_t i = 0; i < 4 * STATES; i++) {
         static const uint8_t majors[] = {0, 2, 4, 0x54};
-        uint8_t header[] = {keys_stand(states[i / 4]) ? TOY_DATA : TOY_HANDSHAKE, majors[i % 4], 3, 0, 100};
+        uint8_t header[] = {keys_stand(states[i / 4]) ? TOY_DATA : TOY_HANDSHAKE, majors[i % 4]};
         size_t size = 0;
         pair_reach(&pair, states[i / 4], TOY_CHACHA20);
         pair.engine.result = tls_record_size(&pair.engine.session, header, sizeof header, &size);
@@ -144,6 +148,19 @@ static void the_last_sequence_number_is_not_passed_when_opening(void **state)
         result = pair_send(&pair, TOY_DATA, "a", 1);
     assert_int_equal(result, TLS_FAIL_LIMIT);
     assert_true(pair.engine.data.len <= 2);
+}
+
+/* 5.3: not even by what is not data. */
+static void no_record_of_any_type_is_sealed_past_the_last_sequence_number(void **state)
+{
+    (void)state;
+    pair_reach(&pair, PAIR_CLIENT_CONNECTED, TOY_CHACHA20);
+    size_t before = pair.engine.out.len;
+    pair.engine.session.tx.sequence = UINT64_MAX;
+    endpoint_alert(&pair.engine, TLS_ALERT_USER_CANCELED);
+    assert_int_equal(pair.engine.out.len, before);
+    assert_int_equal(endpoint_key_update(&pair.engine, false), TLS_FAIL_LIMIT);
+    assert_int_equal(pair.engine.out.len, before);
 }
 
 static enum tls_result send_ccs(const void *body, size_t len)
@@ -226,6 +243,7 @@ int main(void)
         cmocka_unit_test(the_longest_length_field_is_refused),
         cmocka_unit_test(the_last_sequence_number_is_not_passed_when_sealing),
         cmocka_unit_test(the_last_sequence_number_is_not_passed_when_opening),
+        cmocka_unit_test(no_record_of_any_type_is_sealed_past_the_last_sequence_number),
         cmocka_unit_test(change_cipher_spec_is_dropped_during_the_handshake_only),
         cmocka_unit_test(a_change_cipher_spec_of_another_form_is_refused),
         cmocka_unit_test(an_encrypted_change_cipher_spec_is_refused),

@@ -231,6 +231,34 @@ static void aegis_keys_are_renewed_before_2_to_the_48_records(void **state)
     pair_expect_connected(&pair);
 }
 
+/* RFC 8446, 5.5: the bound itself, for a caller that did not renew its keys. */
+static void no_aegis_record_is_sealed_past_2_to_the_48(void **state)
+{
+    (void)state;
+    size_t count;
+    pair_suites(&count);
+    if (count < 2)
+        skip();
+    pair_reach(&pair, PAIR_SERVER_CONNECTED, TOY_AEGIS);
+    pair.engine.session.tx.sequence = UINT64_C(1) << 48;
+    size_t before = pair.engine.out.len;
+    assert_int_equal(endpoint_send(&pair.engine, "a", 1), TLS_FAIL_LIMIT);
+    assert_int_equal(pair.engine.out.len, before);
+}
+
+/* A caller that asks first would otherwise never get to its data. */
+static void no_update_is_wanted_that_could_not_be_sent(void **state)
+{
+    (void)state;
+    size_t count;
+    const uint16_t *suites = pair_suites(&count);
+    pair_reach(&pair, PAIR_CLIENT_CONNECTED, suites[count - 1]);
+    pair.engine.session.tx.sequence = (UINT64_C(1) << 48) - 1;
+    pair.engine.session.tx.updates = (UINT64_C(1) << 48) - 1;
+    assert_false(tls_session_wants_key_update(&pair.engine.session));
+    assert_int_equal(endpoint_send(&pair.engine, "a", 1), TLS_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -247,6 +275,8 @@ int main(void)
         cmocka_unit_test(data_between_the_pieces_of_an_update_is_refused),
         cmocka_unit_test(no_update_is_sent_beyond_the_bound),
         cmocka_unit_test(aegis_keys_are_renewed_before_2_to_the_48_records),
+        cmocka_unit_test(no_aegis_record_is_sealed_past_2_to_the_48),
+        cmocka_unit_test(no_update_is_wanted_that_could_not_be_sent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -238,6 +238,25 @@ static void a_forged_record_leaves_nothing_behind(void **state)
     }
 }
 
+static void a_refused_record_leaves_nothing_behind(void **state)
+{
+    (void)state;
+    static const uint8_t types[] = {TOY_CCS, TOY_ALERT, TOY_HANDSHAKE, 99};
+    for (size_t i = 0; i < sizeof types; i++) {
+        uint8_t out[64] = {0};
+        size_t len = 77;
+        enum tls_event event;
+        pair_reach(&pair, PAIR_CLIENT_CONNECTED, TOY_CHACHA20);
+        wire.len = 0;
+        toy_seal(&pair.toy.tx, types[i], "plaintext", 9, 0, &wire);
+        assert_int_equal(tls_session_open(&pair.engine.session, wire.data, wire.len, out, &len, &event),
+                         TLS_FAIL_PROTOCOL);
+        assert_int_equal(len, 0);
+        for (size_t byte = 0; byte < 9; byte++)
+            assert_int_equal(out[byte], 0);
+    }
+}
+
 static void replays_and_gaps(enum pair_state state, uint16_t suite)
 {
     pair_reach(&pair, state, suite);
@@ -324,6 +343,7 @@ int main(void)
         cmocka_unit_test(every_bit_flip_gives_bad_record_mac),
         cmocka_unit_test(header_bits_are_authenticated),
         cmocka_unit_test(a_forged_record_leaves_nothing_behind),
+        cmocka_unit_test(a_refused_record_leaves_nothing_behind),
         cmocka_unit_test(a_replayed_or_a_missing_record_is_noticed),
         cmocka_unit_test(a_record_reflected_to_its_sender_is_refused),
         cmocka_unit_test(a_ciphertext_shorter_than_its_tag_is_refused),

@@ -8,6 +8,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -82,6 +83,23 @@ static void an_output_buffer_too_small_is_misuse(void **state)
     assert_int_equal(tls_client_begin(&client.session, &client.handshake, &client.config, &flight),
                      TLS_FAIL_INTERNAL);
     assert_int_equal(flight.len, 1);
+}
+
+static void alerts_and_updates_respect_the_output_buffer(void **state)
+{
+    (void)state;
+    for (size_t cap = 0; cap < 5 + 2 + 1 + 16; cap++) {
+        uint8_t *memory = malloc(cap + 1);
+        struct tls_buffer flight = {memory, 0, cap};
+        memory[cap] = 0x77;
+        pair_reach(&pair, PAIR_CLIENT_CONNECTED, TOY_CHACHA20);
+        tls_session_alert(&pair.engine.session, TLS_ALERT_USER_CANCELED, &flight);
+        assert_int_equal(flight.len, 0);
+        assert_int_equal(tls_session_key_update(&pair.engine.session, false, &flight), TLS_FAIL_INTERNAL);
+        assert_int_equal(flight.len, 0);
+        assert_int_equal(memory[cap], 0x77);
+        free(memory);
+    }
 }
 
 static void keys_shorter_than_16_bytes_are_not_used(void **state)
@@ -279,6 +297,7 @@ int main(void)
         cmocka_unit_test(keys_are_not_updated_before_the_handshake_is_done),
         cmocka_unit_test(the_calls_of_handshake_and_session_are_not_mixed),
         cmocka_unit_test(an_output_buffer_too_small_is_misuse),
+        cmocka_unit_test(alerts_and_updates_respect_the_output_buffer),
         cmocka_unit_test(keys_shorter_than_16_bytes_are_not_used),
         cmocka_unit_test(identities_of_no_bytes_or_too_many_are_not_used),
         cmocka_unit_test(a_suite_named_twice_is_offered_once),

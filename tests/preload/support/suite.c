@@ -3,19 +3,18 @@
 #include "suite.h"
 
 #include "hang.h"
+#include "leaks.h"
 #include "net.h"
 #include "proxy.h"
 #include "scene.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -122,20 +121,23 @@ static void be_the_test(struct item *item, int output)
     dup2(output, 1);
     dup2(output, 2);
     close(output);
-    int failed = _cmocka_run_group_tests("one", &one, 1, NULL, NULL);
+    leaks_remember();
+    int failed = _cmocka_run_group_tests("one", &one, 1, NULL, NULL) || leaks_found();
     fflush(NULL);
     exit(failed ? 1 : 0);
 }
 
 static bool ends_within(pid_t child, int limit_ms)
 {
-    struct pollfd entry = {.events = POLLIN};
-    entry.fd = (int)syscall(SYS_pidfd_open, child, 0);
-    if (entry.fd < 0)
-        return true;
-    int n = poll(&entry, 1, limit_ms);
-    close(entry.fd);
-    return n > 0;
+    siginfo_t info = {.si_pid = 0};
+    unsigned pause_ms = 1;
+    for (int64_t end = net_now_ms() + limit_ms; net_now_ms() < end;) {
+        if (waitid(P_PID, (id_t)child, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == child)
+            return true;
+        net_sleep_ms(pause_ms);
+        pause_ms = pause_ms < 10 ? pause_ms + 1 : pause_ms;
+    }
+    return false;
 }
 
 static void print_output(int output)

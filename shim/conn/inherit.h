@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#ifndef SOCKSEAL_INHERIT_H
+#define SOCKSEAL_INHERIT_H
+
+/*
+ * Sealed descriptors and other programs. A program that gets one by exec, or by SCM_RIGHTS, without the
+ * connection's state would send in the clear on it. Until the state can be handed over, none gets one: the
+ * kernel's FD_CLOEXEC is always set on a sealed descriptor, while the program sees the flag that it set
+ * itself (REGISTRY_INHERIT), and other ways are refused.
+ */
+
+#include <spawn.h>
+
+#include "conn/registry.h"
+
+/* A new descriptor `to`, close-on-exec for the kernel, is another one for the connection of `from`. */
+void inherit_copied(const struct sealed *from, int to, bool inherit);
+
+/* Whether these posix_spawn(3) actions would put a sealed descriptor at a number that survives exec. */
+bool inherit_spawn_leaks(const posix_spawn_file_actions_t *actions);
+
+/* Whether the message carries a sealed descriptor (SCM_RIGHTS). */
+bool inherit_message_leaks(const struct msghdr *message);
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "conn/own.h"
+
+#include "conn/drive.h"
+#include "conn/registry.h"
+#include "sys/net.h"
+
+static _Atomic int owned[OWN_KINDS] = {-1};
+
+static int raise_number(int fd)
+{
+    int high = net_fcntl(fd, F_DUPFD_CLOEXEC, registry_own_base());
+    return high >= 0 ? high : net_fcntl(fd, F_DUPFD_CLOEXEC, 3);
+}
+
+int own_keep(enum own_kind kind, int fd)
+{
+    int high = raise_number(fd), none = -1;
+    sys_close(fd);
+    if (high < 0)
+        return -1;
+    if (atomic_compare_exchange_strong(&owned[kind], &none, high))
+        return high;
+    sys_close(high);
+    return none;
+}
+
+int own_get(enum own_kind kind)
+{
+    return atomic_load_explicit(&owned[kind], memory_order_acquire);
+}
+
+void own_drop(enum own_kind kind)
+{
+    int fd = atomic_exchange(&owned[kind], -1);
+    if (fd >= 0)
+        sys_close(fd);
+}
+
+bool own_is(int fd)
+{
+    if (fd < 0)
+        return false;
+    return fd == own_get(OWN_EPOLL) || (registry_marks(fd) & REGISTRY_ORPHAN);
+}
+
+int own_bound(void)
+{
+    int bound = registry_bound();
+    for (int kind = 0; kind < OWN_KINDS; kind++)
+        bound = own_get((enum own_kind)kind) >= bound ? own_get((enum own_kind)kind) + 1 : bound;
+    return bound;
+}
+
+static void move_orphan(int fd)
+{
+    struct sealed orphan = registry_find(fd);
+    int moved = orphan.conn ? raise_number(fd) : -1;
+    bool last;
+    if (moved < 0)
+        return;
+    registry_add(moved, orphan.conn, orphan.generation);
+    registry_mark(moved, REGISTRY_ORPHAN);
+    drive_drop(fd);
+    registry_remove(fd, &last);
+    drive_add(moved);
+}
+
+void own_make_way(int fd)
+{
+    if (!own_is(fd))
+        return;
+    if (registry_marks(fd) & REGISTRY_ORPHAN)
+        move_orphan(fd);
+    for (int kind = 0; kind < OWN_KINDS; kind++) {
+        int same = fd, moved = fd == own_get((enum own_kind)kind) ? raise_number(fd) : -1;
+        if (moved >= 0 && !atomic_compare_exchange_strong(&owned[kind], &same, moved))
+            sys_close(moved);
+    }
+}
