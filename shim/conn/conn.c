@@ -152,13 +152,34 @@ void conn_reap(struct conn *conn)
         role_release(&conn->rx);
         return;
     }
-    wipe(conn);
-    /* From here on a thread that looked the connection up before sees that it is another one. */
+    /* From here on a thread that looked the connection up before sees that it is another one; who pinned it
+     * before reaps. */
     atomic_fetch_add(&conn->generation, 1);
+    if (atomic_load(&conn->pins) > 0) {
+        role_release(&conn->tx);
+        role_release(&conn->rx);
+        return;
+    }
+    wipe(conn);
     atomic_store(&conn->unheld, 0);
     role_release(&conn->tx);
     role_release(&conn->rx);
     arena_slot_give((arena_ref)(((uint8_t *)conn - (uint8_t *)arena_slot(0)) / ARENA_SLOT_SIZE));
+}
+
+bool conn_pin(struct conn *conn, uint32_t generation)
+{
+    atomic_fetch_add(&conn->pins, 1);
+    if (atomic_load(&conn->generation) == generation)
+        return true;
+    conn_unpin(conn);
+    return false;
+}
+
+void conn_unpin(struct conn *conn)
+{
+    if (atomic_fetch_sub(&conn->pins, 1) == 1 && atomic_load(&conn->unheld))
+        conn_reap(conn);
 }
 
 void conn_release(struct conn *conn, struct role *role)

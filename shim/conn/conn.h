@@ -46,7 +46,7 @@ struct conn_address {
 
 struct conn {
     _Atomic uint32_t generation; /* first, since a slot keeps it over its lives */
-    uint32_t unused;
+    _Atomic uint32_t pins;       /* threads that work on it without a descriptor of their own: conn_pin() */
 
     struct role rx, tx;
     _Atomic uint32_t holders; /* processes that have a descriptor for it */
@@ -68,10 +68,10 @@ struct conn {
     _Atomic int32_t error; /* sticky: the errno that every read and write gives */
     _Atomic int32_t
         pending; /* an error of the kernel's that we met before the program did; told once, as SO_ERROR */
-    _Atomic int32_t low_water; /* SO_RCVLOWAT that the program set, 0: none */
-    _Atomic uint32_t to_send;  /* bytes that we, not the program, have still to send */
-    _Atomic uint32_t readable; /* inbox.total, for a look without the role */
-    int64_t deadline_ms;       /* of the handshake, on the monotonic clock */
+    _Atomic int32_t low_water;   /* SO_RCVLOWAT that the program set, 0: none */
+    _Atomic uint32_t to_send;    /* bytes that we, not the program, have still to send */
+    _Atomic uint32_t readable;   /* inbox.total, for a look without the role */
+    _Atomic int64_t deadline_ms; /* of the handshake, on the monotonic clock */
 
     /* (rx) */
     arena_ref rx_chunk; /* the start of a record, taken out of the kernel while incomplete */
@@ -91,9 +91,9 @@ struct conn {
         deferred; /* from a signal handler that interrupted the writer; goes into the queue behind him */
     uintptr_t writer_frame; /* where on its stack the parked writer is */
     uint8_t deferring;
-    uint8_t close_sent;   /* close_notify is sent or stands in tx_chunk */
-    uint8_t waited;       /* a blocking write has had its brief wait */
-    uint8_t flight_alone; /* handshake bytes went out without data: Nagle would delay what follows */
+    uint8_t close_sent;           /* close_notify is sent or stands in tx_chunk */
+    uint8_t waited;               /* a blocking write has had its brief wait */
+    _Atomic uint8_t flight_alone; /* handshake bytes went out without data: Nagle would delay what follows */
     uint8_t sent_data;
 
     /* (rx and tx) */
@@ -143,6 +143,11 @@ struct conn *conn_new(enum tls_role role, bool connecting);
 /* If no descriptor is left and nobody works with it, wipes the connection and gives its slot back. Neither
  * role may be held by the caller. */
 void conn_reap(struct conn *conn);
+
+/* Against the slot's being given to another connection in the midst of work on it. conn_pin() gives false if
+ * this life of it is over. */
+bool conn_pin(struct conn *conn, uint32_t generation);
+void conn_unpin(struct conn *conn);
 
 /* Releases a role and reaps. */
 void conn_release(struct conn *conn, struct role *role);

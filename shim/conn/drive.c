@@ -87,10 +87,12 @@ static void each_outstanding(void (*visit)(const struct sealed *sealed))
         if (!(registry_marks(fd) & REGISTRY_OUTSTANDING))
             continue;
         struct sealed sealed = registry_find(fd);
-        if (sealed.conn)
+        if (sealed.conn && conn_pin(sealed.conn, sealed.generation)) {
             visit(&sealed);
-        else
+            conn_unpin(sealed.conn);
+        } else if (!sealed.conn) {
             drive_drop(fd);
+        }
     }
 }
 
@@ -166,9 +168,12 @@ void drive_progress(void)
     int count = epoll < 0 ? 0 : net_epoll_collect(epoll, events, EVENTS);
     for (int i = 0; i < count; i++) {
         struct sealed sealed = registry_find(events[i].data.fd);
-        if (sealed.conn && (registry_marks(sealed.fd) & REGISTRY_OUTSTANDING))
-            drive_step(&sealed);
-        else
+        if (sealed.conn && (registry_marks(sealed.fd) & REGISTRY_OUTSTANDING)) {
+            if (conn_pin(sealed.conn, sealed.generation)) {
+                drive_step(&sealed);
+                conn_unpin(sealed.conn);
+            }
+        } else
             net_epoll_ctl(epoll, EPOLL_CTL_DEL, events[i].data.fd, NULL);
     }
     progress_deadlines();

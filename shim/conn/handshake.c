@@ -283,18 +283,24 @@ int handshake_progress(const struct sealed *sealed)
     return conn_failed(conn) ? -conn->error : 0;
 }
 
+static bool expired(const struct conn *conn)
+{
+    return !conn->established && !conn->connecting && !conn_failed(conn) && net_now_ms() >= conn->deadline_ms;
+}
+
 void handshake_expire(const struct sealed *sealed)
 {
     struct conn *conn = sealed->conn;
-    if (conn->established || conn->connecting || conn_failed(conn) || net_now_ms() < conn->deadline_ms)
+    if (!expired(conn) || !role_try(&conn->rx))
         return;
-    if (config_get()->accept_plaintext && conn->session.role == TLS_SERVER && !conn->can_send &&
-        conn->rx_have == 0 && role_try(&conn->rx)) {
-        become_plaintext(sealed); /* a client that waits for a server that speaks first */
-        role_release(&conn->rx);
-        return;
+    if (registry_current(sealed) && expired(conn)) {
+        if (config_get()->accept_plaintext && conn->session.role == TLS_SERVER && !conn->can_send &&
+            conn->rx_have == 0)
+            become_plaintext(sealed); /* a client that waits for a server that speaks first */
+        else
+            failure_set(sealed, ETIMEDOUT, "the peer did not finish the handshake in time");
     }
-    failure_set(sealed, ETIMEDOUT, "the peer did not finish the handshake in time");
+    conn_release(conn, &conn->rx);
 }
 
 int handshake_wait(const struct sealed *sealed, bool sending, int64_t until_ms)

@@ -22,6 +22,8 @@ static void account(struct conn *conn)
 
 bool send_append_held(struct conn *conn, const uint8_t *data, size_t len)
 {
+    if (len == 0)
+        return true;
     if (conn->cut && !seal_end_cut(conn))
         return false;
     if (!conn->tx_chunk && !(conn->tx_chunk = arena_chunk_take()))
@@ -237,10 +239,14 @@ static ssize_t defer(struct conn *conn, struct seal_source *source)
     return done ? (ssize_t)done : -EAGAIN;
 }
 
-/* Before keys stand: into the queue. */
-static ssize_t enqueue_held(const struct sealed *sealed, struct seal_source *source)
+/* Before keys stand: into the queue. A blocking write that does not fit goes in whole later, so that several
+ * writers do not tear each other's. */
+static ssize_t enqueue_held(const struct sealed *sealed, struct seal_source *source, int flags)
 {
     struct conn *conn = sealed->conn;
+    bool fits = source->left <= CONN_QUEUE_MAX - conn->queue.total;
+    if (!fits && source->left <= CONN_QUEUE_MAX && blocking_allowed(sealed->fd, flags))
+        return -EAGAIN;
     size_t done = append_from(&conn->queue, source);
     account(conn);
     if (source->left > 0)
@@ -280,7 +286,7 @@ static ssize_t send_held(const struct sealed *sealed, struct seal_source *source
     struct conn *conn = sealed->conn;
     size_t total = source->left;
     if (!conn->can_send)
-        return enqueue_held(sealed, source);
+        return enqueue_held(sealed, source, flags);
     int result = clear_way(sealed, source, flags);
     if (result == 0 && source->left > 0)
         result = seal_and_send(sealed, source, flags);

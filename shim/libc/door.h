@@ -27,6 +27,22 @@ static inline long door_result(long result, int saved)
     return result < 0 ? -1 : result;
 }
 
+/* Until the handshake is over, work on a connection touches it before it holds a role; so it is pinned,
+ * unless that life of it is over anyway, which the first role will tell. Gives what to unpin, or NULL. */
+static inline struct conn *door_pin(const struct sealed *sealed)
+{
+    if (sealed->conn->established)
+        return NULL;
+    return conn_pin(sealed->conn, sealed->generation) ? sealed->conn : NULL;
+}
+
+/* For __attribute__((cleanup)): also when the thread is cancelled. */
+static inline void door_unpin(struct conn **pinned)
+{
+    if (*pinned)
+        conn_unpin(*pinned);
+}
+
 /* Reads from, or writes to, a descriptor that was sealed when looked up. Libc's convention. */
 ssize_t door_receive(struct sealed sealed, const struct iovec *iov, size_t count, int flags);
 ssize_t door_send(struct sealed sealed, const struct iovec *iov, size_t count, int flags);

@@ -25,6 +25,7 @@ ssize_t door_receive(struct sealed sealed, const struct iovec *iov, size_t count
 {
     int saved = errno;
     for (;;) {
+        struct conn *pinned __attribute__((cleanup(door_unpin), unused)) = door_pin(&sealed);
         ssize_t got = receive_message(&sealed, iov, count, flags);
         if (got != CONN_LOOK_AGAIN)
             return door_result(got, saved);

@@ -28,6 +28,7 @@ ssize_t door_send(struct sealed sealed, const struct iovec *iov, size_t count, i
         return door_result(-EOPNOTSUPP, saved);
     }
     for (;;) {
+        struct conn *pinned __attribute__((cleanup(door_unpin), unused)) = door_pin(&sealed);
         ssize_t sent = send_message(&sealed, iov, count, flags);
         if (sent != CONN_LOOK_AGAIN)
             return door_result(sent, saved);

@@ -298,11 +298,44 @@ static void the_accepting_side_writes_and_exits(const struct net *net)
     close(fd), close(listener);
 }
 
+/* Requests on new connections, with Nagle's algorithm at work: no reply waits for a delayed acknowledgement. */
+static void requests_on_new_connections_do_not_stall(const struct net *net)
+{
+    enum { REQUESTS = 20 };
+    struct sockaddr_in address;
+    char text[8];
+    int listener = net_listen(net, 8, &address);
+    pid_t server = suite_fork();
+    if (server == 0) {
+        for (int i = 0; i < REQUESTS; i++) {
+            int fd = accept(listener, NULL, NULL);
+            for (ssize_t n = read(fd, text, sizeof text); n > 0; n = read(fd, text, sizeof text))
+                net_write_all(fd, text, (size_t)n);
+            close(fd);
+        }
+        exit(0);
+    }
+    int64_t start = net_now_ms();
+    for (int i = 0; i < REQUESTS; i++) {
+        int fd = net_connect(net, &address);
+        for (int k = 0; k < 3; k++) {
+            assert_int_equal(write(fd, "ask", 3), 3);
+            assert_int_equal(net_read_all(fd, text, 3), 3);
+        }
+        close(fd);
+    }
+    /* One stall of 40 ms in each would be 800 ms. */
+    assert_in_range(net_now_ms() - start, 0, 500);
+    assert_int_equal(suite_wait(server), 0);
+    close(listener);
+}
+
 static const struct suite_case cases[] = {
     {.name = "both ends in one thread", .run = both_ends_in_one_thread},
     {.name = "two programs connect before they accept", .run = two_programs_connect_before_they_accept},
     {.name = "a listener that never accepts", .run = a_listener_that_never_accepts},
     {.name = "silent peers beside a hundred good ones", .run = silent_peers_beside_a_hundred_good_ones},
+    {.name = "requests on new connections do not stall", .run = requests_on_new_connections_do_not_stall},
     {.name = "close right after the first write", .run = close_right_after_the_first_write},
     {.name = "immediate exit without close", .run = immediate_exit_without_close},
     {.name = "exit without close", .run = exit_without_close},

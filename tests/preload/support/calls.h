@@ -60,6 +60,9 @@ int t_wait_by(struct scene *scene, enum end end, const struct waiter_door *door,
 /* Waits, untold, until `len` bytes can be peeked at: what was written before has arrived. */
 void t_settle(struct scene *scene, enum end end, size_t len);
 
+/* The same by FIONREAD, which leaves the bytes alone. */
+void t_settle_count(struct scene *scene, enum end end, size_t len);
+
 /* Descriptor and options. */
 long t_close(struct scene *scene, enum end end);
 long t_shutdown(struct scene *scene, enum end end, int how);

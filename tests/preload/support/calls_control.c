@@ -86,6 +86,22 @@ static long run_fionread(const long *arg)
     return ioctl((int)arg[0], FIONREAD, &n) < 0 ? -1 : n;
 }
 
+static long run_settle_count(const long *arg)
+{
+    int64_t end = net_now_ms() + 3000;
+    const long poll_arg[AGENT_ARGS] = {arg[0]};
+    while (run_fionread(poll_arg) < arg[1] && net_now_ms() < end)
+        net_wait(-1, 0, 1);
+    return 0;
+}
+
+void t_settle_count(struct scene *scene, enum end end, size_t len)
+{
+    int error;
+    const long arg[AGENT_ARGS] = {scene->fd[end], (long)len};
+    t_run(scene, end, run_settle_count, arg, &error);
+}
+
 static long run_so_error(const long *arg)
 {
     int value = -1;

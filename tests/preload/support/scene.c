@@ -109,7 +109,7 @@ static void warm_up(struct scene *scene)
 
 static void play(const struct scenario *scenario, const struct net *net, const struct variant *variant)
 {
-    struct scene scene = {.net = net, .variant = variant, .story = suite_story};
+    struct scene scene = {.net = net, .scenario = scenario, .variant = variant, .story = suite_story};
     scene.in = shared(SCENE_BYTES);
     scene.out = shared(SCENE_BYTES);
     signal(SIGPIPE, SIG_IGN); /* a script that wants the signal counts it: t_count_sigpipe */

@@ -49,12 +49,14 @@ struct scenario {
     void (*run)(struct scene *scene);
     unsigned only; /* ONLY_…; 0: all variants */
     unsigned limit_s;
+    unsigned seed; /* for scripts that are made up as they go: the same for the plain and the sealed run */
 };
 
 enum { SCENE_BYTES = 4 << 20 }; /* the most that one call moves */
 
 struct scene {
     const struct net *net;
+    const struct scenario *scenario;
     const struct variant *variant;
     struct agent *agent; /* B's process, or NULL */
     int fd[2];           /* what the calls act upon; each in its own process. A script may set it (dup) */
