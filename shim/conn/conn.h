@@ -55,7 +55,6 @@ struct conn {
     _Atomic uint8_t established; /* the handshake is over, well */
     _Atomic uint8_t can_send;    /* mirrors session.can_send */
     _Atomic uint8_t connecting;  /* TCP is not connected yet, as far as we know */
-    _Atomic uint8_t nonblocking; /* hint: the program made it non-blocking */
     _Atomic uint8_t write_shut;  /* shutdown(SHUT_WR) was called */
     _Atomic uint8_t read_shut;   /* shutdown(SHUT_RD) was called */
     _Atomic uint8_t fin_due;     /* close_notify, and a FIN if write_shut, are still to be sent (closing.h) */

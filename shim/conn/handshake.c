@@ -8,6 +8,7 @@
 #include "config/keyring.h"
 #include "conn/drive.h"
 #include "conn/failure.h"
+#include "conn/open.h"
 #include "conn/send.h"
 #include "crypto/secret.h"
 #include "diag/keylog.h"
@@ -46,6 +47,9 @@ static int start_client(const struct sealed *sealed)
         return -ENOKEY;
     struct tls_config config = engine_config(keys);
     enum tls_result result = tls_client_begin(&conn->session, state_of(conn), &config, &out);
+    /* For log lines until the server has chosen one. */
+    conn->session.identity_len = (uint8_t)keys->psks[0].identity_len;
+    memcpy(conn->session.identity, keys->psks[0].identity, conn->session.identity_len);
     keyring_release(keys);
     if (result != TLS_OK)
         return -failure_errno(result);
@@ -82,8 +86,9 @@ static int look_connected(const struct sealed *sealed)
     return 1;
 }
 
-static void finish(struct conn *conn)
+static void finish(const struct sealed *sealed)
 {
+    struct conn *conn = sealed->conn;
     arena_ref state = conn->handshake;
     tls_handshake_wipe(state_of(conn));
     conn->handshake = 0;
@@ -91,6 +96,7 @@ static void finish(struct conn *conn)
     conn->established = 1;
     if (log_enabled(LOG_INFO)) {
         char text[80] = "sealed with ";
+        open_name_local(sealed);
         strncat(text, tls_suite_name(conn->session.suite), sizeof text - 16);
         failure_note(conn, LOG_INFO, text);
     }
@@ -112,7 +118,7 @@ static enum tls_result take_both(const struct sealed *sealed, const struct tls_c
     if (result != TLS_OK)
         failure_from(sealed, &conn->session, result);
     else if (conn->session.complete)
-        finish(conn);
+        finish(sealed);
     return result;
 }
 
@@ -139,7 +145,7 @@ static enum tls_result take_receiving(const struct sealed *sealed, const struct 
         conn->session.message = copy.message;
         conn->session.alert_in = copy.alert_in;
         if (copy.complete)
-            finish(conn);
+            finish(sealed);
     } else {
         send_alert(sealed, alert);
         failure_from(sealed, &copy, result);

@@ -179,7 +179,6 @@ int open_connect(int fd, const struct sockaddr *address, socklen_t len)
         return result;
     }
     conn->connecting = result < 0;
-    conn->nonblocking = result == -EINPROGRESS;
     bool inherit = !(net_fcntl(fd, F_GETFD, 0) & FD_CLOEXEC);
     if (inherit)
         net_fcntl(fd, F_SETFD, FD_CLOEXEC);
@@ -235,7 +234,6 @@ static int adopt_accepted(int fd, const struct sockaddr *peer, const struct sock
     }
     conn->peer = open_address(peer);
     conn->local = open_address(local);
-    conn->nonblocking = (flags & SOCK_NONBLOCK) != 0;
     if (!(flags & SOCK_CLOEXEC))
         net_fcntl(fd, F_SETFD, FD_CLOEXEC);
     int result = adopt(fd, conn, !(flags & SOCK_CLOEXEC));

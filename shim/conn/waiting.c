@@ -49,8 +49,8 @@ bool waiting_concerns_select(int count, const fd_set *read, const fd_set *write,
     return false;
 }
 
-/* Whether the kernel's word is to be doubted: a program that polls a non-blocking descriptor allows for
- * spurious wake-ups. */
+/* What of the kernel's word does not hold. For non-blocking descriptors too: ncat takes an EAGAIN after
+ * select for the end of the stream. */
 static short doubt(struct pollfd *polled)
 {
     const short in = POLLIN | POLLRDNORM, out = POLLOUT | POLLWRNORM;
@@ -60,8 +60,7 @@ static short doubt(struct pollfd *polled)
     if (!sealed.conn || conn_failed(sealed.conn))
         return 0;
     short wrong = 0;
-    if ((polled->revents & in) && !(sealed.conn->nonblocking && sealed.conn->established) &&
-        !receive_ready(&sealed))
+    if ((polled->revents & in) && !receive_ready(&sealed))
         wrong |= in;
     if ((polled->revents & out) && !sealed.conn->can_send && sealed.conn->queue.total >= CONN_QUEUE_MAX)
         wrong |= out;

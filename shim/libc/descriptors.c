@@ -90,12 +90,8 @@ static int control(int fd, int command, void *argument, int (*call)(int, int, ..
     case F_SETFD:
         return set_flags(fd, (intptr_t)argument);
     default:
-        break;
+        return call(fd, command, argument);
     }
-    int result = call(fd, command, argument);
-    if (command == F_SETFL && result == 0)
-        sealed.conn->nonblocking = ((intptr_t)argument & O_NONBLOCK) != 0;
-    return result;
 }
 
 DOOR int fcntl(int fd, int command, ...)

@@ -90,8 +90,6 @@ DOOR int ioctl(int fd, unsigned long request, ...)
     if (sealed.conn && (request == FIOCLEX || request == FIONCLEX))
         return fcntl(fd, F_SETFD, request == FIOCLEX ? FD_CLOEXEC : 0);
     int result = real()->ioctl(fd, request, argument);
-    if (sealed.conn && request == FIONBIO && result == 0)
-        sealed.conn->nonblocking = *(int *)argument != 0;
     if (sealed.conn && request == FIONREAD && result == 0 && !sealed.conn->plaintext)
         *(int *)argument = 0; /* handshake messages are none of the program's */
     return result;

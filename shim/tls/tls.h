@@ -136,7 +136,8 @@ struct tls_session {
     uint8_t ccs_window; /* change_cipher_spec may come and is dropped (RFC 8446, 5); internal */
     uint8_t skip_early; /* early data that was not accepted may come (RFC 8446, 4.2.10); internal */
     uint8_t identity_len;
-    uint8_t identity[TLS_IDENTITY_MAX]; /* of the PSK in use, set as soon as it is chosen */
+    uint8_t identity[TLS_IDENTITY_MAX]; /* of the PSK in use, set as soon as it is chosen; of a refused
+                                            client, the first one that it offered */
     struct {                            /* (rx) a post-handshake message that spans records */
         uint8_t header[4];
         uint8_t have;  /* header bytes so far */

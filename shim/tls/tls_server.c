@@ -71,6 +71,13 @@ static enum tls_reason verify_binder(const struct tls_call *call, const uint8_t 
     return equal ? TLS_REASON_NONE : TLS_REASON_BINDER;
 }
 
+static void name_identity(struct tls_session *session, struct tls_reader identity)
+{
+    size_t len = identity.left < TLS_IDENTITY_MAX ? identity.left : TLS_IDENTITY_MAX;
+    memcpy(session->identity, identity.at, len);
+    session->identity_len = (uint8_t)len;
+}
+
 /* Takes the first identity that is known, passes over the others, and verifies its binder alone (RFC
  * 8446, 4.2.11). The obfuscated ticket age of an external identity is ignored. */
 static enum tls_reason choose_psk(const struct tls_call *call, const struct tls_client_hello *hello,
@@ -85,10 +92,10 @@ static enum tls_reason choose_psk(const struct tls_call *call, const struct tls_
         if (!tls_offer_next_psk(&identities, &binders, &identity, &binder))
             return TLS_REASON_MALFORMED;
         const struct tls_psk *psk = find_psk(call->config, identity);
+        if (psk != NULL || index == 0) /* the first one even if it is unknown: a log line names it */
+            name_identity(session, identity);
         if (psk == NULL)
             continue;
-        memcpy(session->identity, psk->identity, psk->identity_len);
-        session->identity_len = (uint8_t)psk->identity_len;
         choice->psk = index;
         tls_schedule_early(psk->key, psk->key_len, choice->early);
         return verify_binder(call, message, hello->truncated_len, choice->early, binder);
