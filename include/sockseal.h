@@ -8,8 +8,9 @@
  *
  *     struct sockseal_info info;
  *     socklen_t len = sizeof info;
- *     if (getsockopt(fd, SOCKSEAL_SOL, SOCKSEAL_INFO, &info, &len) == 0 && info.state ==
- * SOCKSEAL_ESTABLISHED) printf("sealed, peer %.*s\n", info.identity_len, (const char *)info.identity);
+ *     if (getsockopt(fd, SOCKSEAL_SOL, SOCKSEAL_INFO, &info, &len) == 0 &&
+ *         info.state == SOCKSEAL_ESTABLISHED)
+ *             printf("sealed, peer %.*s\n", info.identity_len, (const char *)info.identity);
  *
  * In a program that runs without the shim the kernel answers ENOPROTOOPT (or EOPNOTSUPP), as it does for
  * every level that it does not know. Under the shim a descriptor that is not sealed gives 0 with info.sealed

@@ -70,6 +70,17 @@ static bool have_keys(void)
     return keys != NULL;
 }
 
+void open_prepare_listener(int fd)
+{
+    struct sockaddr_storage local = {0};
+    socklen_t len = sizeof local;
+    if (net_getsockname(fd, &local, &len) < 0)
+        return;
+    struct conn_address own = open_address((const struct sockaddr *)&local);
+    if (own.family && (own.port == 0 || rules_may_match(&config_get()->rules, RULES_LISTEN, own.port)))
+        have_keys();
+}
+
 static void discard(struct conn *conn)
 {
     atomic_store(&conn->unheld, 1);

@@ -17,6 +17,9 @@ int open_accept(int fd, struct sockaddr *address, socklen_t *len, int flags);
  * meanwhile; waits if the descriptor and `flags` (MSG_) are blocking. */
 int open_wait_connected(const struct sealed *sealed, int flags);
 
+/* Before listen(2): reads the keys if connections to this socket may be sealed ones. */
+void open_prepare_listener(int fd);
+
 /* Whether connecting fd, not sealed yet, to this address would make a sealed connection. */
 bool open_wants(int fd, const struct sockaddr *address, socklen_t len);
 

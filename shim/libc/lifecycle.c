@@ -41,6 +41,18 @@ DOOR int accept(int fd, struct sockaddr *restrict address, socklen_t *restrict l
     return accept4(fd, address, len, 0);
 }
 
+/* The keys are read now, if sealed connections may come: a server may give up the right to read them before
+ * the first. */
+DOOR int listen(int fd, int backlog)
+{
+    int saved = errno;
+    config_load();
+    if (config_get()->active)
+        open_prepare_listener(fd);
+    errno = saved;
+    return real()->listen(fd, backlog);
+}
+
 DOOR int shutdown(int fd, int how)
 {
     int saved = errno;

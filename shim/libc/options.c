@@ -10,10 +10,13 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdarg.h>
+#include <string.h>
 #include <sys/ioctl.h>
 
+#include "config/config.h"
 #include "conn/closing.h"
 #include "conn/failure.h"
+#include "conn/info.h"
 #include "conn/receive.h"
 #include "diag/log.h"
 
@@ -30,9 +33,26 @@ static void add_error(struct conn *conn, int *value)
         *value = conn->error;
 }
 
+/* sockseal.h: as for TCP_INFO, at most *len bytes are written. */
+static int tell_info(const struct sealed *sealed, void *value, socklen_t *len)
+{
+    struct sockseal_info info;
+    int saved = errno;
+    if (!value || !len)
+        return (int)door_result(-EFAULT, saved);
+    info_fill(sealed, &info);
+    if (*len > sizeof info)
+        *len = sizeof info;
+    memcpy(value, &info, *len);
+    errno = saved;
+    return 0;
+}
+
 DOOR int getsockopt(int fd, int level, int name, void *restrict value, socklen_t *restrict len)
 {
     struct sealed sealed = registry_find(fd);
+    if (level == SOCKSEAL_SOL && name == SOCKSEAL_INFO && (sealed.conn || config_get()->active))
+        return tell_info(&sealed, value, len);
     int result = real()->getsockopt(fd, level, name, value, len);
     if (!sealed.conn || result < 0 || level != SOL_SOCKET || *len != sizeof(int))
         return result;

@@ -22,6 +22,7 @@ static void bind_lifecycle(void)
     BIND(connect);
     BIND(accept);
     BIND(accept4);
+    BIND(listen);
     BIND(shutdown);
     BIND(close);
     BIND(getsockopt);

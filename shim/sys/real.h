@@ -24,6 +24,7 @@ struct real {
     int (*connect)(int, const struct sockaddr *, socklen_t);
     int (*accept)(int, struct sockaddr *, socklen_t *);
     int (*accept4)(int, struct sockaddr *, socklen_t *, int);
+    int (*listen)(int, int);
     int (*shutdown)(int, int);
     int (*close)(int);
     int (*getsockopt)(int, int, int, void *, socklen_t *);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC
  * Copyright (c) 2026 the sockseal authors */
 
-/* Ends of connections: half-close, close, writing to a peer that is gone, and the descriptors that share one. */
+/* Ends of connections: half-close, close, writing to a peer that is gone, and the descriptors that share one.
+ */
 
 #include "support/suite.h"
 

@@ -124,7 +124,8 @@ static void bad_values_end_the_process(void)
     for (size_t i = 0; i < suite_count(bad_settings); i++) {
         const struct setting *setting = &bad_settings[i];
         char variable[64];
-        snprintf(variable, sizeof variable, "%.*s", (int)strcspn(setting->assignment, "="), setting->assignment);
+        snprintf(variable, sizeof variable, "%.*s", (int)strcspn(setting->assignment, "="),
+                 setting->assignment);
         const char *changes[] = {setting->assignment, NULL};
         struct outcome outcome = run("nothing", NULL, changes);
         print_message("%s -> %d: %s", setting->assignment, outcome.status, outcome.err);
@@ -190,7 +191,7 @@ struct key_file {
     const char *content;
     mode_t mode;
     bool usable;
-    const char *said; /* must be in the line */
+    const char *said;   /* must be in the line */
     const char *unsaid; /* must not */
 };
 
@@ -248,7 +249,8 @@ static void key_files_good_and_bad(void)
     }
 }
 
-/* Rules with addresses, ranges and `!`, seen from whether a missing key matters: a plain connection needs none. */
+/* Rules with addresses, ranges and `!`, seen from whether a missing key matters: a plain connection needs
+ * none. */
 static void rules_decide_what_is_sealed(void)
 {
     static const struct {

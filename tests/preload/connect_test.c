@@ -207,7 +207,8 @@ static void dead_address_with_a_time_limit(const struct net *net)
     take_down(&wall);
 }
 
-/* The queue is emptied while the connecting side is waiting: its next SYN, about a second later, is answered. */
+/* The queue is emptied while the connecting side is waiting: its next SYN, about a second later, is answered.
+ */
 static void slow_address(const struct net *net)
 {
     struct wall wall = build_wall(net);

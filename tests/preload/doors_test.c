@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC
  * Copyright (c) 2026 the sockseal authors */
 
-/* Each entry point does on sealed TCP what it does on plain TCP: the doors themselves, one scenario or case each. */
+/* Each entry point does on sealed TCP what it does on plain TCP: the doors themselves, one scenario or case
+ * each. */
 
 #include "support/suite.h"
 
@@ -176,7 +177,8 @@ static void mixed_sizes_in_both_directions(struct scene *s)
 static const struct scenario scenarios[] = {
     {.name = "every writer to every reader", .run = every_writer_to_every_reader},
     {.name = "large through every door", .run = large_through_every_door},
-    {.name = "nothing to read on a non-blocking descriptor", .run = nothing_to_read_on_a_nonblocking_descriptor},
+    {.name = "nothing to read on a non-blocking descriptor",
+     .run = nothing_to_read_on_a_nonblocking_descriptor},
     {.name = "end of stream through every door", .run = end_of_stream_through_every_door},
     {.name = "zero-length calls", .run = zero_length_calls},
     {.name = "waits see what is there", .run = waits_see_what_is_there},

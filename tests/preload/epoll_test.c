@@ -181,7 +181,8 @@ static void edges_for_writing(const struct net *net)
     close(epoll), close(pair[0]), close(pair[1]);
 }
 
-/* The writer is full before the other side has so much as accepted, so on sealed TCP before there are keys. */
+/* The writer is full before the other side has so much as accepted, so on sealed TCP before there are keys.
+ */
 static void edge_for_writing_after_eagain_in_the_handshake(const struct net *net)
 {
     static uint8_t data[200000];
@@ -281,7 +282,8 @@ static void added_before_connect(const struct net *net)
     close(epoll), close(fd), close(peer), close(listener);
 }
 
-/* Wake-ups without a reason are allowed for handshake messages and half records, but there must be an end to them. */
+/* Wake-ups without a reason are allowed for handshake messages and half records, but there must be an end to
+ * them. */
 static void idle_connections_are_quiet(const struct net *net)
 {
     int pair[2], wakes = 0;
@@ -335,7 +337,8 @@ static const struct suite_case cases[] = {
     {.name = "edges: stop at a short read", .run = edges_stop_at_a_short_read},
     {.name = "edges: stop at a short read, small buffer", .run = edges_stop_at_a_short_read_small_buffer},
     {.name = "edges: write until EAGAIN", .run = edges_for_writing},
-    {.name = "edge for writing after EAGAIN in the handshake", .run = edge_for_writing_after_eagain_in_the_handshake},
+    {.name = "edge for writing after EAGAIN in the handshake",
+     .run = edge_for_writing_after_eagain_in_the_handshake},
     {.name = "adding reports what is there already", .run = adding_reports_what_is_there_already},
     {.name = "EPOLLONESHOT is rearmed", .run = oneshot_is_rearmed},
     {.name = "added before connect", .run = added_before_connect},

@@ -29,7 +29,8 @@ static void writing_in_turn(const struct net *net)
     pid_t child = suite_fork();
     if (child == 0) {
         for (int i = 0; i < ROUNDS; i++)
-            if (read(turn[0], &byte, 1) != 1 || write(pair[0], "child ", 6) != 6 || write(back[1], &byte, 1) != 1)
+            if (read(turn[0], &byte, 1) != 1 || write(pair[0], "child ", 6) != 6 ||
+                write(back[1], &byte, 1) != 1)
                 _exit(1);
         _exit(0);
     }

@@ -92,7 +92,8 @@ static void both_ends_in_one_thread(const struct net *net)
 }
 
 /* One of two programs that connect to each other, write, and accept only then. `steps` keeps them abreast. */
-static void connect_write_accept(const struct net *net, int listener, const struct sockaddr_in *other, int steps[2])
+static void connect_write_accept(const struct net *net, int listener, const struct sockaddr_in *other,
+                                 int steps[2])
 {
     char byte = 's', text[16] = "";
     int out = net_connect(net, other);
@@ -298,7 +299,8 @@ static void the_accepting_side_writes_and_exits(const struct net *net)
     close(fd), close(listener);
 }
 
-/* Requests on new connections, with Nagle's algorithm at work: no reply waits for a delayed acknowledgement. */
+/* Requests on new connections, with Nagle's algorithm at work: no reply waits for a delayed acknowledgement.
+ */
 static void requests_on_new_connections_do_not_stall(const struct net *net)
 {
     enum { REQUESTS = 20 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC
  * Copyright (c) 2026 the sockseal authors */
 
-/* Scripts of random calls: each seed makes the same script for the plain run and for the sealed one. A script that finds
- * something deserves a scenario of its own in the file it belongs to. */
+/* Scripts of random calls: each seed makes the same script for the plain run and for the sealed one. A script
+ * that finds something deserves a scenario of its own in the file it belongs to. */
 
 #include "support/suite.h"
 
@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-enum { STEPS = 150, SEEDS = 25, IN_FLIGHT_MAX = 60000 };
+enum { STEPS = 150, SEEDS = 50, IN_FLIGHT_MAX = 30000 };
 
 struct script {
     struct scene *scene;
@@ -35,7 +35,7 @@ static unsigned next_random(struct script *script, unsigned below)
 
 static size_t random_size(struct script *script)
 {
-    static const size_t sizes[] = {1, 2, 5, 16, 37, 100, 255, 1000, 1460, 4096, 16383, 16384, 16385, 20000, 32768};
+    static const size_t sizes[] = {1, 2, 5, 16, 37, 100, 255, 1000, 1460, 4096, 16383, 16384, 16385, 20000};
     size_t size = sizes[next_random(script, suite_count(sizes))];
     return next_random(script, 3) == 0 ? size + next_random(script, 50) : size;
 }
@@ -147,7 +147,8 @@ static void random_step(struct script *script)
 
 static void random_script(struct scene *scene)
 {
-    struct script script = {.scene = scene, .state = 88172645463325252u + scene->scenario->seed * 0x9E3779B9u};
+    struct script script = {.scene = scene,
+                            .state = 88172645463325252u + scene->scenario->seed * 0x9E3779B9u};
     for (int i = 0; i < STEPS; i++)
         random_step(&script);
 }

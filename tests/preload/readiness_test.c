@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC
  * Copyright (c) 2026 the sockseal authors */
 
-/* Readiness and amounts: what poll says and what the reading calls then give, for every size of piece and of buffer. */
+/* Readiness and amounts: what poll says and what the reading calls then give, for every size of piece and of
+ * buffer. */
 
 #include "support/suite.h"
 
@@ -198,7 +199,8 @@ static void receive_timeout(struct scene *s)
     t_ready(s, B);
 }
 
-/* How much goes in before the time is up depends on the buffers: only that it ends, when and how is compared. */
+/* How much goes in before the time is up depends on the buffers: only that it ends, when and how is compared.
+ */
 static void send_timeout(struct scene *s)
 {
     t_set_timeout(s, A, SO_SNDTIMEO, 100);

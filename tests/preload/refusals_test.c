@@ -107,7 +107,8 @@ static void fast_open_connect(const struct net *net)
     close(one), close(two), close(listener);
 }
 
-/* An address given to a connected stream socket is ignored or refused by the kernel, in the same way for both. */
+/* An address given to a connected stream socket is ignored or refused by the kernel, in the same way for
+ * both. */
 static void an_address_on_a_connected_socket(const struct net *net)
 {
     int pair[2];

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC
  * Copyright (c) 2026 the sockseal authors */
 
-/* Signals while a call is blocked: restarted, interrupted, jumped out of, or busy with the connection themselves. */
+/* Signals while a call is blocked: restarted, interrupted, jumped out of, or busy with the connection
+ * themselves. */
 
 #include "support/suite.h"
 
@@ -277,7 +278,8 @@ static void a_handler_writes(const struct net *net)
     close(pair[0]), close(pair[1]);
 }
 
-/* Handlers that hit code in the midst of writing and of reading, at any instruction. On plain TCP each call is whole. */
+/* Handlers that hit code in the midst of writing and of reading, at any instruction. On plain TCP each call
+ * is whole. */
 static void a_handler_in_the_thick_of_it(const struct net *net)
 {
     int pair[2];

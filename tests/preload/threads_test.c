@@ -155,7 +155,8 @@ static void eight_write_and_eight_read(const struct net *net)
     close(pair[0]), close(pair[1]);
 }
 
-/* One writes while another reads, at both ends, with large amounts: the directions do not wait for each other. */
+/* One writes while another reads, at both ends, with large amounts: the directions do not wait for each
+ * other. */
 struct flow {
     int fd;
     size_t total;
@@ -180,7 +181,8 @@ static void *read_flow(void *context)
     struct flow *flow = context;
     uint8_t data[30000];
     for (size_t done = 0; done < flow->total; done += sizeof data)
-        if (net_read_all(flow->fd, data, sizeof data) != sizeof data || !net_is_pattern(data, sizeof data, done))
+        if (net_read_all(flow->fd, data, sizeof data) != sizeof data ||
+            !net_is_pattern(data, sizeof data, done))
             return NULL;
     flow->ok = true;
     return NULL;
@@ -306,7 +308,6 @@ static void cancelled_while_reading(const struct net *net)
     }
 }
 
-
 /* A writer that is cancelled in the middle of a blocked write; the peer then drains what was accepted. */
 static void cancelled_while_writing(const struct net *net)
 {
@@ -394,7 +395,8 @@ static const struct suite_case cases[] = {
     {.name = "cancelled while reading", .run = cancelled_while_reading},
     {.name = "cancelled while writing", .run = cancelled_while_writing},
     {.name = "connections come and go in four threads", .run = connections_come_and_go_in_four_threads},
-    {.name = "waiting in one thread, connecting in another", .run = waiting_in_one_thread_connecting_in_another},
+    {.name = "waiting in one thread, connecting in another",
+     .run = waiting_in_one_thread_connecting_in_another},
 };
 
 int main(int argc, char **argv)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC
  * Copyright (c) 2026 the sockseal authors */
 
-/* What lies between the two ends: records cut into many segments, gathered into few, or cut off; nothing in the clear. */
+/* What lies between the two ends: records cut into many segments, gathered into few, or cut off; nothing in
+ * the clear. */
 
 #include "support/suite.h"
 
@@ -82,7 +83,8 @@ static void many_records_in_one_segment(const struct net *net)
     finish(&proxy, pair);
 }
 
-/* poll() called a blocking descriptor readable: then a read must not block, though only half a record has come. */
+/* poll() called a blocking descriptor readable: then a read must not block, though only half a record has
+ * come. */
 static void poll_tells_the_truth_of_a_blocking_descriptor(const struct net *net)
 {
     static uint8_t data[4000];
@@ -107,7 +109,8 @@ static void poll_tells_the_truth_of_a_blocking_descriptor(const struct net *net)
     finish(&proxy, pair);
 }
 
-/* An edge-triggered reader makes progress however the records are cut; wake-ups do not outnumber the segments. */
+/* An edge-triggered reader makes progress however the records are cut; wake-ups do not outnumber the
+ * segments. */
 static void edges_with_cut_records(const struct net *net)
 {
     static uint8_t data[60000], got[60000];
@@ -230,9 +233,11 @@ static const struct suite_case cases[] = {
     {.name = "one byte a segment", .run = one_byte_a_segment},
     {.name = "small segments", .run = small_segments},
     {.name = "many records in one segment", .run = many_records_in_one_segment},
-    {.name = "poll tells the truth of a blocking descriptor", .run = poll_tells_the_truth_of_a_blocking_descriptor},
+    {.name = "poll tells the truth of a blocking descriptor",
+     .run = poll_tells_the_truth_of_a_blocking_descriptor},
     {.name = "edges with cut records", .run = edges_with_cut_records},
-    {.name = "a level loop does not spin on half a record", .run = a_level_loop_does_not_spin_on_half_a_record},
+    {.name = "a level loop does not spin on half a record",
+     .run = a_level_loop_does_not_spin_on_half_a_record},
     {.name = "nothing in the clear", .run = nothing_in_the_clear},
     {.name = "cut off", .run = cut_off},
 };

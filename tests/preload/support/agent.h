@@ -4,8 +4,9 @@
 #define PRELOAD_AGENT_H
 
 /*
- * A second process that makes calls when it is told to. It is forked before any connection exists, so that its end of a
- * connection has nothing in common with ours. Pointers in arguments must lie in memory that was shared before.
+ * A second process that makes calls when it is told to. It is forked before any connection exists, so that
+ * its end of a connection has nothing in common with ours. Pointers in arguments must lie in memory that was
+ * shared before.
  */
 
 #include <sys/types.h>

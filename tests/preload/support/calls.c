@@ -241,7 +241,8 @@ void t_try(struct scene *scene, enum end end, size_t len, int flags)
     long result = t_run(scene, end, run_send, arg, &error);
     scene->sent[end] += result > 0 ? (uint64_t)result : 0;
     if (result >= 0 || error == EAGAIN)
-        scene_tell(scene, "%c tried to send %zu: %s", end_name[end], len, result == (long)len ? "all" : "not all");
+        scene_tell(scene, "%c tried to send %zu: %s", end_name[end], len,
+                   result == (long)len ? "all" : "not all");
     else
         t_tell_result(scene, end, "send", result, error);
 }
@@ -314,7 +315,8 @@ void t_drain(struct scene *scene, enum end end, size_t read_size)
     int error = 0, idle = 0;
     const long wait[AGENT_ARGS] = {scene->fd[end], POLLIN, 20};
     while (scene->received[end] != scene->sent[from] && idle < 200) {
-        /* A record that went out in part holds one byte more than was reported as written: the writer comes back with it. */
+        /* A record that went out in part holds one byte more than was reported as written: the writer comes
+         * back with it. */
         bool ahead = scene->received[end] > scene->sent[from];
         long n = ahead ? step_write(scene, from, 1, &error) : step_read(scene, end, read_size, &error);
         idle = n > 0 ? 0 : idle + 1;

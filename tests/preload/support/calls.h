@@ -4,9 +4,9 @@
 #define PRELOAD_CALLS_H
 
 /*
- * The calls of a scenario: each is made at one end, in the process where that end lives, and told in the story with its
- * result, with errno if it failed, and with the bytes that it gave. "(errno touched)" is added to a call that
- * succeeded and changed errno all the same.
+ * The calls of a scenario: each is made at one end, in the process where that end lives, and told in the
+ * story with its result, with errno if it failed, and with the bytes that it gave. "(errno touched)" is added
+ * to a call that succeeded and changed errno all the same.
  */
 
 #include "scene.h"
@@ -31,7 +31,8 @@ long t_read(struct scene *scene, enum end end, size_t len);
 long t_recv(struct scene *scene, enum end end, size_t len, int flags);
 long t_get(struct scene *scene, enum end end, const struct reader_door *door, size_t len);
 
-/* Bulk of a pattern, blocking: t_give writes `len` bytes, t_take reads and checks them; only totals are told. */
+/* Bulk of a pattern, blocking: t_give writes `len` bytes, t_take reads and checks them; only totals are told.
+ */
 void t_give(struct scene *scene, enum end end, size_t len);
 void t_take(struct scene *scene, enum end end, size_t len);
 
@@ -41,21 +42,25 @@ long t_next(struct scene *scene, enum end end, size_t len, int flags);
 /* The same; told is only that it could not move all of it (a short count or EAGAIN), or that it could. */
 void t_try(struct scene *scene, enum end end, size_t len, int flags);
 
-/* Moves `total` pattern bytes from one end to the other with non-blocking calls of at most the given sizes. Told as a
- * total: how much a non-blocking bulk call moves depends on the kernel's buffers, which hold fewer sealed bytes. */
+/* Moves `total` pattern bytes from one end to the other with non-blocking calls of at most the given sizes.
+ * Told as a total: how much a non-blocking bulk call moves depends on the kernel's buffers, which hold fewer
+ * sealed bytes. */
 void t_pump(struct scene *scene, enum end from, size_t total, size_t write_size, size_t read_size);
 
-/* Non-blocking writes of this size until EAGAIN; tells the errno alone, since the number depends on the buffers. */
+/* Non-blocking writes of this size until EAGAIN; tells the errno alone, since the number depends on the
+ * buffers. */
 void t_fill(struct scene *scene, enum end end, size_t write_size);
 
-/* Reads all that t_fill and t_give wrote at the other end, and checks it. The writer comes back now and then with another byte, as
- * one that met EAGAIN does: a sealed record that went out in part is completed by that call. */
+/* Reads all that t_fill and t_give wrote at the other end, and checks it. The writer comes back now and then
+ * with another byte, as one that met EAGAIN does: a sealed record that went out in part is completed by that
+ * call. */
 void t_drain(struct scene *scene, enum end end, size_t read_size);
 
 /* Waits with poll() for the events and tells what is there; t_ready: without waiting. */
 int t_wait(struct scene *scene, enum end end, short events, int timeout_ms);
 int t_ready(struct scene *scene, enum end end);
-int t_wait_by(struct scene *scene, enum end end, const struct waiter_door *door, short events, int timeout_ms);
+int t_wait_by(struct scene *scene, enum end end, const struct waiter_door *door, short events,
+              int timeout_ms);
 
 /* Waits, untold, until `len` bytes can be peeked at: what was written before has arrived. */
 void t_settle(struct scene *scene, enum end end, size_t len);
@@ -80,7 +85,8 @@ void t_took(struct scene *scene, int64_t start_ms, unsigned expected_ms);
 void t_count_sigpipe(struct scene *scene, enum end end);
 void t_sigpipes(struct scene *scene, enum end end);
 
-/* Runs `action` on A's end in another thread after a pause, while the script blocks at B. Its calls are not told. */
+/* Runs `action` on A's end in another thread after a pause, while the script blocks at B. Its calls are not
+ * told. */
 struct t_later;
 struct t_later *t_after(unsigned ms, void (*action)(int fd), int fd);
 void t_join(struct t_later *later);

@@ -128,8 +128,8 @@ static long run_set_timeout(const long *arg)
     return setsockopt((int)arg[0], SOL_SOCKET, (int)arg[1], &span, sizeof span);
 }
 
-static long simple(struct scene *scene, enum end end, const char *name, long (*run)(const long *), long a, long b,
-                   long c)
+static long simple(struct scene *scene, enum end end, const char *name, long (*run)(const long *), long a,
+                   long b, long c)
 {
     int error;
     const long arg[AGENT_ARGS] = {scene->fd[end], a, b, c};
@@ -192,7 +192,8 @@ void t_linger_zero(struct scene *scene, enum end end)
 
 void t_set_timeout(struct scene *scene, enum end end, int option, unsigned ms)
 {
-    simple(scene, end, option == SO_RCVTIMEO ? "SO_RCVTIMEO" : "SO_SNDTIMEO", run_set_timeout, option, (long)ms, 0);
+    simple(scene, end, option == SO_RCVTIMEO ? "SO_RCVTIMEO" : "SO_SNDTIMEO", run_set_timeout, option,
+           (long)ms, 0);
 }
 
 void t_took(struct scene *scene, int64_t start_ms, unsigned expected_ms)

@@ -3,7 +3,8 @@
 #ifndef PRELOAD_DOORS_H
 #define PRELOAD_DOORS_H
 
-/* Every entry point that reads, writes or waits, brought to one shape, so that a scenario can go through all of them. */
+/* Every entry point that reads, writes or waits, brought to one shape, so that a scenario can go through all
+ * of them. */
 
 #include <stddef.h>
 #include <sys/types.h>
@@ -18,7 +19,8 @@ struct writer_door {
     ssize_t (*write)(int fd, const void *data, size_t len);
 };
 
-/* Waits for `events` (poll's bits); gives those that are there (select and epoll's brought to poll's), or -1. */
+/* Waits for `events` (poll's bits); gives those that are there (select and epoll's brought to poll's), or -1.
+ */
 struct waiter_door {
     const char *name;
     int (*wait)(int fd, short events, int timeout_ms);

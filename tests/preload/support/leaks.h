@@ -8,8 +8,8 @@
 /* Remembers which descriptors are open. */
 void leaks_remember(void);
 
-/* Prints the descriptors that are open and were not then, and tells whether there are any. The library's own stand
- * far above those that a program opens, and do not count. */
+/* Prints the descriptors that are open and were not then, and tells whether there are any. The library's own
+ * stand far above those that a program opens, and do not count. */
 bool leaks_found(void);
 
 #endif

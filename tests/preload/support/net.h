@@ -4,8 +4,9 @@
 #define PRELOAD_NET_H
 
 /*
- * Sockets for the tests that run under the library. SOCKSEAL_PORTS seals what has its peer in 127.77.0.0/16; the rest of
- * 127/8 is plain. So one process has both kinds, and each test can ask of the one what it knows of the other.
+ * Sockets for the tests that run under the library. SOCKSEAL_PORTS seals what has its peer in 127.77.0.0/16;
+ * the rest of 127/8 is plain. So one process has both kinds, and each test can ask of the one what it knows
+ * of the other.
  */
 
 #include <netinet/in.h>
@@ -16,16 +17,19 @@
 struct net {
     const char *name;
     const char *server; /* where listeners stand */
-    const char *client; /* where connecting sockets are bound: an accepted socket's peer decides whether it is sealed */
+    const char *client; /* where connecting sockets are bound: an accepted socket's peer decides whether it is
+                           sealed */
     bool sealed;
 };
 
 extern const struct net net_plain, net_sealed;
 
-/* A listening socket on a port of the kernel's choice, whose address is put in *address. Fails the test if there is none. */
+/* A listening socket on a port of the kernel's choice, whose address is put in *address. Fails the test if
+ * there is none. */
 int net_listen(const struct net *net, int backlog, struct sockaddr_in *address);
 
-/* A TCP socket of this type's extra flags (SOCK_NONBLOCK), bound to the net's client address, not connected. */
+/* A TCP socket of this type's extra flags (SOCK_NONBLOCK), bound to the net's client address, not connected.
+ */
 int net_client(const struct net *net, int flags);
 
 /* connect(2) with the right types. */

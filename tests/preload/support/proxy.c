@@ -89,7 +89,8 @@ static void serve(struct proxy_args *args, struct lane *lanes)
     }
 }
 
-/* Arguments: client address, listening descriptor, target port and address, the plan's numbers, the record's name. */
+/* Arguments: client address, listening descriptor, target port and address, the plan's numbers, the record's
+ * name. */
 int proxy_main(int argc, char **argv)
 {
     static struct lane lanes[2];
@@ -123,7 +124,8 @@ int proxy_main(int argc, char **argv)
     return 0;
 }
 
-struct proxy proxy_start(const struct net *net, const struct sockaddr_in *listener, const struct proxy_plan *plan)
+struct proxy proxy_start(const struct net *net, const struct sockaddr_in *listener,
+                         const struct proxy_plan *plan)
 {
     struct proxy proxy;
     char number[7][16], host[INET_ADDRSTRLEN];

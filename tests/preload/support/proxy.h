@@ -4,8 +4,8 @@
 #define PRELOAD_PROXY_H
 
 /*
- * A man in the middle: a process without the library that passes bytes between a connecting and a listening socket,
- * in pieces of its choice, and writes down what passed.
+ * A man in the middle: a process without the library that passes bytes between a connecting and a listening
+ * socket, in pieces of its choice, and writes down what passed.
  */
 
 #include <netinet/in.h>
@@ -14,9 +14,9 @@
 struct net;
 
 struct proxy_plan {
-    unsigned piece;        /* most bytes a write; 0: as they come */
-    unsigned pause_us;     /* between pieces: each travels in a segment of its own */
-    unsigned gather_ms;    /* hold what comes for so long, then pass it at once: many records in one segment */
+    unsigned piece;     /* most bytes a write; 0: as they come */
+    unsigned pause_us;  /* between pieces: each travels in a segment of its own */
+    unsigned gather_ms; /* hold what comes for so long, then pass it at once: many records in one segment */
     unsigned gather_bytes; /* or until so many are there (0: no bound) */
     unsigned cut_after;    /* close both sides after so many bytes from the connecting side; 0: never */
     const char *record;    /* file that takes all bytes of both directions, or NULL */
@@ -28,7 +28,8 @@ struct proxy {
 };
 
 /* Starts a proxy in front of `listener`, for one connection. */
-struct proxy proxy_start(const struct net *net, const struct sockaddr_in *listener, const struct proxy_plan *plan);
+struct proxy proxy_start(const struct net *net, const struct sockaddr_in *listener,
+                         const struct proxy_plan *plan);
 
 /* Two connected blocking sockets with a proxy between them: pair[0] connected, pair[1] was accepted. */
 struct proxy proxy_pair(const struct net *net, const struct proxy_plan *plan, int pair[2]);

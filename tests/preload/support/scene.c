@@ -137,7 +137,8 @@ static void print_difference(const char *plain, const char *sealed, const char *
 {
     unsigned line = 1;
     const char *a = plain, *b = sealed;
-    while (next_line(a) - a == next_line(b) - b && strncmp(a, b, (size_t)(next_line(a) - a)) == 0 && *a != '\0') {
+    while (next_line(a) - a == next_line(b) - b && strncmp(a, b, (size_t)(next_line(a) - a)) == 0 &&
+           *a != '\0') {
         print_error("  %4u   %.*s\n", line++, (int)(next_line(a) - a - 1), a);
         a = next_line(a);
         b = next_line(b);

@@ -4,13 +4,13 @@
 #define PRELOAD_SCENE_H
 
 /*
- * The differential test. A scenario is a short script of calls (calls.h) against the two ends of a connection. Each call
- * writes a line with its result into a story; the script is run on plain TCP and on sealed TCP, and the two stories
- * must be equal: every return value, errno, readiness bit and byte.
+ * The differential test. A scenario is a short script of calls (calls.h) against the two ends of a
+ * connection. Each call writes a line with its result into a story; the script is run on plain TCP and on
+ * sealed TCP, and the two stories must be equal: every return value, errno, readiness bit and byte.
  *
- * A script must be deterministic on plain TCP: it waits for what it expects to be there (t_wait, t_take) before it asks
- * for what depends on it, and where plain TCP itself gives no fixed number (how much a non-blocking bulk write takes),
- * it uses a call that tells a total.
+ * A script must be deterministic on plain TCP: it waits for what it expects to be there (t_wait, t_take)
+ * before it asks for what depends on it, and where plain TCP itself gives no fixed number (how much a
+ * non-blocking bulk write takes), it uses a call that tells a total.
  *
  * A new scenario is a function and a line in the table of its file.
  */
@@ -28,10 +28,10 @@ struct scene;
 enum end { A, B };
 
 enum {
-    ONLY_WARM = 1,          /* the handshake is over before the script begins */
-    ONLY_FRESH = 2,         /* the script begins when accept() has returned; both ends in one thread */
-    ONLY_APART = 4,         /* the same, and B's end lives in another process */
-    ONLY_SWAPPED = 8,       /* the same, and it is B that connected */
+    ONLY_WARM = 1,    /* the handshake is over before the script begins */
+    ONLY_FRESH = 2,   /* the script begins when accept() has returned; both ends in one thread */
+    ONLY_APART = 4,   /* the same, and B's end lives in another process */
+    ONLY_SWAPPED = 8, /* the same, and it is B that connected */
     ONLY_TOGETHER = ONLY_WARM | ONLY_FRESH,
 };
 
@@ -71,7 +71,8 @@ struct scene {
 /* Adds a line to the story. */
 void scene_tell(struct scene *scene, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Runs the scenario on plain TCP (both ends in one thread) and on sealed TCP in the variant; fails if they differ. */
+/* Runs the scenario on plain TCP (both ends in one thread) and on sealed TCP in the variant; fails if they
+ * differ. */
 void scene_compare(const struct scenario *scenario, const struct variant *variant);
 
 #endif

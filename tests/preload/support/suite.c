@@ -215,8 +215,8 @@ int suite_run(int argc, char **argv)
     for (size_t i = 0; i < item_count; i++) {
         if (argc > 1 && strstr(items[i].name, argv[1]) == NULL)
             continue;
-        tests[count++] = (struct CMUnitTest){
-            .name = items[i].name, .test_func = run_isolated, .initial_state = &items[i]};
+        tests[count++] =
+            (struct CMUnitTest){.name = items[i].name, .test_func = run_isolated, .initial_state = &items[i]};
     }
     if (!suite_has_library())
         fprintf(stderr, "note: the library is not preloaded; all connections are plain\n");

@@ -4,15 +4,14 @@
 #define PRELOAD_SUITE_H
 
 /*
- * What each test program's main() is made of. Every test runs in a process of its own, with a time limit that names it
- * and shows where its processes hang, and must leave no process behind.
+ * What each test program's main() is made of. Every test runs in a process of its own, with a time limit that
+ * names it and shows where its processes hang, and must leave no process behind.
  *
  *     int main(int argc, char **argv)
  *     {
- *         suite_scenarios(scenarios, suite_count(scenarios)); // scene.h: the same script on plain and on sealed TCP
- *         suite_cases(cases, suite_count(cases));             // the same assertions on plain and on sealed TCP
- *         suite_tests(tests, suite_count(tests));             // once
- *         return suite_run(argc, argv);
+ *         suite_scenarios(scenarios, suite_count(scenarios)); // scene.h: the same script on plain and on
+ * sealed TCP suite_cases(cases, suite_count(cases));             // the same assertions on plain and on
+ * sealed TCP suite_tests(tests, suite_count(tests));             // once return suite_run(argc, argv);
  *     }
  *
  * The program takes one optional argument: only tests with this text in their names are run.
@@ -65,8 +64,8 @@ enum { SUITE_STORY_SIZE = 1 << 18 };
 
 /*
  * Starts a role as a new program. `args` are its arguments, NULL-terminated; `changes` to the environment are
- * "NAME=value", or "NAME" for unset, NULL-terminated. `out` and `err` become its standard output and error unless -1.
- * Dies with the test.
+ * "NAME=value", or "NAME" for unset, NULL-terminated. `out` and `err` become its standard output and error
+ * unless -1. Dies with the test.
  */
 pid_t suite_spawn(const char *role, const char *const *args, const char *const *changes, int out, int err);
 
