@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-enum { STEPS = 150, SEEDS = 50, IN_FLIGHT_MAX = 30000 };
+enum { STEPS = 150, SEEDS = 50, IN_FLIGHT_MAX = 20000 };
 
 struct script {
     struct scene *scene;
