@@ -23,6 +23,8 @@ struct stack {
 
 struct arena_header {
     uint32_t magic;
+    _Atomic uint32_t mixed;
+    _Atomic uint64_t space; /* PID namespace of the first process */
     struct stack slots, chunks;
     _Atomic uint32_t next_slot[ARENA_SLOTS + 1];
     _Atomic uint32_t next_chunk[ARENA_CHUNKS + 1];
@@ -93,6 +95,18 @@ static uint8_t *map_new(void)
     net_madvise(base, ARENA_SIZE, MADV_DONTDUMP); /* keys stand in it */
     ((struct arena_header *)base)->magic = ARENA_MAGIC;
     return base;
+}
+
+void arena_note_namespace(uint64_t space)
+{
+    uint64_t none = 0;
+    if (!atomic_compare_exchange_strong(&header()->space, &none, space) && none != space)
+        atomic_store(&header()->mixed, 1);
+}
+
+bool arena_namespaces_mixed(void)
+{
+    return header() && atomic_load(&header()->mixed);
 }
 
 bool arena_present(void)

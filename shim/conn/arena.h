@@ -34,6 +34,10 @@ bool arena_open(void);
 /* Whether this process has an arena. */
 bool arena_present(void);
 
+/* Notes a process's PID namespace (any number that identifies it); whether there has been more than one. */
+void arena_note_namespace(uint64_t space);
+bool arena_namespaces_mixed(void);
+
 /* A slot, zeroed except for its first ARENA_SLOT_KEPT bytes, which persist over its lives (generation and
  * roles: a thread that looked up a slot's earlier life may still touch them); 0 when none is left. */
 arena_ref arena_slot_take(void);

@@ -64,6 +64,7 @@ ssize_t blocking_receive(const struct sealed *sealed, struct msghdr *message, in
         __attribute__((cleanup(come_back))) = {.sealed = sealed, .role = &sealed->conn->rx};
     if (flags & MSG_DONTWAIT)
         return net_recvmsg(sealed->fd, message, flags);
+    sealed->conn->reader_frame = (uintptr_t)&parking;
     role_park(parking.role);
     parking.away = true;
     ssize_t got = message->msg_iovlen == 1 ? real()->recv(sealed->fd, message->msg_iov[0].iov_base,

@@ -2,28 +2,39 @@
  * Copyright (c) 2026 the sockseal authors */
 #include "conn/closing.h"
 
+#include <linux/sockios.h>
+
 #include "config/config.h"
 #include "conn/drive.h"
 #include "conn/failure.h"
 #include "conn/handshake.h"
+#include "conn/own.h"
 #include "conn/receive.h"
 #include "conn/send.h"
 #include "diag/log.h"
 #include "sys/net.h"
+
+enum { LOOK_MS = 20 }; /* there is no event for "all is sent" */
+
+_Atomic bool closing_linger_used;
 
 /* Puts close_notify behind everything else; role tx held. RFC 8446, 6.1: it closes our direction only. */
 static void say_goodbye(struct conn *conn)
 {
     uint8_t bytes[TLS_FLIGHT_MAX];
     struct tls_buffer out = {.data = bytes, .cap = sizeof bytes};
+    if (conn->cut) /* not flushed, for want of memory: without its end the record cannot be followed by
+                      anything */
+        return;
     tls_session_alert(&conn->session, TLS_ALERT_CLOSE_NOTIFY, &out);
     if (send_append_held(conn, bytes, out.len))
         conn->close_sent = 1;
 }
 
 /* Tries to get everything out, close_notify last: true when the kernel has it all, or it can never have it.
- */
-static bool end_sending(const struct sealed *sealed)
+ * `closing`: the program has closed the connection, and close_notify waits until the handshake is over, for
+ * what comes with its end may be data, and then the end is to be a reset. */
+static bool end_sending(const struct sealed *sealed, bool closing)
 {
     struct conn *conn = sealed->conn;
     if (conn_failed(conn))
@@ -33,28 +44,19 @@ static bool end_sending(const struct sealed *sealed)
     handshake_progress(sealed);
     if (conn_failed(conn))
         return true;
-    if (!conn->can_send || role_take(&conn->tx) != ROLE_TAKEN)
-        return conn_failed(conn);
+    if (!conn->can_send)
+        return false;
+    if (!send_take(sealed))
+        return true; /* failed, or somebody is sending at this moment, and is not waited for */
     int result = registry_current(sealed) ? send_flush_held(sealed) : 0;
-    if (result == 0 && !conn->close_sent) {
+    if (result == 0 && !conn->close_sent && (conn->established || !closing)) {
         say_goodbye(conn);
         result = send_flush_held(sealed);
     }
+    bool done = result != -EAGAIN && conn->close_sent;
     send_release(sealed);
-    return result != -EAGAIN;
+    return done || (result < 0 && result != -EAGAIN);
 }
-
-void closing_finish_step(const struct sealed *sealed)
-{
-    struct conn *conn = sealed->conn;
-    if (!end_sending(sealed))
-        return;
-    conn->fin_due = 0;
-    if (conn->write_shut)
-        net_shutdown(sealed->fd, SHUT_WR);
-}
-
-_Atomic bool closing_linger_used;
 
 /* Whether the kernel will answer the close with a reset: SO_LINGER with time 0, or data that the program has
  * not read. Then the peer must see just that, and no close_notify before it. */
@@ -69,6 +71,30 @@ static bool will_reset(const struct sealed *sealed)
            linger.l_onoff && linger.l_linger == 0;
 }
 
+void closing_finish_step(const struct sealed *sealed)
+{
+    struct conn *conn = sealed->conn;
+    bool closing = registry_marks(sealed->fd) & REGISTRY_ORPHAN;
+    if (!(closing && conn->established && will_reset(sealed)) && !end_sending(sealed, closing))
+        return;
+    conn->fin_due = 0;
+    if (conn->write_shut ||
+        (closing && conn->established && conn->close_sent && !atomic_exchange(&conn->write_shut, 1)))
+        net_shutdown(sealed->fd, SHUT_WR);
+}
+
+/*
+ * Whether the kernel has bytes that it could not send yet. A socket that is closed answers a close_notify of
+ * the peer's (which is data, unlike the FIN of plain TCP) with a reset, and drops what it has not sent. What
+ * is on its way arrives before that.
+ */
+static bool unsent(const struct sealed *sealed)
+{
+    int bytes = 0;
+    return !sealed->conn->ended && !conn_failed(sealed->conn) &&
+           net_ioctl(sealed->fd, SIOCOUTQNSD, &bytes) == 0 && bytes > 0;
+}
+
 /* Whether the peer could miss something if the descriptor were simply closed now. */
 static bool unfinished(const struct sealed *sealed)
 {
@@ -77,60 +103,95 @@ static bool unfinished(const struct sealed *sealed)
     if (conn_failed(conn) || will_reset(sealed))
         return false;
     conn->fin_due = 1;
-    bool sent = end_sending(sealed);
-    if (conn_failed(conn) || conn->plaintext)
+    bool sent = end_sending(sealed, true);
+    if (conn_failed(conn) || (conn->plaintext && sent))
         return false;
     /* Before the handshake is over, the client's Finished would meet a closed socket: a reset, and data lost.
      */
-    return !sent || !conn->established;
+    if (!sent || !conn->established)
+        return true;
+    conn->fin_due = 0;
+    return unsent(sealed);
 }
 
-/* Time that an orphan, or a process's end, may take: briefly if there is nothing but the handshake itself to
- * finish. */
+/* Time that an orphan, or a process's end, may take: briefly if nothing of the program's stands here any
+ * more. */
 static void set_deadline(struct conn *conn)
 {
-    bool data = conn->to_send > 0 || conn->sent_data;
+    bool data = conn->to_send > 0 || (conn->sent_data && !conn->established);
     conn->deadline_ms = net_now_ms() + (data ? (int64_t)config_get()->handshake_timeout_ms : CONN_BRIEF_MS);
 }
 
 static void make_orphan(const struct sealed *sealed)
 {
-    int fd = net_fcntl(sealed->fd, F_DUPFD_CLOEXEC, registry_own_base());
-    if (fd < 0)
+    int fd = own_duplicate(sealed->fd);
+    if (fd < 0) {
+        if (sealed->conn->to_send > 0)
+            failure_note(sealed->conn, LOG_ERROR,
+                         "closed by the program with data to be sent, and no descriptor is left to send it: "
+                         "data is lost");
         return;
+    }
     set_deadline(sealed->conn);
-    sealed->conn->fin_due = 1;
+    if (sealed->conn->established && !sealed->conn->fin_due && !atomic_exchange(&sealed->conn->write_shut, 1))
+        net_shutdown(fd, SHUT_WR); /* the kernel has it all: nothing depends on somebody's driving */
     registry_add(fd, sealed->conn, sealed->generation);
     registry_mark(fd, REGISTRY_ORPHAN);
     drive_add(fd);
 }
 
-void closing_release(const struct sealed *sealed)
+static void discard(struct conn *conn)
+{
+    atomic_store(&conn->unheld, 1);
+    conn_reap(conn);
+}
+
+/* Who holds a role at this moment has looked the descriptor up before it was hidden: let him finish, unless
+ * he is parked in the kernel, where the socket itself is held. */
+static void let_others_out(struct conn *conn)
+{
+    struct role *roles[] = {&conn->rx, &conn->tx};
+    for (int i = 0; i < 2; i++) {
+        enum role_result taken = role_take(roles[i]);
+        if (taken != ROLE_PARKED && taken != ROLE_REENTERED)
+            role_release(roles[i]);
+    }
+}
+
+bool closing_release(const struct sealed *sealed)
 {
     struct conn *conn = sealed->conn;
-    bool outstanding = registry_marks(sealed->fd) & REGISTRY_OUTSTANDING, last;
-    if (!registry_is_ours())
-        return;
+    bool left, last;
+    if (conn == &registry_dead || !registry_is_ours())
+        return false;
+    bool outstanding = registry_marks(sealed->fd) & REGISTRY_OUTSTANDING;
     if (registry_only_descriptor(conn) && !conn->connecting && unfinished(sealed))
         make_orphan(sealed);
     drive_drop(sealed->fd);
-    if (!registry_remove(sealed->fd, &last)) {
+    if (!registry_hide(sealed, &left, &last))
+        return false;
+    let_others_out(conn);
+    if (!left) {
         int other = outstanding ? registry_any(conn, sealed->fd) : -1;
         if (other >= 0)
             drive_add(other);
-        return;
     }
-    if (!last)
-        return;
-    atomic_store(&conn->unheld, 1);
-    conn_reap(conn);
+    if (last)
+        discard(conn);
+    return true;
 }
 
 bool closing_orphan_step(const struct sealed *sealed, bool over)
 {
     struct conn *conn = sealed->conn;
-    bool last;
-    if (!over && net_now_ms() < conn->deadline_ms)
+    bool left, last;
+    int64_t now = net_now_ms();
+    if (over && now < conn->deadline_ms && unsent(sealed)) {
+        receive_discard(sealed);
+        conn->look_ms = now + LOOK_MS;
+        return false;
+    }
+    if (!over && now < conn->deadline_ms)
         return false;
     if (!over && conn->to_send > 0)
         failure_note(conn, LOG_ERROR,
@@ -138,10 +199,12 @@ bool closing_orphan_step(const struct sealed *sealed, bool over)
     if (!conn_failed(conn) && conn->established)
         receive_discard(sealed);
     drive_drop(sealed->fd);
-    if (registry_remove(sealed->fd, &last) && last)
-        atomic_store(&conn->unheld, 1);
+    if (!registry_hide(sealed, &left, &last)) /* another thread was first */
+        return true;
     sys_close(sealed->fd);
-    conn_reap(conn);
+    registry_show(sealed->fd);
+    if (last)
+        discard(conn);
     return true;
 }
 
@@ -159,25 +222,24 @@ int closing_shutdown(const struct sealed *sealed, int how)
         net_shutdown(sealed->fd, SHUT_RD);
     }
     conn->fin_due = 1;
-    bool before = atomic_exchange(&conn->write_shut, 1);
-    if (before && !conn->fin_due)
-        return net_shutdown(sealed->fd, SHUT_WR);
+    atomic_store(&conn->write_shut, 1);
     closing_finish_step(sealed);
     if (conn->fin_due)
         drive_add(sealed->fd);
     return 0;
 }
 
-/* Marks what is left to be finished by this process. */
+/* Gives up this process's part in a connection; if it was the last, finishes it as a close would. */
 static void finish_at_exit(int fd)
 {
     struct sealed sealed = registry_find(fd);
-    if (!sealed.conn || (registry_marks(fd) & REGISTRY_ORPHAN) || !registry_only_holder(sealed.conn))
+    if (!sealed.conn || sealed.conn == &registry_dead || (registry_marks(fd) & REGISTRY_ORPHAN))
         return;
-    if (sealed.conn->connecting || registry_any(sealed.conn, -1) != fd || !unfinished(&sealed))
+    if (sealed.conn->connecting || registry_any(sealed.conn, -1) != fd || !registry_leave(sealed.conn))
+        return;
+    if (!unfinished(&sealed))
         return;
     set_deadline(sealed.conn);
-    sealed.conn->fin_due = 1;
     drive_add(fd);
 }
 
@@ -186,17 +248,19 @@ static bool worth_waiting(int fd)
     struct sealed sealed = registry_find(fd);
     if (!sealed.conn || !(registry_marks(fd) & REGISTRY_OUTSTANDING) || sealed.conn->connecting)
         return false;
-    return registry_only_holder(sealed.conn) && net_now_ms() < sealed.conn->deadline_ms;
+    return (registry_marks(fd) & REGISTRY_ORPHAN || atomic_load(&sealed.conn->holders) == 0) &&
+           net_now_ms() < sealed.conn->deadline_ms;
 }
 
 void closing_at_exit(void)
 {
-    if (!registry_is_ours())
+    static _Atomic bool done;
+    if (!registry_is_ours() || atomic_exchange(&done, true))
         return;
     for (int fd = 0; fd < registry_bound(); fd++)
         finish_at_exit(fd);
     for (int fd = 0; fd < registry_bound(); fd++) {
-        while (worth_waiting(fd))
-            drive_wait(-1, 0, net_now_ms() + 20);
+        while (drive_outstanding() && worth_waiting(fd))
+            drive_wait(-1, 0, net_now_ms() + LOOK_MS);
     }
 }

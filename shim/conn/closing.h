@@ -15,8 +15,10 @@
 /* Whether the program has set SO_LINGER with time 0 on any descriptor; saves asking at each close. */
 extern _Atomic bool closing_linger_used;
 
-/* To be called before fd is closed or replaced: ends its connection if this was the last descriptor. */
-void closing_release(const struct sealed *sealed);
+/* To be called before the descriptor is closed or replaced: ends its connection if it was the last one. True
+ * if it is hidden now (registry.h): registry_show(), or registry_add() of what replaces it, must follow.
+ * False if there is nothing to do. */
+bool closing_release(const struct sealed *sealed);
 
 /* shutdown(2). 0 or -errno. */
 int closing_shutdown(const struct sealed *sealed, int how);

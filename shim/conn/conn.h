@@ -67,15 +67,18 @@ struct conn {
     _Atomic int32_t error; /* sticky: the errno that every read and write gives */
     _Atomic int32_t
         pending; /* an error of the kernel's that we met before the program did; told once, as SO_ERROR */
-    _Atomic int32_t low_water;   /* SO_RCVLOWAT that the program set, 0: none */
-    _Atomic uint32_t to_send;    /* bytes that we, not the program, have still to send */
-    _Atomic uint32_t readable;   /* inbox.total, for a look without the role */
-    _Atomic int64_t deadline_ms; /* of the handshake, on the monotonic clock */
+    _Atomic int32_t low_water;    /* SO_RCVLOWAT that the program set, 0: none */
+    _Atomic uint32_t to_send;     /* bytes that we, not the program, have still to send */
+    _Atomic uint32_t cipher_left; /* tx_len, for a look without the role */
+    _Atomic uint32_t readable;    /* inbox.total, for a look without the role */
+    _Atomic int64_t look_ms;      /* an orphan is to be looked at again then; 0: at the deadline */
+    _Atomic int64_t deadline_ms;  /* of the handshake, on the monotonic clock */
 
     /* (rx) */
     arena_ref rx_chunk; /* the start of a record, taken out of the kernel while incomplete */
     uint32_t rx_have;
     struct conn_bytes inbox; /* opened, not read */
+    uintptr_t reader_frame;  /* where on its stack the parked reader is */
     uint32_t stale;          /* bytes at the head of the kernel's queue that are opened already: the marker */
 
     /* (tx) */

@@ -31,37 +31,16 @@ static void lower_deadline(int64_t deadline)
     }
 }
 
-void drive_add(int fd)
-{
-    struct sealed sealed = registry_find(fd);
-    if (!sealed.conn || (registry_mark(fd, REGISTRY_OUTSTANDING) & REGISTRY_OUTSTANDING))
-        return;
-    atomic_fetch_add(&drive_count, 1);
-    atomic_fetch_add(&unwatched, 1);
-    lower_deadline(sealed.conn->deadline_ms);
-}
-
-void drive_drop(int fd)
-{
-    if (!(registry_marks(fd) & REGISTRY_OUTSTANDING))
-        return;
-    uint8_t before = registry_unmark(fd, REGISTRY_OUTSTANDING | REGISTRY_WATCH_IN | REGISTRY_WATCH_OUT);
-    if (before & REGISTRY_OUTSTANDING)
-        atomic_fetch_sub(&drive_count, 1);
-    int epoll = own_get(OWN_EPOLL);
-    if ((before & (REGISTRY_WATCH_IN | REGISTRY_WATCH_OUT)) && epoll >= 0)
-        net_epoll_ctl(epoll, EPOLL_CTL_DEL, fd,
-                      NULL); /* another process may hold the same socket: it would stay */
-}
-
 static uint8_t wanted(const struct conn *conn)
 {
     if (conn->connecting)
         return REGISTRY_WATCH_OUT;
     uint8_t watch = conn->established ? 0 : REGISTRY_WATCH_IN;
-    if (conn->to_send > 0 && (conn->can_send || conn->tx_len > 0 || conn->plaintext))
+    if (conn->to_send > 0 && (conn->can_send || conn->cipher_left > 0 || conn->plaintext))
         watch |= REGISTRY_WATCH_OUT;
-    return watch ? watch : REGISTRY_WATCH_OUT;
+    /* Nothing to wait for but the kernel's sending: an orphan hears what comes, for it must not stand in the
+     * kernel's queue. */
+    return watch ? watch : REGISTRY_WATCH_IN;
 }
 
 static void watch(int epoll, const struct sealed *sealed)
@@ -78,6 +57,33 @@ static void watch(int epoll, const struct sealed *sealed)
         net_epoll_ctl(epoll, EPOLL_CTL_MOD, sealed->fd, &event);
     registry_unmark(sealed->fd, (uint8_t)~want & (REGISTRY_WATCH_IN | REGISTRY_WATCH_OUT));
     registry_mark(sealed->fd, want);
+}
+
+void drive_add(int fd)
+{
+    struct sealed sealed = registry_find(fd);
+    if (!sealed.conn || (registry_mark(fd, REGISTRY_OUTSTANDING) & REGISTRY_OUTSTANDING))
+        return;
+    atomic_fetch_add(&drive_count, 1);
+    lower_deadline(sealed.conn->deadline_ms);
+    int epoll = own_get(OWN_EPOLL);
+    if (epoll >= 0)
+        watch(epoll, &sealed); /* another thread may be waiting on it already */
+    else
+        atomic_fetch_add(&unwatched, 1);
+}
+
+void drive_drop(int fd)
+{
+    if (!(registry_marks(fd) & REGISTRY_OUTSTANDING))
+        return;
+    uint8_t before = registry_unmark(fd, REGISTRY_OUTSTANDING | REGISTRY_WATCH_IN | REGISTRY_WATCH_OUT);
+    if (before & REGISTRY_OUTSTANDING)
+        atomic_fetch_sub(&drive_count, 1);
+    int epoll = own_get(OWN_EPOLL);
+    if ((before & (REGISTRY_WATCH_IN | REGISTRY_WATCH_OUT)) && epoll >= 0)
+        net_epoll_ctl(epoll, EPOLL_CTL_DEL, fd,
+                      NULL); /* another process may hold the same socket: it would stay */
 }
 
 /* Calls drive_step() or watch() for each outstanding descriptor. */
@@ -126,7 +132,11 @@ void drive_step(const struct sealed *sealed)
 {
     struct conn *conn = sealed->conn;
     handshake_expire(sealed);
-    handshake_progress(sealed);
+    if (handshake_progress(sealed) < 0 &&
+        conn->connecting) { /* TCP could not connect: that is the program's to see */
+        drive_drop(sealed->fd);
+        return;
+    }
     if (conn->to_send > 0 && !conn->connecting)
         send_flush(sealed);
     if (conn->fin_due)
@@ -135,7 +145,7 @@ void drive_step(const struct sealed *sealed)
     if (registry_marks(sealed->fd) & REGISTRY_ORPHAN) {
         if (closing_orphan_step(sealed, over))
             return;
-        lower_deadline(conn->deadline_ms);
+        lower_deadline(over && conn->look_ms ? conn->look_ms : conn->deadline_ms);
     }
     if (over) {
         drive_drop(sealed->fd);

@@ -17,6 +17,7 @@
 
 enum {
     COLLECT = ARENA_CHUNK_SIZE - (int)sizeof(struct conn_piece), /* room for records in rx_chunk */
+    ROUNDS = 8,    /* with the kernel in one go: a peer must not keep the program in here */
     SLICE_MS = 10, /* another thread may finish what this one waits for; so it looks again */
 };
 
@@ -140,6 +141,10 @@ static enum tls_result take_receiving(const struct sealed *sealed, const struct 
     enum tls_alert alert = (enum tls_alert)copy.alert_out;
     if (result == TLS_OK) {
         conn->session.rx = copy.rx;
+        conn->session.rx_keys = copy.rx_keys;
+        conn->session.heard = copy.heard;
+        conn->session.ccs_window = copy.ccs_window;
+        conn->session.skip_early = copy.skip_early;
         conn->session.state = copy.state;
         conn->session.complete = copy.complete;
         conn->session.message = copy.message;
@@ -166,11 +171,11 @@ static enum tls_result take_record(const struct sealed *sealed, uint8_t *record,
     enum tls_result result = TLS_FAIL_INTERNAL;
     if (conn->can_send) {
         result = take_receiving(sealed, &config, record, len);
-    } else if (role_take(&conn->tx) == ROLE_TAKEN) {
+    } else if (send_take(sealed)) {
         result = take_both(sealed, &config, record, len);
         send_release(sealed);
     } else {
-        failure_set(sealed, EIO, "a sender left in the middle of the handshake");
+        failure_set(sealed, EIO, "the handshake was interrupted in the middle of a message");
     }
     keyring_release(keys);
     return result;
@@ -282,7 +287,7 @@ int handshake_progress(const struct sealed *sealed)
     if (registry_current(sealed) && !conn->established && !conn_failed(conn)) {
         if (taken == ROLE_ABANDONED)
             failure_set(sealed, EIO, "a process died in the middle of the handshake");
-        while (!conn_failed(conn) && advance(sealed) > 0) {
+        for (int round = 0; round < ROUNDS && !conn_failed(conn) && advance(sealed) > 0; round++) {
         }
     }
     conn_release(conn, &conn->rx);
@@ -300,11 +305,17 @@ void handshake_expire(const struct sealed *sealed)
     if (!expired(conn) || !role_try(&conn->rx))
         return;
     if (registry_current(sealed) && expired(conn)) {
-        if (config_get()->accept_plaintext && conn->session.role == TLS_SERVER && !conn->can_send &&
+        if (config_get()->accept_plaintext && conn->session.role == TLS_SERVER && !conn->session.heard &&
             conn->rx_have == 0)
             become_plaintext(sealed); /* a client that waits for a server that speaks first */
         else
             failure_set(sealed, ETIMEDOUT, "the peer did not finish the handshake in time");
+    }
+    if (registry_current(sealed) && conn_failed(conn) && role_try(&conn->tx)) {
+        tls_session_fail(&conn->session, TLS_FAIL_INTERNAL); /* its secrets are of no use any more */
+        if (conn->handshake)
+            tls_handshake_wipe(state_of(conn));
+        conn_release(conn, &conn->tx);
     }
     conn_release(conn, &conn->rx);
 }
@@ -322,7 +333,7 @@ int handshake_wait(const struct sealed *sealed, bool sending, int64_t until_ms)
         int64_t now = net_now_ms(), slice = now + SLICE_MS;
         if (now >= until_ms)
             return 0;
-        short events = conn->connecting || conn->tx_len ? POLLIN | POLLOUT : POLLIN;
+        short events = conn->cipher_left ? POLLIN | POLLOUT : POLLIN;
         if (conn->connecting)
             events = POLLOUT;
         if (drive_wait(sealed->fd, events, slice < until_ms ? slice : until_ms) == -EINTR)

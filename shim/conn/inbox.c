@@ -70,7 +70,7 @@ int inbox_event(const struct sealed *sealed, enum tls_event event)
 ssize_t inbox_receive(const struct sealed *sealed, struct msghdr *message, int flags)
 {
     ssize_t got = blocking_receive(sealed, message, flags);
-    if (got < 0 && got != -EAGAIN && got != -EINTR && got != -ESTALE)
+    if (got == -ECONNRESET || got == -ETIMEDOUT || got == -EPIPE)
         sealed->conn->read_shut = 1; /* the kernel has told the error; from now on it says 0, and so do we */
     return got;
 }
@@ -169,6 +169,8 @@ int inbox_fill(const struct sealed *sealed, int flags)
             if (tls_record_size(&conn->session, conn_rx_data(conn), TLS_RECORD_HEADER, &size) != TLS_OK)
                 return inbox_fail(sealed, TLS_FAIL_PROTOCOL);
             want = size - conn->rx_have;
+            if (want == 0) /* a record of nothing but its header */
+                return open_record(sealed, size, 0);
         }
         ssize_t seen = peek(sealed, want, flags);
         if (seen == 0)

@@ -12,6 +12,7 @@
 #include "conn/drive.h"
 #include "conn/failure.h"
 #include "conn/handshake.h"
+#include "conn/send.h"
 #include "crypto/secret.h"
 #include "diag/log.h"
 #include "sys/net.h"
@@ -87,17 +88,24 @@ static void discard(struct conn *conn)
     conn_reap(conn);
 }
 
+static void give_up(const struct sealed *sealed)
+{
+    bool left, last;
+    drive_drop(sealed->fd);
+    if (!registry_hide(sealed, &left, &last))
+        return;
+    registry_show(sealed->fd);
+    if (last)
+        discard(sealed->conn);
+}
+
 /* A table entry that outlived its descriptor, which was closed behind the doors' back: the number is another
  * socket now. */
 static void forget_stale(int fd)
 {
-    bool last;
     struct sealed stale = registry_find(fd);
-    if (!stale.conn)
-        return;
-    drive_drop(fd);
-    if (registry_remove(fd, &last) && last)
-        discard(stale.conn);
+    if (stale.conn && stale.conn != &registry_dead)
+        give_up(&stale);
 }
 
 /* Makes fd a sealed descriptor. 0 or -errno; then conn is gone. `inherit`: the program wants it to survive
@@ -110,20 +118,19 @@ static int adopt(int fd, struct conn *conn, bool inherit)
         return -ENOMEM;
     }
     forget_stale(fd);
+    /* Other threads may find it from the moment it stands in the table: they wait for the first message to be
+     * complete. */
+    role_take(&conn->rx);
+    role_take(&conn->tx);
     registry_add(fd, conn, sealed.generation);
     if (inherit)
         registry_mark(fd, REGISTRY_INHERIT);
     int result = handshake_start(&sealed);
-    if (result < 0) {
-        bool last;
-        registry_remove(fd, &last);
-        discard(conn);
-        return result;
-    }
-    drive_add(fd);
-    if (conn->session.role == TLS_SERVER)
-        handshake_progress(&sealed);
-    return 0;
+    role_release(&conn->tx);
+    role_release(&conn->rx);
+    if (result < 0)
+        give_up(&sealed);
+    return result;
 }
 
 static int plain_connect(int fd, const struct sockaddr *address, socklen_t len)
@@ -150,55 +157,83 @@ static int connect_again(const struct sealed *sealed, const struct sockaddr *add
     }
     if (sealed->conn->connecting || address->sa_family == AF_UNSPEC) {
         int fd = sealed->fd;
-        closing_release(sealed);
+        if (closing_release(sealed))
+            registry_show(fd);
         return address->sa_family == AF_UNSPEC ? plain_connect(fd, address, len) : 1;
     }
     return plain_connect(sealed->fd, address, len);
 }
 
+/* A copy of the program's address, zeroed behind its end. False if it is none that we know. RFC 2133's
+ * sockaddr_in6, without the scope, is four bytes shorter, and the kernel takes it. */
+static bool copy_peer(const struct sockaddr *address, socklen_t len, struct sockaddr_storage *copy)
+{
+    enum { LEN_RFC2133 = 24 };
+    memset(copy, 0, sizeof *copy);
+    if (!address || len < sizeof(sa_family_t))
+        return false;
+    memcpy(copy, address, len < sizeof *copy ? len : sizeof *copy);
+    return (copy->ss_family == AF_INET && len >= sizeof(struct sockaddr_in)) ||
+           (copy->ss_family == AF_INET6 && len >= LEN_RFC2133);
+}
+
 bool open_wants(int fd, const struct sockaddr *address, socklen_t len)
 {
-    const struct config *config = config_get();
-    if (!config->active || len < sizeof(sa_family_t))
+    struct sockaddr_storage copy;
+    if (!config_get()->active || !copy_peer(address, len, &copy))
         return false;
-    struct conn_address peer = {0};
-    if ((address->sa_family == AF_INET && len >= sizeof(struct sockaddr_in)) ||
-        (address->sa_family == AF_INET6 && len >= sizeof(struct sockaddr_in6)))
-        peer = open_address(address);
-    return peer.family && rules_match(&config->rules, RULES_CONNECT, address, peer.port) && is_tcp(fd);
+    const struct sockaddr *peer = (const struct sockaddr *)&copy;
+    return rules_match(&config_get()->rules, RULES_CONNECT, peer, open_address(peer).port) && is_tcp(fd);
+}
+
+/* The connection stands in the table before TCP is connected, so that no thread ever finds the socket
+ * connected and unsealed. */
+static int connect_sealed(int fd, struct conn *conn, const struct sockaddr *address, socklen_t len)
+{
+    struct sealed sealed = {.conn = conn, .generation = conn->generation, .fd = fd};
+    bool inherit = !(net_fcntl(fd, F_GETFD, 0) & FD_CLOEXEC);
+    int adopted = adopt(fd, conn, inherit);
+    if (adopted < 0)
+        return adopted;
+    if (inherit)
+        net_fcntl(fd, F_SETFD, FD_CLOEXEC);
+    int result = plain_connect(fd, address, len);
+    if (result < 0 && result != -EINPROGRESS && result != -EINTR) {
+        if (inherit)
+            net_fcntl(fd, F_SETFD, 0);
+        give_up(&sealed);
+        return result;
+    }
+    if (result == 0) {
+        conn->deadline_ms = net_now_ms() + config_get()->handshake_timeout_ms;
+        conn->connecting = 0;
+        send_flush(&sealed);
+    }
+    drive_add(fd);
+    return result;
 }
 
 int open_connect(int fd, const struct sockaddr *address, socklen_t len)
 {
     struct sealed again = registry_find(fd);
+    struct sockaddr_storage peer;
+    if (again.conn == &registry_dead)
+        return -EBADF;
     if (again.conn && address && len >= sizeof(sa_family_t)) {
         int result = connect_again(&again, address, len);
         if (result <= 0)
             return result;
     }
-    if (!address || !open_wants(fd, address, len))
+    if (!open_wants(fd, address, len))
         return plain_connect(fd, address, len);
     if (!have_keys())
         return -ENOKEY;
     struct conn *conn = conn_new(TLS_CLIENT, true);
     if (!conn)
         return -ENOBUFS;
-    conn->peer = open_address(address);
-    int result = plain_connect(fd, address, len);
-    if (result < 0 && result != -EINPROGRESS && result != -EINTR) {
-        discard(conn);
-        return result;
-    }
-    conn->connecting = result < 0;
-    bool inherit = !(net_fcntl(fd, F_GETFD, 0) & FD_CLOEXEC);
-    if (inherit)
-        net_fcntl(fd, F_SETFD, FD_CLOEXEC);
-    int adopted = adopt(fd, conn, inherit);
-    if (adopted < 0) {
-        net_shutdown(fd, SHUT_RDWR); /* TCP is connected, but nothing may ever be sent on it */
-        return adopted;
-    }
-    return result;
+    copy_peer(address, len, &peer);
+    conn->peer = open_address((const struct sockaddr *)&peer);
+    return connect_sealed(fd, conn, address, len);
 }
 
 int open_wait_connected(const struct sealed *sealed, int flags)
@@ -248,9 +283,15 @@ static int adopt_accepted(int fd, const struct sockaddr *peer, const struct sock
     if (!(flags & SOCK_CLOEXEC))
         net_fcntl(fd, F_SETFD, FD_CLOEXEC);
     int result = adopt(fd, conn, !(flags & SOCK_CLOEXEC));
-    if (result < 0)
+    if (result < 0) {
         sys_close(fd);
-    return result;
+        return result;
+    }
+    drive_add(fd);
+    struct sealed sealed = registry_find(fd);
+    if (sealed.conn == conn)
+        handshake_progress(&sealed);
+    return 0;
 }
 
 static void copy_address(const struct sockaddr_storage *from, socklen_t from_len, struct sockaddr *to,

@@ -8,7 +8,7 @@
 
 static _Atomic int owned[OWN_KINDS] = {-1};
 
-static int raise_number(int fd)
+int own_duplicate(int fd)
 {
     int high = net_fcntl(fd, F_DUPFD_CLOEXEC, registry_own_base());
     return high >= 0 ? high : net_fcntl(fd, F_DUPFD_CLOEXEC, 3);
@@ -16,7 +16,7 @@ static int raise_number(int fd)
 
 int own_keep(enum own_kind kind, int fd)
 {
-    int high = raise_number(fd), none = -1;
+    int high = own_duplicate(fd), none = -1;
     sys_close(fd);
     if (high < 0)
         return -1;
@@ -56,14 +56,15 @@ int own_bound(void)
 static void move_orphan(int fd)
 {
     struct sealed orphan = registry_find(fd);
-    int moved = orphan.conn ? raise_number(fd) : -1;
-    bool last;
+    int moved = orphan.conn ? own_duplicate(fd) : -1;
+    bool left, last;
     if (moved < 0)
         return;
     registry_add(moved, orphan.conn, orphan.generation);
     registry_mark(moved, REGISTRY_ORPHAN);
     drive_drop(fd);
-    registry_remove(fd, &last);
+    if (registry_hide(&orphan, &left, &last))
+        registry_show(fd);
     drive_add(moved);
 }
 
@@ -74,7 +75,7 @@ void own_make_way(int fd)
     if (registry_marks(fd) & REGISTRY_ORPHAN)
         move_orphan(fd);
     for (int kind = 0; kind < OWN_KINDS; kind++) {
-        int same = fd, moved = fd == own_get((enum own_kind)kind) ? raise_number(fd) : -1;
+        int same = fd, moved = fd == own_get((enum own_kind)kind) ? own_duplicate(fd) : -1;
         if (moved >= 0 && !atomic_compare_exchange_strong(&owned[kind], &same, moved))
             sys_close(moved);
     }

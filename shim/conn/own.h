@@ -16,6 +16,9 @@ enum own_kind { OWN_EPOLL, OWN_KINDS };
  * number, or -1 with fd closed. If another thread has recorded one meanwhile, gives that. */
 int own_keep(enum own_kind kind, int fd);
 
+/* A close-on-exec copy of fd at a high number if there is one left, else at any; -1 if there is none. */
+int own_duplicate(int fd);
+
 /* The descriptor, or -1. */
 int own_get(enum own_kind kind);
 

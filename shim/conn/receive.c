@@ -15,7 +15,10 @@
 #include "sys/net.h"
 #include "sys/real.h"
 
-enum { DIRECT_FROM = 2048 }; /* smaller content is opened aside and copied */
+enum {
+    DIRECT_FROM = 2048, /* smaller content is opened aside and copied */
+    EMPTY_MAX = 1024,   /* records without data that a peer may make us look at in one go */
+};
 
 /* A receiving call of the program: where its bytes go, how far it got, and how many bytes it waits for. */
 struct reading {
@@ -285,6 +288,7 @@ static ssize_t read_held(struct reading *reading)
 {
     struct conn *conn = reading->sealed->conn;
     int result = 0;
+    unsigned empty = 0; /* records in a row that held nothing for the program */
     serve_inbox(reading);
     if (reading->done == 0 && conn->pending)
         return -atomic_exchange(&conn->pending, 0);
@@ -299,6 +303,9 @@ static ssize_t read_held(struct reading *reading)
             break;
         if (reading->done < reading->need)
             reading->drained = false;
+        if (reading->done == 0 && ++empty % EMPTY_MAX == 0 &&
+            !blocking_allowed(reading->sealed->fd, reading->flags))
+            return -EAGAIN;
     }
     if (reading->done > 0)
         remember(conn, result);
@@ -341,12 +348,22 @@ static ssize_t peek_held(struct reading *reading)
     return (ssize_t)reading->done;
 }
 
+/* Whether we are in a signal handler above this thread's own blocked read (send.c: above_own_write). */
+static bool above_own_read(const struct conn *conn)
+{
+    bool parked;
+    return role_mine(&conn->rx, &parked) &&
+           (!parked || (uintptr_t)__builtin_frame_address(0) < conn->reader_frame);
+}
+
 /* Takes the role as a reader: 0, -errno, CONN_LOOK_AGAIN. */
 static int become_reader(const struct sealed *sealed, int flags)
 {
     struct conn *conn = sealed->conn;
     uint8_t byte;
     for (;;) {
+        if (above_own_read(conn))
+            return -EAGAIN; /* in the middle of a record that the interrupted call is collecting */
         switch (role_take(&conn->rx)) {
         case ROLE_TAKEN:
         case ROLE_RESUMED:
@@ -410,14 +427,16 @@ static ssize_t discard_message(const struct sealed *sealed, size_t len, int flag
 
 /* MSG_PEEK with MSG_WAITALL: the kernel cannot wait for us, since the marker makes the descriptor readable.
  */
-static bool peek_again(const struct reading *reading, ssize_t got)
+static bool peek_again(const struct reading *reading, ssize_t got, int64_t until_ms)
 {
     const struct conn *conn = reading->sealed->conn;
+    struct pollfd look = {.fd = reading->sealed->fd, .events = POLLRDHUP};
     if (!(reading->flags & MSG_WAITALL) || got <= 0 || (size_t)got >= reading->need || conn->ended ||
         conn_failed(conn))
         return false;
-    return blocking_allowed(reading->sealed->fd, reading->flags) &&
-           net_ppoll(NULL, 0, &(struct timespec){.tv_nsec = 1000000}) != -EINTR;
+    if (!blocking_allowed(reading->sealed->fd, reading->flags) || net_now_ms() >= until_ms)
+        return false;
+    return net_ppoll(&look, 1, &(struct timespec){.tv_nsec = 1000000}) == 0;
 }
 
 ssize_t receive_message(const struct sealed *sealed, const struct iovec *iov, size_t count, int flags)
@@ -438,6 +457,8 @@ ssize_t receive_message(const struct sealed *sealed, const struct iovec *iov, si
         return 0;
     if ((flags & MSG_TRUNC) && !(flags & MSG_PEEK))
         return discard_message(sealed, reading.left, flags);
+    const bool gather = (flags & (MSG_PEEK | MSG_WAITALL)) == (MSG_PEEK | MSG_WAITALL);
+    int64_t until_ms = gather ? blocking_limit(sealed->fd, SO_RCVTIMEO) : 0;
     for (;;) {
         int result = become_reader(sealed, flags);
         if (result < 0)
@@ -450,7 +471,7 @@ ssize_t receive_message(const struct sealed *sealed, const struct iovec *iov, si
             continue;
         }
         conn_release(conn, &conn->rx);
-        if (!(flags & MSG_PEEK) || !peek_again(&reading, got))
+        if (!gather || !peek_again(&reading, got, until_ms))
             return got;
     }
 }
@@ -459,7 +480,7 @@ ssize_t receive_message(const struct sealed *sealed, const struct iovec *iov, si
 static bool look_held(const struct sealed *sealed)
 {
     struct conn *conn = sealed->conn;
-    for (;;) {
+    for (int i = 0; i < EMPTY_MAX; i++) {
         if (conn->inbox.total > 0 || conn->ended || conn_failed(conn))
             return true;
         int result = inbox_fill(sealed, MSG_DONTWAIT);
@@ -472,6 +493,7 @@ static bool look_held(const struct sealed *sealed)
             return false;
         }
     }
+    return true;
 }
 
 bool receive_ready(const struct sealed *sealed)
@@ -498,8 +520,9 @@ size_t receive_available(const struct sealed *sealed)
         handshake_progress(sealed);
     if (!conn->established || role_take(&conn->rx) != ROLE_TAKEN)
         return 0;
-    while (registry_current(sealed) && conn->inbox.total < CONN_QUEUE_MAX && !conn->ended &&
-           !conn_failed(conn)) {
+    for (int i = 0; i < EMPTY_MAX && registry_current(sealed) && conn->inbox.total < CONN_QUEUE_MAX; i++) {
+        if (conn->ended || conn_failed(conn))
+            break;
         int result = inbox_fill(sealed, MSG_DONTWAIT);
         remember(conn, result);
         if (result < 0 || result == INBOX_CUT)
@@ -516,7 +539,9 @@ void receive_discard(const struct sealed *sealed)
     struct conn *conn = sealed->conn;
     if (!conn->established || !role_try(&conn->rx))
         return;
-    while (registry_current(sealed) && conn->inbox.total == 0 && !conn->ended && !conn_failed(conn)) {
+    for (int i = 0; i < EMPTY_MAX && registry_current(sealed) && conn->inbox.total == 0; i++) {
+        if (conn->ended || conn_failed(conn))
+            break;
         int result = inbox_fill(sealed, MSG_DONTWAIT);
         if (result < 0 || result == INBOX_CUT)
             break;

@@ -3,11 +3,22 @@
 #include "conn/registry.h"
 
 #include <sys/resource.h>
+#include <sys/select.h>
+#include <sys/stat.h>
 
 #include "conn/drive.h"
 #include "sys/net.h"
 
 enum { TABLE_MAX = 1 << 20 };
+
+/* In the low half of registry_entry.where: being closed, or made; who does it stands in the high half. */
+#define HIDDEN 0xffffffffu
+
+struct conn registry_dead = {.established = 1, .error = EBADF};
+
+/* Held while a descriptor comes or goes, and from the count before a fork until it is over. A signal handler
+ * above the holder goes on without it. */
+static struct role book;
 
 _Atomic(struct registry_entry *) registry_table;
 _Atomic uint32_t registry_size;
@@ -31,7 +42,9 @@ int registry_own_base(void)
     struct rlimit limit;
     if (sys_call(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, sys_ptr(&limit), 0, 0) < 0)
         return 3;
-    uint64_t soft = limit.rlim_cur > TABLE_MAX ? TABLE_MAX : limit.rlim_cur;
+    /* Below 1024: a higher number would enlarge the kernel's table, up to whose size select(2) reads and
+     * writes the program's sets, whatever room they have. */
+    uint64_t soft = limit.rlim_cur > FD_SETSIZE ? FD_SETSIZE : limit.rlim_cur;
     return soft > 512 ? (int)(soft - 256) : (int)(soft / 2);
 }
 
@@ -41,15 +54,16 @@ static void *map_private(size_t len)
     return memory == MAP_FAILED ? NULL : memory;
 }
 
-/* Racing threads: the one that sets `registry_alive` makes the rest, the others wait for it. */
+/* Racing threads: one makes the table, the others wait for it. */
 bool registry_open(void)
 {
-    static _Atomic uint32_t making;
+    static _Atomic uint32_t making; /* by which process */
+    const uint32_t self = (uint32_t)sys_getpid();
     if (atomic_load_explicit(&registry_size, memory_order_acquire))
         return true;
-    uint32_t none = 0;
-    if (!atomic_compare_exchange_strong(&making, &none, 1)) {
-        while (!atomic_load(&registry_size) && atomic_load(&making) == 1)
+    uint32_t by = atomic_load(&making);
+    if (by == self || !atomic_compare_exchange_strong(&making, &by, self)) {
+        while (!atomic_load(&registry_size) && atomic_load(&making) == self)
             sys_call3(SYS_sched_yield, 0, 0, 0);
         return atomic_load(&registry_size) != 0;
     }
@@ -63,7 +77,8 @@ bool registry_open(void)
         return false;
     }
     net_madvise(registry_alive, 4096, MADV_WIPEONFORK);
-    *registry_alive = (uint32_t)sys_getpid();
+    *registry_alive = self;
+    role_note_namespace();
     atomic_store(&registry_table, table);
     atomic_store_explicit(&registry_size, entries, memory_order_release);
     return true;
@@ -74,15 +89,44 @@ static arena_ref slot_of(const struct conn *conn)
     return (arena_ref)(((const uint8_t *)conn - (const uint8_t *)arena_slot(0)) / ARENA_SLOT_SIZE);
 }
 
+/* A table entry without its connection: the descriptor was closed behind the doors' back, and the number may
+ * be anything now. If it may be the old socket still, it must not be taken for a plain one. */
+static struct sealed without_connection(int fd, uint64_t where)
+{
+    struct registry_entry *table = atomic_load(&registry_table);
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof peer;
+    if (net_getpeername(fd, &peer, &len) == 0 && (peer.ss_family == AF_INET || peer.ss_family == AF_INET6))
+        return (struct sealed){.conn = &registry_dead, .fd = fd};
+    atomic_compare_exchange_strong(&table[fd].where, &where, 0);
+    return (struct sealed){.fd = fd};
+}
+
 struct sealed registry_resolve(int fd, uint64_t where)
 {
     if (!*registry_alive)
         registry_after_fork();
+    if ((uint32_t)where == HIDDEN) {
+        if ((uint32_t)(where >> 32) == role_self()) /* a signal handler in the midst of our own close */
+            return (struct sealed){.conn = &registry_dead, .fd = fd};
+        sys_call3(SYS_sched_yield, 0, 0, 0);
+        return registry_find(fd);
+    }
     struct conn *conn = arena_slot((arena_ref)where);
     uint32_t generation = (uint32_t)(where >> 32);
     if (atomic_load_explicit(&conn->generation, memory_order_acquire) != generation)
-        return (struct sealed){.fd = fd};
+        return without_connection(fd, where);
     return (struct sealed){.conn = conn, .generation = generation, .fd = fd};
+}
+
+bool registry_current(const struct sealed *sealed)
+{
+    if (sealed->conn == &registry_dead)
+        return true;
+    struct registry_entry *table = atomic_load_explicit(&registry_table, memory_order_relaxed);
+    uint64_t expected = (uint64_t)sealed->generation << 32 | slot_of(sealed->conn);
+    return atomic_load_explicit(&sealed->conn->generation, memory_order_acquire) == sealed->generation &&
+           atomic_load_explicit(&table[sealed->fd].where, memory_order_acquire) == expected;
 }
 
 static void enter_holder(struct conn *conn)
@@ -110,7 +154,7 @@ static void bury_dead(struct conn *conn)
 {
     for (int i = 0; i < CONN_HOLDERS; i++) {
         int32_t pid = atomic_load(&conn->holder[i]);
-        if (pid && net_kill(pid, 0) == -ESRCH && atomic_compare_exchange_strong(&conn->holder[i], &pid, 0))
+        if (pid && role_is_dead((uint32_t)pid) && atomic_compare_exchange_strong(&conn->holder[i], &pid, 0))
             atomic_fetch_sub(&conn->holders, 1);
     }
 }
@@ -127,8 +171,25 @@ bool registry_only_descriptor(struct conn *conn)
     return atomic_load(&local_counts[slot_of(conn)]) == 1 && registry_only_holder(conn);
 }
 
+bool registry_lock(void)
+{
+    /* Without the table there is no page that tells a forked child that its cached thread id (role.h) is its
+     * parent's. */
+    if (!atomic_load(&registry_size))
+        return false;
+    enum role_result taken = role_take(&book);
+    return taken != ROLE_REENTERED && taken != ROLE_PARKED;
+}
+
+void registry_unlock(bool locked)
+{
+    if (locked)
+        role_release(&book);
+}
+
 void registry_add(int fd, struct conn *conn, uint32_t generation)
 {
+    bool locked = registry_lock();
     if (atomic_fetch_add(&local_counts[slot_of(conn)], 1) == 0) {
         enter_holder(conn);
         atomic_fetch_add(&conn->holders, 1);
@@ -139,21 +200,51 @@ void registry_add(int fd, struct conn *conn, uint32_t generation)
     atomic_store(&marks[fd], 0);
     struct registry_entry *table = atomic_load(&registry_table);
     atomic_store_explicit(&table[fd].where, (uint64_t)generation << 32 | slot_of(conn), memory_order_release);
+    registry_unlock(locked);
 }
 
-bool registry_remove(int fd, bool *last)
+static uint64_t hidden_by_us(void)
+{
+    return (uint64_t)role_self() << 32 | HIDDEN;
+}
+
+bool registry_hide(const struct sealed *sealed, bool *left, bool *last)
 {
     struct registry_entry *table = atomic_load(&registry_table);
-    uint64_t where = atomic_exchange(&table[fd].where, 0);
-    atomic_store(&marks[fd], 0);
-    *last = false;
-    if (!where || atomic_fetch_sub(&local_counts[(arena_ref)where], 1) > 1)
-        return false;
-    struct conn *conn = arena_slot((arena_ref)where);
+    struct conn *conn = sealed->conn;
+    uint64_t where = (uint64_t)sealed->generation << 32 | slot_of(conn);
+    bool locked = registry_lock();
+    *left = *last = false;
+    bool ours = conn != &registry_dead &&
+                atomic_compare_exchange_strong(&table[sealed->fd].where, &where, hidden_by_us());
+    if (ours) {
+        atomic_store(&marks[sealed->fd], 0);
+        *left = atomic_fetch_sub(&local_counts[slot_of(conn)], 1) == 1;
+        *last = *left && registry_leave(conn);
+    }
+    registry_unlock(locked);
+    return ours;
+}
+
+void registry_reserve(int fd)
+{
+    struct registry_entry *table = atomic_load(&registry_table);
+    uint64_t none = 0;
+    atomic_compare_exchange_strong(&table[fd].where, &none, hidden_by_us());
+}
+
+void registry_show(int fd)
+{
+    struct registry_entry *table = atomic_load(&registry_table);
+    uint64_t hidden = hidden_by_us();
+    atomic_compare_exchange_strong(&table[fd].where, &hidden, 0);
+}
+
+bool registry_leave(struct conn *conn)
+{
     bury_dead(conn);
     leave_holder(conn);
-    *last = atomic_fetch_sub(&conn->holders, 1) == 1;
-    return true;
+    return atomic_fetch_sub(&conn->holders, 1) == 1;
 }
 
 int registry_any(const struct conn *conn, int but)
@@ -215,9 +306,11 @@ static void count_out(struct conn *conn)
 
 /* Set while the fork door is in its fork: the child has been counted. One that comes by clone(2) has not. */
 static _Atomic bool fork_counted;
+static bool fork_locked;
 
 void registry_before_fork(void)
 {
+    fork_locked = registry_lock();
     each_connection(count_in);
     atomic_store(&fork_counted, true);
 }
@@ -227,16 +320,37 @@ void registry_fork_done(bool failed)
     atomic_store(&fork_counted, false);
     if (failed)
         each_connection(count_out);
+    registry_unlock(fork_locked);
+}
+
+/* The parent finishes its orphans itself. */
+static void drop_orphans(void)
+{
+    for (int fd = 0; fd < atomic_load(&bound); fd++) {
+        bool left, last;
+        struct sealed orphan = registry_find(fd);
+        if (!orphan.conn || !(atomic_load(&marks[fd]) & REGISTRY_ORPHAN))
+            continue;
+        drive_drop(fd);
+        registry_hide(&orphan, &left, &last);
+        sys_close(fd);
+        registry_show(fd);
+    }
 }
 
 void registry_after_fork(void)
 {
     *registry_alive = (uint32_t)sys_getpid();
     role_forget();
+    role_note_namespace();
+    atomic_store(&book.word, 0); /* its holder, a thread of the parent's, is not in this process */
+    if (!atomic_load(&registry_size))
+        return;
     if (!atomic_exchange(&fork_counted, false))
         each_connection(count_in);
     each_connection(enter_holder);
     drive_after_fork();
+    drop_orphans();
 }
 
 bool registry_is_ours(void)

@@ -51,6 +51,10 @@ void registry_check_fork(void);
  * parent's memory but descriptors of its own, and must not touch the parent's bookkeeping. */
 bool registry_is_ours(void);
 
+/* Stands for a descriptor that must not be used as a plain one, though its connection is not at hand: every
+ * call on it fails with EBADF. */
+extern struct conn registry_dead;
+
 struct sealed registry_resolve(int fd, uint64_t where);
 
 /* The connection behind fd. */
@@ -70,11 +74,9 @@ static inline bool registry_has(int fd)
     return registry_find(fd).conn != NULL;
 }
 
-/* Whether the look-up still holds, once a role is taken. */
-static inline bool registry_current(const struct sealed *sealed)
-{
-    return atomic_load_explicit(&sealed->conn->generation, memory_order_acquire) == sealed->generation;
-}
+/* Whether the look-up still holds, once a role is taken: the descriptor stands for the same life of the same
+ * slot. */
+bool registry_current(const struct sealed *sealed);
 
 /* Makes the table. False if there is no memory. */
 bool registry_open(void);
@@ -82,9 +84,25 @@ bool registry_open(void);
 /* Lets fd stand for the connection, as one more descriptor. */
 void registry_add(int fd, struct conn *conn, uint32_t generation);
 
-/* Takes fd out. Gives true if this process has no descriptor for the connection any more; *last then says
- * that no other process has one either, as far as can be known. The caller goes on with close.h. */
-bool registry_remove(int fd, bool *last);
+/*
+ * Takes fd out, if it still is what was looked up; false if another thread was first. *left then tells
+ * whether this process has no descriptor for the connection any more, and *last whether no other process has
+ * one either, as far as can be known. The caller goes on with closing.h. Until registry_show() other threads
+ * that look fd up wait, so that nobody takes the descriptor for a plain one before the kernel has closed it.
+ */
+bool registry_hide(const struct sealed *sealed, bool *left, bool *last);
+
+/* Makes look-ups of a descriptor that is not sealed wait until registry_show() or registry_add(): it is about
+ * to be. */
+void registry_reserve(int fd);
+
+/* For work on two descriptors at once (dup2): no other comes or goes meanwhile. Gives what to pass to
+ * registry_unlock(). */
+bool registry_lock(void);
+void registry_unlock(bool locked);
+
+/* Ends registry_hide() or registry_reserve(), unless fd stands for a connection by now. */
+void registry_show(int fd);
 
 /* Whether no other process holds the connection; and whether this one has but one descriptor for it, besides.
  */
@@ -102,9 +120,13 @@ uint8_t registry_unmark(int fd, uint8_t unset);
 /* One past the highest descriptor that was ever sealed. */
 int registry_bound(void);
 
-/* Around fork(2): the child is counted before it exists, so that it cannot be missed. */
+/* Around fork(2): the child is counted before it exists, so that it cannot be missed, and no descriptor comes
+ * or goes meanwhile. registry_fork_done() is for the parent. */
 void registry_before_fork(void);
-void registry_fork_done(bool failed); /* in the parent */
+void registry_fork_done(bool failed);
+
+/* At the process's end: gives up this process's part in the connection; true if it was the last. */
+bool registry_leave(struct conn *conn);
 
 /* The lowest number that the shim gives to descriptors of its own. */
 int registry_own_base(void);

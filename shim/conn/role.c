@@ -3,7 +3,11 @@
 #include "conn/role.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 
+#include "conn/arena.h"
 #include "sys/net.h"
 
 /* Thread ids have at most 22 bits (PID_MAX_LIMIT of the kernel). */
@@ -37,9 +41,37 @@ bool role_mine(const struct role *role, bool *parked)
     return (word & OWNER_BITS) == role_self();
 }
 
-static bool is_dead(uint32_t owner)
+void role_note_namespace(void)
 {
-    return net_kill((int)owner, 0) == -ESRCH;
+    struct stat info;
+    if (arena_present() &&
+        sys_call(SYS_newfstatat, SYS_AT_FDCWD, sys_ptr("/proc/self/ns/pid"), sys_ptr(&info), 0, 0, 0) == 0)
+        arena_note_namespace((uint64_t)info.st_ino);
+}
+
+/* The state letter of /proc/PID/stat, behind the last ')' (proc(5)); 0 if it cannot be read. */
+static char process_state(uint32_t id)
+{
+    char path[32], text[128];
+    snprintf(path, sizeof path, "/proc/%u/stat", id);
+    int fd = sys_open(path, O_RDONLY | O_CLOEXEC, 0);
+    if (fd < 0)
+        return 0;
+    long len = sys_read(fd, text, sizeof text - 1);
+    sys_close(fd);
+    text[len > 0 ? len : 0] = 0;
+    const char *end = strrchr(text, ')');
+    return end && end[1] == ' ' ? end[2] : 0;
+}
+
+bool role_is_dead(uint32_t id)
+{
+    if (arena_namespaces_mixed())
+        return false;
+    if (net_kill((int)id, 0) == -ESRCH)
+        return true;
+    char state = id == (uint32_t)sys_getpid() ? 0 : process_state(id);
+    return state == 'Z' || state == 'X';
 }
 
 static bool in_this_process(uint32_t owner)
@@ -89,7 +121,7 @@ enum role_result role_take(struct role *role)
             continue;
         }
         if (word & PARKED) {
-            if (!is_dead(owner))
+            if (!role_is_dead(owner))
                 return ROLE_PARKED;
             if (take_over(role, word))
                 return ROLE_RESUMED;
@@ -97,7 +129,8 @@ enum role_result role_take(struct role *role)
         }
         if (spin < SPINS)
             continue;
-        if (sleep_on(role, word, &check) == -ETIMEDOUT && is_dead(owner) && take_over(role, word | WAITERS))
+        if (sleep_on(role, word, &check) == -ETIMEDOUT && role_is_dead(owner) &&
+            take_over(role, word | WAITERS))
             return ROLE_ABANDONED;
     }
 }

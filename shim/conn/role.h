@@ -54,6 +54,13 @@ bool role_unpark(struct role *role);
 /* Waits until the role is not PARKED by another. 0, or -EINTR where a blocking call would be interrupted. */
 int role_wait(struct role *role);
 
+/* Whether the thread or process of this id is certainly dead; a zombie is. */
+bool role_is_dead(uint32_t id);
+
+/* Looks whether this process is in the arena's first process's PID namespace; if not, ids tell nothing any
+ * more, and nobody is taken for dead. */
+void role_note_namespace(void);
+
 /* This thread's id, cached; role_forget() drops the cache in a forked child. */
 uint32_t role_self(void);
 void role_forget(void);

@@ -15,7 +15,7 @@
 enum {
     SCRATCH_RECORDS = 8, /* full records a call of the kernel carries at most */
     SCRATCH_SIZE = SCRATCH_RECORDS * (16384 + 64) + 4096, /* the page at the end: a short record more */
-    SCRATCH_SMALL = 4096,                                 /* up to here the callers use their stack */
+    SCRATCH_SMALL = 1024,                                 /* up to here the callers use their stack */
 };
 
 /* A buffer of SCRATCH_SIZE bytes, or NULL if there is no memory. */

@@ -14,28 +14,33 @@
 #include "conn/open.h"
 #include "conn/seal.h"
 #include "sys/net.h"
+#include "sys/real.h"
 
 static void account(struct conn *conn)
 {
+    atomic_store_explicit(&conn->cipher_left, conn->tx_len, memory_order_relaxed);
     atomic_store_explicit(&conn->to_send, conn->tx_len + conn->queue.total, memory_order_release);
+}
+
+/* Whether tx_chunk is there, with what stands in it at its beginning. */
+static bool make_room(struct conn *conn)
+{
+    if (!conn->tx_chunk && !(conn->tx_chunk = arena_chunk_take()))
+        return false;
+    uint8_t *base = arena_chunk(conn->tx_chunk);
+    if (conn->tx_off)
+        memmove(base, base + conn->tx_off, conn->tx_len);
+    conn->tx_off = 0;
+    return true;
 }
 
 bool send_append_held(struct conn *conn, const uint8_t *data, size_t len)
 {
     if (len == 0)
         return true;
-    if (conn->cut && !seal_end_cut(conn))
+    if (conn->cut || !make_room(conn) || len > ARENA_CHUNK_SIZE - conn->tx_len)
         return false;
-    if (!conn->tx_chunk && !(conn->tx_chunk = arena_chunk_take()))
-        return false;
-    uint8_t *base = arena_chunk(conn->tx_chunk);
-    if (conn->tx_off) {
-        memmove(base, base + conn->tx_off, conn->tx_len);
-        conn->tx_off = 0;
-    }
-    if (len > ARENA_CHUNK_SIZE - conn->tx_len)
-        return false;
-    memcpy(base + conn->tx_len, data, len);
+    memcpy(arena_chunk(conn->tx_chunk) + conn->tx_len, data, len);
     conn->tx_len += (uint32_t)len;
     account(conn);
     return true;
@@ -45,8 +50,9 @@ bool send_append_held(struct conn *conn, const uint8_t *data, size_t len)
  * Finished travels with its first data, in one segment. */
 static bool seal_queue(struct conn *conn)
 {
-    uint8_t record[TLS_RECORD_MAX];
     size_t overhead = tls_session_overhead(&conn->session), have, sealed_len;
+    if (!make_room(conn))
+        return false;
     while (conn->queue.total > 0) {
         size_t room = ARENA_CHUNK_SIZE - conn->tx_len;
         const uint8_t *data = conn_bytes_head(&conn->queue, &have);
@@ -56,9 +62,10 @@ static bool seal_queue(struct conn *conn)
             have = room - overhead;
         if (have > TLS_PLAINTEXT_MAX)
             have = TLS_PLAINTEXT_MAX;
-        if (tls_session_seal(&conn->session, data, have, record, &sealed_len) != TLS_OK ||
-            !send_append_held(conn, record, sealed_len))
+        uint8_t *record = arena_chunk(conn->tx_chunk) + conn->tx_len;
+        if (tls_session_seal(&conn->session, data, have, record, &sealed_len) != TLS_OK)
             return false;
+        conn->tx_len += (uint32_t)sealed_len;
         conn_bytes_drop(&conn->queue, have);
         conn->sent_data = 1;
     }
@@ -88,10 +95,47 @@ static void used_up(struct conn *conn)
     }
 }
 
+/* A peer that does not seal (SOCKSEAL_PLAINTEXT=accept) gets the queue as it is. */
+static int flush_plain(const struct sealed *sealed, int flags)
+{
+    struct conn *conn = sealed->conn;
+    while (conn->queue.total > 0) {
+        size_t len;
+        const uint8_t *data = conn_bytes_head(&conn->queue, &len);
+        ssize_t sent = blocking_send(sealed, data, len, flags);
+        if (sent < 0)
+            return (int)sent;
+        conn_bytes_drop(&conn->queue, (size_t)sent);
+        account(conn);
+    }
+    return 0;
+}
+
+/* Sends what is left of tx_chunk: how much went, or -errno. */
+static ssize_t flush_chunk(const struct sealed *sealed, int flags)
+{
+    struct conn *conn = sealed->conn;
+    if (conn->tx_off + conn->tx_len > ARENA_CHUNK_SIZE) {
+        failure_set(sealed, EIO, "the state of the connection is damaged");
+        return -EIO;
+    }
+    ssize_t sent = blocking_send(sealed, arena_chunk(conn->tx_chunk) + conn->tx_off, conn->tx_len, flags);
+    if (sent < 0)
+        return sent;
+    conn->tx_off += (uint32_t)sent;
+    conn->tx_len -= (uint32_t)sent;
+    account(conn);
+    if (conn->tx_len == 0)
+        used_up(conn);
+    return sent;
+}
+
 /* Sends tx_chunk and the queue with these flags. 0, -errno, or -ESTALE. */
 static int flush_with(const struct sealed *sealed, int flags)
 {
     struct conn *conn = sealed->conn;
+    if (conn->plaintext)
+        return flush_plain(sealed, flags);
     if (conn->cut && !seal_end_cut(conn)) {
         failure_set(sealed, EIO, "a record that was sent in part cannot be completed");
         return -EIO;
@@ -103,14 +147,9 @@ static int flush_with(const struct sealed *sealed, int flags)
         }
         if (conn->tx_len == 0)
             break;
-        ssize_t sent = blocking_send(sealed, arena_chunk(conn->tx_chunk) + conn->tx_off, conn->tx_len, flags);
+        ssize_t sent = flush_chunk(sealed, flags);
         if (sent < 0)
             return (int)sent;
-        conn->tx_off += (uint32_t)sent;
-        conn->tx_len -= (uint32_t)sent;
-        account(conn);
-        if (conn->tx_len == 0)
-            used_up(conn);
     }
     give_edge(sealed);
     return 0;
@@ -120,10 +159,22 @@ int send_flush_held(const struct sealed *sealed)
 {
     struct conn *conn = sealed->conn;
     /* A cut record is the program's to go on with, unless something of ours is to follow it. */
-    bool queued = conn->can_send && conn->queue.total > 0;
+    bool queued = (conn->can_send || conn->plaintext) && conn->queue.total > 0;
     if (conn->tx_len == 0 && !queued && !(conn->cut && conn->fin_due))
         return 0;
     return flush_with(sealed, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* Takes over what a signal handler of this thread wrote. While `deferring` is set a handler gets EAGAIN. */
+static struct conn_bytes take_deferred(struct conn *conn)
+{
+    conn->deferring = 1;
+    atomic_signal_fence(memory_order_seq_cst);
+    struct conn_bytes taken = conn->deferred;
+    conn->deferred = (struct conn_bytes){0};
+    atomic_signal_fence(memory_order_seq_cst);
+    conn->deferring = 0;
+    return taken;
 }
 
 /* A handler may come at any moment, also between the last look at what it left and the release: so look once
@@ -133,12 +184,13 @@ void send_release(const struct sealed *sealed)
     struct conn *conn = sealed->conn;
     do {
         while (conn->deferred.total > 0) {
+            struct conn_bytes taken = take_deferred(conn);
             size_t len;
-            const uint8_t *data = conn_bytes_head(&conn->deferred, &len);
-            len = conn_bytes_append(&conn->queue, data, len, SIZE_MAX);
-            if (len == 0)
-                break;
-            conn_bytes_drop(&conn->deferred, len);
+            while (taken.total > 0) {
+                const uint8_t *data = conn_bytes_head(&taken, &len);
+                conn_bytes_append(&conn->queue, data, len, SIZE_MAX);
+                conn_bytes_drop(&taken, len);
+            }
             account(conn);
             if (send_flush_held(sealed) == -EAGAIN)
                 drive_add(sealed->fd);
@@ -147,15 +199,27 @@ void send_release(const struct sealed *sealed)
     } while (registry_current(sealed) && conn->deferred.total > 0 && role_try(&conn->tx));
 }
 
-static bool take_unparked(struct conn *conn)
+bool send_take(const struct sealed *sealed)
 {
-    enum role_result result = role_take(&conn->tx);
-    return result == ROLE_TAKEN;
+    struct conn *conn = sealed->conn;
+    switch (role_take(&conn->tx)) {
+    case ROLE_TAKEN:
+        return true;
+    case ROLE_ABANDONED:
+    case ROLE_RESUMED:
+        failure_set(sealed, EIO, "a sender left in the middle of a record");
+        conn_release(conn, &conn->tx);
+        return false;
+    case ROLE_PARKED:
+    case ROLE_REENTERED:
+        break;
+    }
+    return false;
 }
 
 int send_flush(const struct sealed *sealed)
 {
-    if (!take_unparked(sealed->conn))
+    if (!send_take(sealed))
         return -EAGAIN;
     int result = registry_current(sealed) ? send_flush_held(sealed) : 0;
     send_release(sealed);
@@ -167,9 +231,10 @@ void send_alert(const struct sealed *sealed, enum tls_alert alert)
     struct conn *conn = sealed->conn;
     uint8_t bytes[TLS_FLIGHT_MAX];
     struct tls_buffer out = {.data = bytes, .cap = sizeof bytes};
-    if (alert == TLS_ALERT_NONE || !take_unparked(conn))
+    if (alert == TLS_ALERT_NONE || !send_take(sealed))
         return;
-    if (registry_current(sealed)) {
+    /* A cut record is ended first: nothing else may be sealed under its sequence number. */
+    if (registry_current(sealed) && (!conn->cut || seal_end_cut(conn))) {
         tls_session_alert(&conn->session, alert, &out);
         send_append_held(conn, bytes, out.len);
         send_flush_held(sealed);
@@ -177,21 +242,31 @@ void send_alert(const struct sealed *sealed, enum tls_alert alert)
     send_release(sealed);
 }
 
-static bool update_keys_held(struct conn *conn)
+/* Renews our keys. A cut record is ended first: nothing else may be sealed under its sequence number. False:
+ * that failed, and so has the connection. */
+static bool update_keys_held(const struct sealed *sealed)
 {
-    uint8_t bytes[TLS_FLIGHT_MAX];
+    struct conn *conn = sealed->conn;
+    uint8_t bytes[TLS_SEAL_OVERHEAD_MAX + 16];
     struct tls_buffer out = {.data = bytes, .cap = sizeof bytes};
+    if (conn->cut && !seal_end_cut(conn))
+        return false;
+    if (ARENA_CHUNK_SIZE - conn->tx_len < sizeof bytes)
+        return true; /* key_update stays set: when there is room again */
     atomic_store(&conn->key_update, 0);
-    return tls_session_key_update(&conn->session, false, &out) == TLS_OK &&
-           send_append_held(conn, bytes, out.len);
+    if (tls_session_key_update(&conn->session, false, &out) == TLS_OK &&
+        send_append_held(conn, bytes, out.len))
+        return true;
+    failure_set(sealed, EIO, "the keys cannot be renewed");
+    return false;
 }
 
 void send_key_update(const struct sealed *sealed)
 {
     struct conn *conn = sealed->conn;
-    if (!take_unparked(conn))
+    if (!send_take(sealed))
         return;
-    if (registry_current(sealed) && conn->key_update && update_keys_held(conn) &&
+    if (registry_current(sealed) && conn->key_update && update_keys_held(sealed) &&
         send_flush_held(sealed) == -EAGAIN)
         drive_add(sealed->fd);
     send_release(sealed);
@@ -260,7 +335,7 @@ static ssize_t enqueue_held(const struct sealed *sealed, struct seal_source *sou
 static int clear_way(const struct sealed *sealed, struct seal_source *source, int flags)
 {
     struct conn *conn = sealed->conn;
-    if ((conn->key_update || tls_session_wants_key_update(&conn->session)) && !update_keys_held(conn))
+    if ((conn->key_update || tls_session_wants_key_update(&conn->session)) && !update_keys_held(sealed))
         return -EIO;
     if (conn->tx_len > 0 || conn->queue.total > 0)
         return flush_with(sealed, flags);
@@ -347,7 +422,9 @@ static ssize_t send_once(const struct sealed *sealed, struct seal_source *source
         return error && error != ECONNRESET ? -error : broken_pipe(flags);
     }
     int pending = atomic_exchange(&conn->pending, 0);
-    ssize_t sent = pending ? -pending : send_held(sealed, source, flags);
+    ssize_t sent = !pending           ? send_held(sealed, source, flags)
+                   : pending == EPIPE ? broken_pipe(flags)
+                                      : -pending;
     if (sent == -ESTALE) {
         failure_set(sealed, EIO, "a signal handler wrote in the middle of a record");
         return -EIO;
@@ -374,7 +451,7 @@ static ssize_t wait_for_keys(const struct sealed *sealed, struct seal_source *so
     struct conn *conn = sealed->conn;
     size_t done = sent > 0 ? (size_t)sent : 0;
     int64_t limit = blocking_limit(sealed->fd, SO_SNDTIMEO);
-    while (!conn->can_send) {
+    while (!conn->can_send && !conn->plaintext) {
         bool all = source->left == 0;
         int64_t brief = net_now_ms() + atomic_load(&brief_ms), until = all && limit > brief ? brief : limit;
         if (all && conn->waited)
@@ -389,12 +466,32 @@ static ssize_t wait_for_keys(const struct sealed *sealed, struct seal_source *so
         if (result <= 0)
             break;
     }
-    if (source->left == 0 || !conn->can_send)
+    if (source->left == 0 || (!conn->can_send && !conn->plaintext))
         return done ? (ssize_t)done : -EAGAIN;
     ssize_t more = send_once(sealed, source, flags);
     if (more < 0)
         return done ? (ssize_t)done : more;
     return (ssize_t)done + more;
+}
+
+/* To a peer that does not seal (SOCKSEAL_PLAINTEXT=accept): what was queued before that was known, then
+ * libc's own call. */
+static ssize_t send_plain(const struct sealed *sealed, const struct iovec *iov, size_t count, int flags)
+{
+    struct conn *conn = sealed->conn;
+    struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = count};
+    if (conn->to_send > 0) {
+        int result = become_writer(sealed, flags);
+        if (result < 0)
+            return result;
+        result = flush_plain(sealed, flags);
+        if (result != -ESTALE)
+            conn_release(conn, &conn->tx);
+        if (result < 0)
+            return result == -ESTALE ? -EIO : result;
+    }
+    ssize_t sent = real()->sendmsg(sealed->fd, &message, flags);
+    return sent < 0 ? -errno : sent;
 }
 
 ssize_t send_message(const struct sealed *sealed, const struct iovec *iov, size_t count, int flags)
@@ -409,12 +506,15 @@ ssize_t send_message(const struct sealed *sealed, const struct iovec *iov, size_
         if (result < 0)
             return result == -EPIPE ? broken_pipe(flags) : result;
     }
+    if (conn->plaintext)
+        return send_plain(sealed, iov, count, flags);
     if (source.left == 0)
         return conn_failed(conn) ? -conn->error : 0;
     ssize_t sent = send_once(sealed, &source, flags);
-    if (!conn->can_send && (sent >= 0 || sent == -EAGAIN) && blocking_allowed(sealed->fd, flags))
+    if (!conn->can_send && !conn->plaintext && (sent >= 0 || sent == -EAGAIN) &&
+        blocking_allowed(sealed->fd, flags))
         return wait_for_keys(sealed, &source, sent, flags);
-    if (sent == -EAGAIN && !conn->can_send)
+    if (sent == -EAGAIN && !conn->can_send && !conn->plaintext)
         drive_wait(-1, 0,
                    net_now_ms() + 1); /* else a level-triggered loop would spin until the handshake is over */
     return sent;

@@ -24,6 +24,10 @@ int send_flush(const struct sealed *sealed);
 /* The same with the role tx held by the caller. */
 int send_flush_held(const struct sealed *sealed);
 
+/* Takes the role tx, unless another thread is parked in the kernel with it, or we are in a signal handler
+ * above its work. If its last owner left in the middle, the connection fails. */
+bool send_take(const struct sealed *sealed);
+
 /* Gives up the role tx, after sending what a signal handler of this thread wrote meanwhile. */
 void send_release(const struct sealed *sealed);
 

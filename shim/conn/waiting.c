@@ -62,7 +62,7 @@ static short doubt(struct pollfd *polled)
     short wrong = 0;
     if ((polled->revents & in) && !receive_ready(&sealed))
         wrong |= in;
-    if ((polled->revents & out) && !sealed.conn->can_send && sealed.conn->queue.total >= CONN_QUEUE_MAX)
+    if ((polled->revents & out) && !sealed.conn->can_send && sealed.conn->to_send >= CONN_QUEUE_MAX)
         wrong |= out;
     if (sealed.conn
             ->ended) /* the look has found close_notify: the peer's end, whether or not its FIN is here */

@@ -17,53 +17,70 @@
 int __dup2(int from, int to) __THROW;
 int __fcntl(int fd, int command, ...);
 
-/* The result of a call that copied a sealed descriptor, close-on-exec. */
-static int copied(const struct sealed *from, int to, bool inherit)
+/* A copy of a sealed descriptor at the lowest number from `least` on. */
+static int copy(int fd, intptr_t least, bool inherit, int (*call)(int, int, ...))
 {
-    if (to >= 0)
-        inherit_copied(from, to, inherit);
+    bool locked = registry_lock();
+    struct sealed sealed = registry_find(fd);
+    int to = call(fd, F_DUPFD_CLOEXEC, least);
+    if (to >= 0 && sealed.conn)
+        inherit_copied(&sealed, to, inherit);
+    registry_unlock(locked);
     return to;
 }
 
 DOOR int dup(int fd)
 {
-    struct sealed sealed = registry_find(fd);
-    if (!sealed.conn)
+    if (!registry_has(fd))
         return real()->dup(fd);
-    return copied(&sealed, real()->fcntl(fd, F_DUPFD_CLOEXEC, 0), true);
+    return copy(fd, 0, true, real()->fcntl);
 }
 
-/* What stands at `to` gives way, if the call that replaces it is going to succeed. */
-static void make_way(int from, int to)
+/* What stands at `to` gives way, if the call that replaces it is going to succeed; other threads that look
+ * `to` up wait. */
+static void make_way(const struct sealed *from, int to)
 {
-    int saved = errno;
     own_make_way(to);
     struct sealed old = registry_find(to);
-    if (old.conn && from != to && net_fcntl(from, F_GETFD, 0) >= 0)
+    if (net_fcntl(from->fd, F_GETFD, 0) < 0 || (uint32_t)to >= registry_size || !registry_is_ours())
+        return;
+    if (old.conn)
         closing_release(&old);
+    else if (from->conn)
+        registry_reserve(to);
+}
+
+/* dup3(2) onto another descriptor. `inherit`: without FD_CLOEXEC, as far as the program is concerned. */
+static int replace(int from, int to, int flags, bool inherit)
+{
+    int saved = errno;
+    bool locked = registry_lock();
+    struct sealed sealed = registry_find(from);
+    make_way(&sealed, to);
     errno = saved;
+    int result = real()->dup3(from, to, sealed.conn ? O_CLOEXEC : flags);
+    if (result >= 0 && sealed.conn)
+        inherit_copied(&sealed, to, inherit);
+    if ((uint32_t)to < registry_size)
+        registry_show(to);
+    registry_unlock(locked);
+    return result;
 }
 
 DOOR int dup2(int from, int to)
 {
-    struct sealed sealed = registry_find(from);
-    if (from == to)
+    if (from == to || !atomic_load_explicit(&registry_size, memory_order_relaxed))
         return real()->dup2(from, to);
-    make_way(from, to);
-    return sealed.conn ? copied(&sealed, real()->dup3(from, to, O_CLOEXEC), true) : real()->dup2(from, to);
+    return replace(from, to, 0, true);
 }
 
 DOOR_ALIAS("dup2") int __dup2(int from, int to);
 
 DOOR int dup3(int from, int to, int flags)
 {
-    struct sealed sealed = registry_find(from);
-    if (from == to || (flags & ~O_CLOEXEC))
+    if (from == to || (flags & ~O_CLOEXEC) || !atomic_load_explicit(&registry_size, memory_order_relaxed))
         return real()->dup3(from, to, flags);
-    make_way(from, to);
-    if (!sealed.conn)
-        return real()->dup3(from, to, flags);
-    return copied(&sealed, real()->dup3(from, to, O_CLOEXEC), !(flags & O_CLOEXEC));
+    return replace(from, to, flags, !(flags & O_CLOEXEC));
 }
 
 /* FD_CLOEXEC as the program knows it. */
@@ -84,7 +101,7 @@ static int control(int fd, int command, void *argument, int (*call)(int, int, ..
     switch (command) {
     case F_DUPFD:
     case F_DUPFD_CLOEXEC:
-        return copied(&sealed, call(fd, F_DUPFD_CLOEXEC, argument), command == F_DUPFD);
+        return copy(fd, (intptr_t)argument, command == F_DUPFD, call);
     case F_GETFD:
         return registry_marks(fd) & REGISTRY_INHERIT ? 0 : FD_CLOEXEC;
     case F_SETFD:

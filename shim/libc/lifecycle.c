@@ -62,14 +62,22 @@ DOOR int shutdown(int fd, int how)
     return (int)door_result(closing_shutdown(&sealed, how), saved);
 }
 
+/* Shows the number again, also when the thread is cancelled in close(2). */
+static void show(int *fd)
+{
+    if (*fd >= 0)
+        registry_show(*fd);
+}
+
 DOOR int close(int fd)
 {
     int saved = errno;
     struct sealed sealed = registry_find(fd);
     if (own_is(fd))
         return (int)door_result(-EBADF, saved);
-    if (sealed.conn)
-        closing_release(&sealed);
+    if (!sealed.conn)
+        return real()->close(fd);
+    int hidden __attribute__((cleanup(show))) = closing_release(&sealed) ? fd : -1;
     errno = saved;
     return real()->close(fd);
 }

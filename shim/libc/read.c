@@ -30,8 +30,8 @@ ssize_t door_receive(struct sealed sealed, const struct iovec *iov, size_t count
         if (got != CONN_LOOK_AGAIN)
             return door_result(got, saved);
         sealed = registry_find(sealed.fd);
-        if (!sealed.conn)
-            return real()->readv(sealed.fd, iov, (int)count);
+        if (!sealed.conn) /* closed by another thread at this moment */
+            return door_result(-EBADF, saved);
     }
 }
 

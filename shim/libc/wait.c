@@ -168,12 +168,31 @@ DOOR int nanosleep(const struct timespec *time, struct timespec *left)
 
 DOOR_ALIAS("nanosleep") int __nanosleep(const struct timespec *time, struct timespec *left);
 
+/* Absolute times, which Python's sleep uses, are turned into a span. */
+static bool span_of(clockid_t clock, int flags, const struct timespec *time, struct timespec *span)
+{
+    struct timespec now;
+    *span = *time;
+    if (!(flags & TIMER_ABSTIME))
+        return true;
+    if (clock_gettime(clock, &now) < 0)
+        return false;
+    span->tv_sec -= now.tv_sec;
+    span->tv_nsec -= now.tv_nsec;
+    if (span->tv_nsec < 0) {
+        span->tv_sec--;
+        span->tv_nsec += 1000000000;
+    }
+    return span->tv_sec >= 0;
+}
+
 DOOR int clock_nanosleep(clockid_t clock, int flags, const struct timespec *time, struct timespec *left)
 {
-    if (!time || !valid(time) || !drive_outstanding() || flags ||
-        (clock != CLOCK_MONOTONIC && clock != CLOCK_REALTIME))
+    struct timespec span;
+    if (!time || !valid(time) || !drive_outstanding() ||
+        (clock != CLOCK_MONOTONIC && clock != CLOCK_REALTIME) || !span_of(clock, flags, time, &span))
         return real()->clock_nanosleep(clock, flags, time, left);
-    int saved = errno, result = nanosleep(time, left) < 0 ? errno : 0; /* it returns the error */
+    int saved = errno, result = nanosleep(&span, flags & TIMER_ABSTIME ? NULL : left) < 0 ? errno : 0;
     errno = saved;
-    return result;
+    return result; /* it returns the error */
 }

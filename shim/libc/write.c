@@ -130,7 +130,7 @@ DOOR int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
         if (inherit_message_leaks(&messages[i].msg_hdr))
             return (int)door_result(-EACCES, errno);
     }
-    if (!registry_has(fd))
+    if (!registry_has(fd) && !(flags & MSG_FASTOPEN))
         return real()->sendmmsg(fd, messages, count, flags);
     unsigned done = 0;
     int saved = errno;

@@ -221,6 +221,14 @@ static bool alert_refuses_key(uint8_t alert)
     }
 }
 
+enum { IGNORED_MAX = 8 }; /* two change_cipher_spec, and a user_canceled, are what a sane peer sends */
+
+/* A record that is to be ignored; but a peer that sends nothing else keeps a server busy. */
+static enum tls_reason ignore(const struct tls_call *call)
+{
+    return ++call->handshake->ignored > IGNORED_MAX ? TLS_REASON_ORDER : TLS_REASON_NONE;
+}
+
 static enum tls_reason take_alert(const struct tls_call *call, const uint8_t *alert, size_t len)
 {
     struct tls_session *session = call->session;
@@ -228,7 +236,7 @@ static enum tls_reason take_alert(const struct tls_call *call, const uint8_t *al
         return TLS_REASON_ALERT_SIZE; /* RFC 8446, 5.1: one alert a record, whole; the level is ignored (6) */
     session->alert_in = alert[1];
     if (alert[1] == TLS_ALERT_USER_CANCELED)
-        return TLS_REASON_NONE; /* RFC 9846, 6.1: ignored; a close_notify follows */
+        return ignore(call); /* RFC 9846, 6.1: a close_notify follows */
     if (alert[1] == TLS_ALERT_CLOSE_NOTIFY)
         return TLS_REASON_CLOSED_EARLY;
     if (alert[1] == TLS_ALERT_PROTOCOL_VERSION)
@@ -277,7 +285,7 @@ static enum tls_reason take_record(const struct tls_call *call, uint8_t *record,
     if (type == TLS_RECORD_CHANGE_CIPHER_SPEC) {
         if (call->handshake->message_len > 0)
             return TLS_REASON_INTERLEAVED;
-        return content[0] == 1 ? TLS_REASON_NONE : TLS_REASON_CCS; /* RFC 8446, 5: dropped */
+        return content[0] == 1 ? ignore(call) : TLS_REASON_CCS; /* RFC 8446, 5: dropped */
     }
     if (type == TLS_RECORD_APPLICATION_DATA) {
         if (session->rx_keys == TLS_KEYS_NONE)

@@ -66,6 +66,7 @@ struct tls_handshake_data {
     uint8_t first_hello[32]; /* server: hash over what the second ClientHello must repeat */
     uint16_t retry_suite;    /* the suite that a HelloRetryRequest chose, or TLS_SUITE_NONE */
     uint32_t early_left;     /* server: bytes of early data that are still skipped */
+    uint8_t ignored;         /* records so far that were to be ignored */
     size_t message_len;      /* bytes in `message` so far */
     struct tls_hello_offer offer; /* client */
     uint8_t message[TLS_HANDSHAKE_MESSAGE_MAX];

@@ -323,6 +323,42 @@ static void a_handler_reads(const struct net *net)
     close(pair[0]), close(pair[1]);
 }
 
+static bool about(int64_t start_ms, int64_t expected_ms)
+{
+    int64_t took = net_now_ms() - start_ms;
+    return took >= expected_ms - 2 && took <= expected_ms + 500;
+}
+
+/* Whoever waits drives handshakes, sleepers too: they must sleep as long as they were told all the same. */
+static void sleeping_beside_a_handshake(const struct net *net)
+{
+    struct sockaddr_in address;
+    int listener = net_listen(net, 4, &address), fd = net_connect(net, &address);
+    struct timespec span = {.tv_nsec = 60000000}, rest = {0};
+    struct timeval interval = {.tv_usec = 60000};
+    assert_int_equal(write(fd, "queued", 6), 6);
+    int64_t start = net_now_ms();
+    assert_int_equal(nanosleep(&span, NULL), 0);
+    assert_true(about(start, 60));
+    start = net_now_ms();
+    assert_int_equal(usleep(60000), 0);
+    assert_true(about(start, 60));
+    start = net_now_ms();
+    assert_int_equal(select(0, NULL, NULL, NULL, &interval), 0);
+    assert_true(about(start, 60));
+    start = net_now_ms();
+    assert_int_equal(poll(NULL, 0, 60), 0);
+    assert_true(about(start, 60));
+    on_alarm(count_call, SA_RESTART, 50, 0);
+    span = (struct timespec){.tv_sec = 2};
+    start = net_now_ms();
+    assert_int_equal(nanosleep(&span, &rest), -1);
+    assert_int_equal(errno, EINTR);
+    assert_true(about(start, 50));
+    assert_int_equal(rest.tv_sec, 1);
+    close(fd), close(listener);
+}
+
 static const struct suite_case cases[] = {
     {.name = "a read is restarted", .run = a_read_is_restarted},
     {.name = "a read is interrupted", .run = a_read_is_interrupted},
@@ -331,6 +367,7 @@ static const struct suite_case cases[] = {
     {.name = "accept is restarted or interrupted", .run = accept_is_restarted_or_interrupted},
     {.name = "waits are interrupted", .run = waits_are_interrupted},
     {.name = "a mask for the wait", .run = a_mask_for_the_wait},
+    {.name = "sleeping beside a handshake", .run = sleeping_beside_a_handshake},
     {.name = "jumping out of a read", .run = jumping_out_of_a_read},
     {.name = "a handler writes", .run = a_handler_writes},
     {.name = "a handler in the thick of it", .run = a_handler_in_the_thick_of_it},

@@ -257,6 +257,57 @@ static void close_while_another_reads(const struct net *net)
     close(pair[0]);
 }
 
+/* The same for dup2 onto the descriptor: the blocked call keeps the connection that it began with. */
+static void dup2_while_another_reads(const struct net *net)
+{
+    int pair[2], other[2];
+    struct reader reader;
+    if (RACES_BY_DESIGN)
+        skip();
+    net_warm_pair(net, pair);
+    net_warm_pair(net, other);
+    pthread_t thread = start_reader(&reader, pair[1]);
+    assert_int_equal(dup2(other[1], pair[1]), pair[1]);
+    net_sleep_ms(20);
+    assert_int_equal(write(pair[0], "late", 4), 4);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(reader.result, 4);
+    assert_memory_equal(reader.text, "late", 4);
+    assert_int_equal(write(other[0], "new", 3), 3);
+    assert_int_equal(net_read_all(pair[1], reader.text, 3), 3);
+    close(pair[0]), close(pair[1]), close(other[0]), close(other[1]);
+}
+
+static void *swap_descriptors(void *context)
+{
+    const int *fds = context;
+    for (int i = 0; i < 2000; i++)
+        dup2(fds[0], fds[1]);
+    return NULL;
+}
+
+/* dup2(x, y) against dup2(y, x): whichever comes last, both are one connection, and nothing hangs. */
+static void dup2_both_ways_at_once(const struct net *net)
+{
+    int one[2], two[2];
+    pthread_t threads[2];
+    net_warm_pair(net, one);
+    net_warm_pair(net, two);
+    int there[2] = {one[0], two[0]}, back[2] = {two[0], one[0]};
+    assert_int_equal(pthread_create(&threads[0], NULL, swap_descriptors, there), 0);
+    assert_int_equal(pthread_create(&threads[1], NULL, swap_descriptors, back), 0);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    assert_int_equal(dup2(one[0], two[0]), two[0]);
+    struct pollfd ends[2] = {{.fd = one[1], .events = POLLIN}, {.fd = two[1], .events = POLLIN}};
+    assert_int_equal(poll(ends, 2, 1000), 1); /* the end of the one that is gone */
+    int left = ends[0].revents ? two[1] : one[1];
+    char text[4];
+    assert_int_equal(write(one[0], "left", 4), 4);
+    assert_int_equal(net_read_all(left, text, 4), 4);
+    close(one[0]), close(one[1]), close(two[0]), close(two[1]);
+}
+
 static void shutdown_while_another_reads(const struct net *net)
 {
     int pair[2];
@@ -390,6 +441,8 @@ static const struct suite_case cases[] = {
     {.name = "eight write and eight read", .run = eight_write_and_eight_read},
     {.name = "both directions at once", .run = both_directions_at_once},
     {.name = "close while another reads", .run = close_while_another_reads},
+    {.name = "dup2 while another reads", .run = dup2_while_another_reads},
+    {.name = "dup2 both ways at once", .run = dup2_both_ways_at_once},
     {.name = "shutdown while another reads", .run = shutdown_while_another_reads},
     {.name = "write while another reads", .run = write_while_another_reads},
     {.name = "cancelled while reading", .run = cancelled_while_reading},

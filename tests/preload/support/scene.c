@@ -7,6 +7,8 @@
 #include "net.h"
 #include "scene.h"
 
+#include "sockseal.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
@@ -81,6 +83,17 @@ static int open_end(struct scene *scene, enum end end, int listener, struct sock
     return (int)call.result;
 }
 
+/* Without this, a library that seals nothing would pass every scenario. */
+static void check_sealed(const struct scene *scene)
+{
+    struct sockseal_info info = {.sealed = 0};
+    socklen_t len = sizeof info;
+    if (!suite_has_library())
+        return;
+    assert_int_equal(getsockopt(scene->fd[A], SOCKSEAL_SOL, SOCKSEAL_INFO, &info, &len), 0);
+    assert_int_equal(info.sealed, scene->net->sealed);
+}
+
 static void open_connection(struct scene *scene)
 {
     struct sockaddr_in *address = (struct sockaddr_in *)(void *)scene->in;
@@ -92,6 +105,7 @@ static void open_connection(struct scene *scene)
     scene->fd[first] = open_end(scene, first, listener, address);
     scene->fd[1 - first] = open_end(scene, 1 - first, listener, address);
     close(listener);
+    check_sealed(scene);
 }
 
 /* A byte each way. Its lines are not part of the story. */
