@@ -2,6 +2,7 @@
  * Copyright (c) 2026 the sockseal authors */
 #include "conn/waiting.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "conn/blocking.h"
@@ -34,6 +35,30 @@ bool waiting_concerns_poll(struct pollfd *fds, nfds_t count)
 static bool in_set(const fd_set *set, int fd)
 {
     return set && (set->fds_bits[fd / NFDBITS] & (1L << (fd % NFDBITS)));
+}
+
+/* The kernel looks at no more of the sets than its table of descriptors is large, and programs count on it:
+ * their sets may be smaller than the number they pass, getdtablesize(3) say. The table's size is FDSize of
+ * /proc/self/status (proc(5)). */
+static int table_size(void)
+{
+    char text[1024];
+    int fd = sys_open("/proc/self/status", O_RDONLY | O_CLOEXEC, 0);
+    if (fd < 0)
+        return FD_SETSIZE;
+    long len = sys_read(fd, text, sizeof text - 1);
+    sys_close(fd);
+    text[len > 0 ? len : 0] = 0;
+    const char *line = strstr(text, "FDSize:");
+    return line ? atoi(line + sizeof "FDSize:" - 1) : FD_SETSIZE;
+}
+
+int waiting_select_bound(int count)
+{
+    if (count <= FD_SETSIZE)
+        return count;
+    int size = table_size();
+    return count < size ? count : size;
 }
 
 bool waiting_concerns_select(int count, const fd_set *read, const fd_set *write, const fd_set *except)
@@ -81,19 +106,33 @@ static int look_behind(struct pollfd *fds, nfds_t count)
     return ready;
 }
 
-int waiting_poll(struct pollfd *fds, nfds_t count, int64_t until_ms, const sigset_t *mask)
+/* The first wait, while nothing is outstanding, is the kernel's, to the nanosecond. */
+static int first_wait(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask,
+                      int64_t *until_ms)
 {
-    for (;;) {
-        int ready = drive_poll(fds, count, until_ms, mask);
-        if (ready <= 0)
-            return ready;
+    *until_ms = INT64_MAX;
+    if (timeout && timeout->tv_sec < INT32_MAX)
+        *until_ms = net_now_ms() + (int64_t)timeout->tv_sec * 1000 + (timeout->tv_nsec + 999999) / 1000000;
+    if (drive_outstanding())
+        return drive_poll(fds, count, *until_ms, mask);
+    int ready = real()->ppoll(fds, count, timeout, mask);
+    return ready < 0 ? -errno : ready;
+}
+
+int waiting_poll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
+{
+    int64_t until_ms;
+    int ready = first_wait(fds, count, timeout, mask, &until_ms);
+    while (ready > 0) {
         ready = look_behind(fds, count);
         if (ready > 0 || net_now_ms() >= until_ms)
             return ready;
         /* A full queue leaves the descriptor writable for the kernel: do not spin on it. */
-        if (drive_outstanding())
-            drive_wait(-1, 0, net_now_ms() + 1);
+        if (drive_outstanding() && drive_wait(-1, 0, net_now_ms() + 1) == -EINTR)
+            return -EINTR;
+        ready = drive_poll(fds, count, until_ms, mask);
     }
+    return ready;
 }
 
 static short interest(int fd, const fd_set *read, const fd_set *write, const fd_set *except)
@@ -114,10 +153,10 @@ static int assign(fd_set *set, int fd, bool was, bool is)
     return is;
 }
 
-static int select_through(struct pollfd *fds, nfds_t used, fd_set *sets[static 3], int64_t until_ms,
-                          const sigset_t *mask)
+static int select_through(struct pollfd *fds, nfds_t used, fd_set *sets[static 3],
+                          const struct timespec *timeout, const sigset_t *mask)
 {
-    int ready = waiting_poll(fds, used, until_ms, mask), bits = 0;
+    int ready = waiting_poll(fds, used, timeout, mask), bits = 0;
     if (ready < 0)
         return ready;
     for (nfds_t i = 0; i < used; i++) {
@@ -133,13 +172,14 @@ static int select_through(struct pollfd *fds, nfds_t used, fd_set *sets[static 3
     return bits;
 }
 
-int waiting_select(int count, fd_set *read, fd_set *write, fd_set *except, int64_t until_ms,
+int waiting_select(int count, fd_set *read, fd_set *write, fd_set *except, const struct timespec *timeout,
                    const sigset_t *mask)
 {
     struct pollfd small[SELECT_ON_STACK], *fds = small;
     size_t size = (size_t)count * sizeof *fds;
     if (count < 0)
         return -EINVAL;
+    count = waiting_select_bound(count);
     if (count > SELECT_ON_STACK) {
         fds = net_mmap(size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
         if (fds == MAP_FAILED)
@@ -152,7 +192,7 @@ int waiting_select(int count, fd_set *read, fd_set *write, fd_set *except, int64
             fds[used++] = (struct pollfd){.fd = fd, .events = events};
     }
     fd_set *sets[3] = {read, write, except};
-    int bits = select_through(fds, used, sets, until_ms, mask);
+    int bits = select_through(fds, used, sets, timeout, mask);
     if (fds != small)
         sys_call3(SYS_munmap, sys_ptr(fds), (long)size, 0);
     return bits;

@@ -8,7 +8,8 @@
  * what is outstanding (drive.h), and poll and select look behind the readiness of a blocking descriptor, so
  * that a read does not block because only a handshake message or half a record had come.
  *
- * Times are absolute, in net_now_ms() milliseconds, INT64_MAX for none. Results are counts or -errno.
+ * Times are spans where they are a struct timespec (NULL: none), and else absolute, in net_now_ms()
+ * milliseconds, INT64_MAX for none. Results are counts or -errno.
  */
 
 #include <poll.h>
@@ -22,9 +23,12 @@
 bool waiting_concerns_poll(struct pollfd *fds, nfds_t count);
 bool waiting_concerns_select(int count, const fd_set *read, const fd_set *write, const fd_set *except);
 
-int waiting_poll(struct pollfd *fds, nfds_t count, int64_t until_ms, const sigset_t *mask);
-int waiting_select(int count, fd_set *read, fd_set *write, fd_set *except, int64_t until_ms,
+int waiting_poll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask);
+int waiting_select(int count, fd_set *read, fd_set *write, fd_set *except, const struct timespec *timeout,
                    const sigset_t *mask);
+
+/* How many descriptors of sets that are said to have `count` the kernel would look at. */
+int waiting_select_bound(int count);
 
 /* While something is outstanding. */
 int waiting_epoll(int epoll, struct epoll_event *events, int max, int64_t until_ms, const sigset_t *mask);

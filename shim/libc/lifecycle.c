@@ -77,7 +77,7 @@ DOOR int close(int fd)
         return (int)door_result(-EBADF, saved);
     if (!sealed.conn)
         return real()->close(fd);
-    int hidden __attribute__((cleanup(show))) = closing_release(&sealed) ? fd : -1;
+    int hidden __attribute__((cleanup(show), unused)) = closing_release(&sealed) ? fd : -1;
     errno = saved;
     return real()->close(fd);
 }

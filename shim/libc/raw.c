@@ -7,7 +7,9 @@
 #include "libc/door.h"
 
 #include <fcntl.h>
+#include <linux/aio_abi.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <sys/epoll.h>
@@ -89,6 +91,16 @@ static bool on_sealed(long number, const struct arguments *arguments, long *resu
     }
 }
 
+/* io_submit(2): asynchronous work on a sealed descriptor would pass the doors by. */
+static bool submits_sealed(int count, struct iocb **list)
+{
+    for (int i = 0; i < count && list && list[i]; i++) {
+        if (registry_has((int)list[i]->aio_fildes))
+            return true;
+    }
+    return false;
+}
+
 /* Calls that make, close or replace descriptors, or wait, whatever stands there now. */
 static bool on_any(long number, const struct arguments *arguments, long *result)
 {
@@ -138,9 +150,40 @@ static bool on_any(long number, const struct arguments *arguments, long *result)
     case SYS_sendfile: /* from a sealed connection */
         *result = sendfile(NUMBER(0), NUMBER(1), POINTER(2), SIZE(3));
         return true;
+#ifdef SYS_fork
+    case SYS_fork:
+        *result = fork();
+        return true;
+#endif
+    case SYS_io_submit:
+        if (!submits_sealed(NUMBER(1), POINTER(2)))
+            return false;
+        errno = EINVAL;
+        *result = -1;
+        return true;
     default:
         return false;
     }
+}
+
+/* fork(2) by its other name: a new process without our memory. */
+static bool forks(long number, const struct arguments *arguments)
+{
+    return number == SYS_clone && !(arguments->a[0] & (CLONE_VM | CLONE_THREAD));
+}
+
+static long fork_raw(const struct arguments *arguments)
+{
+    const long *a = arguments->a;
+    registry_before_fork();
+    long child = real()->syscall(SYS_clone, a[0], a[1], a[2], a[3], a[4], a[5]);
+    int saved = errno;
+    if (child == 0)
+        registry_check_fork();
+    else
+        registry_fork_done(child < 0);
+    errno = saved;
+    return child;
 }
 
 DOOR long syscall(long number, ...)
@@ -161,6 +204,8 @@ DOOR long syscall(long number, ...)
             errno = ENOSYS;
             return -1;
         }
+        if (forks(number, &arguments))
+            return fork_raw(&arguments);
         if (registry_has((int)a[0]) && on_sealed(number, &arguments, &result))
             return result;
         if (on_any(number, &arguments, &result))

@@ -28,6 +28,13 @@ static int64_t after_ms(int timeout)
     return timeout < 0 ? INT64_MAX : net_now_ms() + timeout;
 }
 
+/* poll(2)'s time-out as a span; NULL for none. */
+static const struct timespec *span_ms(int timeout, struct timespec *span)
+{
+    *span = (struct timespec){timeout / 1000, timeout % 1000 * 1000000};
+    return timeout < 0 ? NULL : span;
+}
+
 /* Rounds up: a wait must not end early. */
 static int64_t after_timespec(const struct timespec *timeout)
 {
@@ -44,9 +51,10 @@ static bool valid(const struct timespec *time)
 DOOR int poll(struct pollfd *fds, nfds_t count, int timeout)
 {
     int saved = errno;
+    struct timespec span;
     if (!waiting_concerns_poll(fds, count))
         return real()->poll(fds, count, timeout);
-    return (int)door_result(waiting_poll(fds, count, after_ms(timeout), NULL), saved);
+    return (int)door_result(waiting_poll(fds, count, span_ms(timeout, &span), NULL), saved);
 }
 
 DOOR_ALIAS("poll") int __poll(struct pollfd *fds, nfds_t count, int timeout);
@@ -63,7 +71,7 @@ DOOR int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
     int saved = errno;
     if (!valid(timeout) || !waiting_concerns_poll(fds, count))
         return real()->ppoll(fds, count, timeout, mask);
-    return (int)door_result(waiting_poll(fds, count, after_timespec(timeout), mask), saved);
+    return (int)door_result(waiting_poll(fds, count, timeout, mask), saved);
 }
 
 DOOR int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask,
@@ -74,23 +82,31 @@ DOOR int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *ti
     return ppoll(fds, count, timeout, mask);
 }
 
+static struct timeval time_left(const struct timespec *span, const struct timespec *start,
+                                const struct timespec *end)
+{
+    int64_t slept = (int64_t)(end->tv_sec - start->tv_sec) * 1000000 + (end->tv_nsec - start->tv_nsec) / 1000;
+    int64_t left = (span->tv_sec > INT32_MAX ? INT32_MAX : (int64_t)span->tv_sec) * 1000000 +
+                   span->tv_nsec / 1000 - slept;
+    return left > 0 ? (struct timeval){left / 1000000, left % 1000000} : (struct timeval){0};
+}
+
 DOOR int select(int count, fd_set *restrict read, fd_set *restrict write, fd_set *restrict except,
                 struct timeval *restrict timeout)
 {
     int saved = errno;
-    if (!waiting_concerns_select(count, read, write, except) ||
-        (timeout && (timeout->tv_sec < 0 || timeout->tv_usec < 0)))
+    if ((timeout && (timeout->tv_sec < 0 || timeout->tv_usec < 0)) ||
+        !waiting_concerns_select(waiting_select_bound(count), read, write, except))
         return real()->select(count, read, write, except, timeout);
-    struct timespec time = {0};
+    struct timespec span, start, end;
     if (timeout)
-        time = (struct timespec){timeout->tv_sec + timeout->tv_usec / 1000000,
+        span = (struct timespec){timeout->tv_sec + timeout->tv_usec / 1000000,
                                  timeout->tv_usec % 1000000 * 1000};
-    int64_t until = timeout ? after_timespec(&time) : INT64_MAX;
-    int result = waiting_select(count, read, write, except, until, NULL);
-    if (timeout && until != INT64_MAX) { /* select(2): Linux leaves the time that was not slept */
-        int64_t left = until - net_now_ms();
-        *timeout = left > 0 ? (struct timeval){left / 1000, left % 1000 * 1000} : (struct timeval){0};
-    }
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    int result = waiting_select(count, read, write, except, timeout ? &span : NULL, NULL);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    if (timeout) /* select(2): Linux leaves the time that was not slept */
+        *timeout = time_left(&span, &start, &end);
     return (int)door_result(result, saved);
 }
 
@@ -101,9 +117,9 @@ DOOR int pselect(int count, fd_set *restrict read, fd_set *restrict write, fd_se
                  const struct timespec *restrict timeout, const sigset_t *restrict mask)
 {
     int saved = errno;
-    if (!valid(timeout) || !waiting_concerns_select(count, read, write, except))
+    if (!valid(timeout) || !waiting_concerns_select(waiting_select_bound(count), read, write, except))
         return real()->pselect(count, read, write, except, timeout, mask);
-    return (int)door_result(waiting_select(count, read, write, except, after_timespec(timeout), mask), saved);
+    return (int)door_result(waiting_select(count, read, write, except, timeout, mask), saved);
 }
 
 DOOR int epoll_wait(int epoll, struct epoll_event *events, int max, int timeout)

@@ -38,6 +38,9 @@ static void bind_lifecycle(void)
     BIND(_exit);
     BIND(close_range);
     BIND(closefrom);
+    BIND(aio_read);
+    BIND(aio_write);
+    BIND(lio_listio);
     BIND(posix_spawn);
     BIND(posix_spawnp);
 }

@@ -9,6 +9,7 @@
  * set errno.
  */
 
+#include <aio.h>
 #include <poll.h>
 #include <spawn.h>
 #include <stdbool.h>
@@ -72,6 +73,9 @@ struct real {
     FILE *(*fdopen)(int, const char *);
     int (*vdprintf)(int, const char *, va_list);
     long (*syscall)(long, ...);
+    int (*aio_read)(struct aiocb *);
+    int (*aio_write)(struct aiocb *);
+    int (*lio_listio)(int, struct aiocb *const[], int, struct sigevent *);
     int (*posix_spawn)(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,
                        char *const[], char *const[]);
     int (*posix_spawnp)(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,
