@@ -208,7 +208,7 @@ static long process(const struct sealed *sealed, size_t have)
  * handshake. */
 static bool speaks_plaintext(const struct conn *conn, const uint8_t *data, size_t have)
 {
-    return config_get()->accept_plaintext && conn->session.role == TLS_SERVER && !conn->can_send &&
+    return config_get()->accept_plaintext && conn->session.role == TLS_SERVER && !conn->session.heard &&
            have > 0 && data[0] != 22;
 }
 

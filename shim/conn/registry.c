@@ -286,7 +286,7 @@ static void each_connection(void (*visit)(struct conn *conn))
         return;
     for (int fd = 0; fd < atomic_load(&bound); fd++) {
         uint64_t where = atomic_load(&table[fd].where);
-        if (!where)
+        if (!where || (uint32_t)where == HIDDEN)
             continue;
         struct conn *conn = arena_slot((arena_ref)where);
         if (atomic_load(&local_counts[(arena_ref)where]) == 1 || registry_any(conn, -1) == fd)
@@ -323,11 +323,17 @@ void registry_fork_done(bool failed)
     registry_unlock(fork_locked);
 }
 
-/* The parent finishes its orphans itself. */
+/* The parent finishes its orphans itself, and was closing what is hidden (dup2 holds the lock while it
+ * hides). */
 static void drop_orphans(void)
 {
+    struct registry_entry *table = atomic_load(&registry_table);
     for (int fd = 0; fd < atomic_load(&bound); fd++) {
         bool left, last;
+        if ((uint32_t)atomic_load(&table[fd].where) == HIDDEN) {
+            sys_close(fd);
+            atomic_store(&table[fd].where, 0);
+        }
         struct sealed orphan = registry_find(fd);
         if (!orphan.conn || !(atomic_load(&marks[fd]) & REGISTRY_ORPHAN))
             continue;
