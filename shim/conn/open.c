@@ -186,6 +186,22 @@ bool open_wants(int fd, const struct sockaddr *address, socklen_t len)
     return rules_match(&config_get()->rules, RULES_CONNECT, peer, open_address(peer).port) && is_tcp(fd);
 }
 
+/* SOCKSEAL_STRICT: whether a rule names the address, and this is no TCP socket, which cannot be sealed. */
+static bool strictly_refused(int fd, const struct sockaddr *address, socklen_t len)
+{
+    struct sockaddr_storage copy;
+    char text[FAILURE_ADDRESS_TEXT];
+    if (!config_get()->strict || !copy_peer(address, len, &copy) || is_tcp(fd))
+        return false;
+    const struct sockaddr *peer = (const struct sockaddr *)&copy;
+    struct conn_address to = open_address(peer);
+    if (!rules_match(&config_get()->rules, RULES_CONNECT, peer, to.port))
+        return false;
+    log_line(LOG_ERROR, "connecting to %s is refused (SOCKSEAL_STRICT): it is not TCP, and cannot be sealed",
+             failure_address(&to, text));
+    return true;
+}
+
 /* The connection stands in the table before TCP is connected, so that no thread ever finds the socket
  * connected and unsealed. */
 static int connect_sealed(int fd, struct conn *conn, const struct sockaddr *address, socklen_t len)
@@ -225,7 +241,7 @@ int open_connect(int fd, const struct sockaddr *address, socklen_t len)
             return result;
     }
     if (!open_wants(fd, address, len))
-        return plain_connect(fd, address, len);
+        return strictly_refused(fd, address, len) ? -EACCES : plain_connect(fd, address, len);
     if (!have_keys())
         return -ENOKEY;
     struct conn *conn = conn_new(TLS_CLIENT, true);
