@@ -8,9 +8,9 @@
 #include "conn/drive.h"
 #include "conn/failure.h"
 #include "conn/handshake.h"
+#include "conn/look.h"
+#include "conn/outbox.h"
 #include "conn/own.h"
-#include "conn/receive.h"
-#include "conn/send.h"
 #include "diag/log.h"
 #include "sys/net.h"
 
@@ -27,7 +27,7 @@ static void say_goodbye(struct conn *conn)
                       anything */
         return;
     tls_session_alert(&conn->session, TLS_ALERT_CLOSE_NOTIFY, &out);
-    if (send_append_held(conn, bytes, out.len))
+    if (outbox_append(conn, bytes, out.len))
         conn->close_sent = 1;
 }
 
@@ -40,21 +40,21 @@ static bool end_sending(const struct sealed *sealed, bool closing)
     if (conn_failed(conn))
         return true;
     if (conn->plaintext)
-        return send_flush(sealed) != -EAGAIN;
+        return outbox_flush(sealed) != -EAGAIN;
     handshake_progress(sealed);
     if (conn_failed(conn))
         return true;
     if (!conn->can_send)
         return false;
-    if (!send_take(sealed))
+    if (!outbox_take(sealed))
         return true; /* failed, or somebody is sending at this moment, and is not waited for */
-    int result = registry_current(sealed) ? send_flush_held(sealed) : 0;
+    int result = registry_current(sealed) ? outbox_flush_held(sealed) : 0;
     if (result == 0 && !conn->close_sent && (conn->established || !closing)) {
         say_goodbye(conn);
-        result = send_flush_held(sealed);
+        result = outbox_flush_held(sealed);
     }
     bool done = result != -EAGAIN && conn->close_sent;
-    send_release(sealed);
+    outbox_release(sealed);
     return done || (result < 0 && result != -EAGAIN);
 }
 
@@ -64,7 +64,7 @@ static bool will_reset(const struct sealed *sealed)
 {
     struct linger linger = {0};
     socklen_t len = sizeof linger;
-    receive_discard(sealed);
+    look_discard(sealed);
     if (sealed->conn->readable > 0)
         return true;
     return closing_linger_used && net_getsockopt(sealed->fd, SOL_SOCKET, SO_LINGER, &linger, &len) == 0 &&
@@ -187,7 +187,7 @@ bool closing_orphan_step(const struct sealed *sealed, bool over)
     bool left, last;
     int64_t now = net_now_ms();
     if (over && now < conn->deadline_ms && unsent(sealed)) {
-        receive_discard(sealed);
+        look_discard(sealed);
         conn->look_ms = now + LOOK_MS;
         return false;
     }
@@ -197,7 +197,7 @@ bool closing_orphan_step(const struct sealed *sealed, bool over)
         failure_note(conn, LOG_ERROR,
                      "closed by the program, and the peer did not take the rest in time: data is lost");
     if (!conn_failed(conn) && conn->established)
-        receive_discard(sealed);
+        look_discard(sealed);
     drive_drop(sealed->fd);
     if (!registry_hide(sealed, &left, &last)) /* another thread was first */
         return true;

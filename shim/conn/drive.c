@@ -8,8 +8,8 @@
 #include "conn/blocking.h"
 #include "conn/closing.h"
 #include "conn/handshake.h"
+#include "conn/outbox.h"
 #include "conn/own.h"
-#include "conn/send.h"
 #include "sys/net.h"
 #include "sys/real.h"
 
@@ -138,7 +138,7 @@ void drive_step(const struct sealed *sealed)
         return;
     }
     if (conn->to_send > 0 && !conn->connecting)
-        send_flush(sealed);
+        outbox_flush(sealed);
     if (conn->fin_due)
         closing_finish_step(sealed);
     bool over = conn_failed(conn) || (conn->established && conn->to_send == 0 && !conn->fin_due);

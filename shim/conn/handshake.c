@@ -9,7 +9,7 @@
 #include "conn/drive.h"
 #include "conn/failure.h"
 #include "conn/open.h"
-#include "conn/send.h"
+#include "conn/outbox.h"
 #include "crypto/secret.h"
 #include "diag/keylog.h"
 #include "diag/log.h"
@@ -54,10 +54,10 @@ static int start_client(const struct sealed *sealed)
     keyring_release(keys);
     if (result != TLS_OK)
         return -failure_errno(result);
-    if (!send_append_held(conn, bytes, out.len))
+    if (!outbox_append(conn, bytes, out.len))
         return -ENOBUFS;
     if (!conn->connecting)
-        send_flush_held(sealed);
+        outbox_flush_held(sealed);
     return 0;
 }
 
@@ -111,11 +111,11 @@ static enum tls_result take_both(const struct sealed *sealed, const struct tls_c
     uint8_t bytes[TLS_FLIGHT_MAX];
     struct tls_buffer out = {.data = bytes, .cap = sizeof bytes};
     enum tls_result result = tls_handshake_record(&conn->session, state_of(conn), config, record, len, &out);
-    if (out.len > 0 && !send_append_held(conn, bytes, out.len))
+    if (out.len > 0 && !outbox_append(conn, bytes, out.len))
         result = TLS_FAIL_INTERNAL;
     conn->flight_alone = out.len > 0 && conn->queue.total == 0;
     conn->can_send = conn->session.can_send;
-    send_flush_held(sealed);
+    outbox_flush_held(sealed);
     if (result != TLS_OK)
         failure_from(sealed, &conn->session, result);
     else if (conn->session.complete)
@@ -126,7 +126,8 @@ static enum tls_result take_both(const struct sealed *sealed, const struct tls_c
 /*
  * A record for a server that can send already, and whose writer may be at work at this moment, or parked in
  * the kernel. The engine gets a copy of the session without the sending half, and any alert is sent by
- * send_alert(), which keeps away from a writer: two ciphertexts under one nonce would be the end of the seal.
+ * outbox_alert(), which keeps away from a writer: two ciphertexts under one nonce would be the end of the
+ * seal.
  */
 static enum tls_result take_receiving(const struct sealed *sealed, const struct tls_config *config,
                                       uint8_t *record, size_t len)
@@ -152,7 +153,7 @@ static enum tls_result take_receiving(const struct sealed *sealed, const struct 
         if (copy.complete)
             finish(sealed);
     } else {
-        send_alert(sealed, alert);
+        outbox_alert(sealed, alert);
         failure_from(sealed, &copy, result);
     }
     secret_wipe(&copy, sizeof copy);
@@ -171,9 +172,9 @@ static enum tls_result take_record(const struct sealed *sealed, uint8_t *record,
     enum tls_result result = TLS_FAIL_INTERNAL;
     if (conn->can_send) {
         result = take_receiving(sealed, &config, record, len);
-    } else if (send_take(sealed)) {
+    } else if (outbox_take(sealed)) {
         result = take_both(sealed, &config, record, len);
-        send_release(sealed);
+        outbox_release(sealed);
     } else {
         failure_set(sealed, EIO, "the handshake was interrupted in the middle of a message");
     }
@@ -191,7 +192,7 @@ static long process(const struct sealed *sealed, size_t have)
     while (!conn->established && used < have) {
         enum tls_result result = tls_record_size(&conn->session, data + used, have - used, &size);
         if (result != TLS_OK) {
-            send_alert(sealed, (enum tls_alert)conn->session.alert_out);
+            outbox_alert(sealed, (enum tls_alert)conn->session.alert_out);
             failure_from(sealed, &conn->session, result);
             return -1;
         }
@@ -280,7 +281,7 @@ int handshake_progress(const struct sealed *sealed)
     int connected = look_connected(sealed);
     if (connected <= 0)
         return connected;
-    send_flush(sealed);
+    outbox_flush(sealed);
     enum role_result taken = role_take(&conn->rx);
     if (taken == ROLE_PARKED || taken == ROLE_REENTERED)
         return 0;

@@ -6,7 +6,7 @@
 
 #include "conn/blocking.h"
 #include "conn/failure.h"
-#include "conn/send.h"
+#include "conn/outbox.h"
 #include "sys/net.h"
 
 enum {
@@ -41,7 +41,7 @@ static void consume(const struct sealed *sealed, size_t len)
 
 int inbox_fail(const struct sealed *sealed, enum tls_result result)
 {
-    send_alert(sealed, (enum tls_alert)sealed->conn->session.alert_out);
+    outbox_alert(sealed, (enum tls_alert)sealed->conn->session.alert_out);
     failure_from(sealed, &sealed->conn->session, result);
     return -sealed->conn->error;
 }
@@ -58,7 +58,7 @@ int inbox_event(const struct sealed *sealed, enum tls_event event)
         return INBOX_END;
     case TLS_EVENT_KEY_UPDATE_ASKED:
         conn->key_update = 1;
-        send_key_update(sealed);
+        outbox_key_update(sealed);
         return INBOX_OTHER;
     case TLS_EVENT_NONE:
     case TLS_EVENT_KEY_UPDATE:
@@ -187,4 +187,18 @@ int inbox_fill(const struct sealed *sealed, int flags)
             return keep_part(sealed, (size_t)seen);
         flags |= MSG_DONTWAIT; /* the record is longer than the first look */
     }
+}
+
+void inbox_rest(struct conn *conn)
+{
+    if (conn->rx_have > 0 || !conn->rx_chunk)
+        return;
+    arena_chunk_give(conn->rx_chunk);
+    conn->rx_chunk = 0;
+}
+
+void inbox_remember(struct conn *conn, int result)
+{
+    if (result < 0 && result != -EAGAIN && result != -EINTR && result > -4096 && !conn_failed(conn))
+        conn->pending = -result;
 }

@@ -31,6 +31,16 @@ void inbox_settle(const struct sealed *sealed);
 /* blocking_receive(), and remembers an error that ends the stream. */
 ssize_t inbox_receive(const struct sealed *sealed, struct msghdr *message, int flags);
 
+/* Gives up an empty chunk: an idle connection costs its slot. */
+void inbox_rest(struct conn *conn);
+
+/* The kernel tells an error once: keeps it for the program if it cannot be told now. Other results are passed
+ * over. */
+void inbox_remember(struct conn *conn, int result);
+
+/* Records without data that a peer may make us look at in one go. */
+enum { INBOX_EMPTY_MAX = 1024 };
+
 /* Acts on what an opened record was; for the fast path too. */
 int inbox_event(const struct sealed *sealed, enum tls_event event);
 

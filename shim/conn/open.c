@@ -12,7 +12,7 @@
 #include "conn/drive.h"
 #include "conn/failure.h"
 #include "conn/handshake.h"
-#include "conn/send.h"
+#include "conn/outbox.h"
 #include "crypto/secret.h"
 #include "diag/log.h"
 #include "sys/net.h"
@@ -223,7 +223,7 @@ static int connect_sealed(int fd, struct conn *conn, const struct sockaddr *addr
     if (result == 0) {
         conn->deadline_ms = net_now_ms() + config_get()->handshake_timeout_ms;
         conn->connecting = 0;
-        send_flush(&sealed);
+        outbox_flush(&sealed);
     }
     drive_add(fd);
     return result;

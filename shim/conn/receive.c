@@ -17,7 +17,6 @@
 
 enum {
     DIRECT_FROM = 2048, /* smaller content is opened aside and copied */
-    EMPTY_MAX = 1024,   /* records without data that a peer may make us look at in one go */
 };
 
 /* A receiving call of the program: where its bytes go, how far it got, and how many bytes it waits for. */
@@ -167,15 +166,6 @@ static int reached_end(struct reading *reading)
     return inbox_cut(reading->sealed);
 }
 
-/* Gives up an empty chunk: an idle connection costs its slot. */
-static void rest(struct conn *conn)
-{
-    if (conn->rx_have > 0 || !conn->rx_chunk)
-        return;
-    arena_chunk_give(conn->rx_chunk);
-    conn->rx_chunk = 0;
-}
-
 /*
  * One call of the kernel, for at most as much ciphertext as certainly fits, opened, the memory that is left:
  * `whole` is the size of the record begun in rx_chunk (0: none begun), its content fits. The first part
@@ -264,7 +254,7 @@ static int fetch(struct reading *reading, int flags)
     }
     int result = reading->left <= SCRATCH_SMALL ? receive_small(reading, whole, flags)
                                                 : receive_large(reading, whole, flags);
-    rest(conn);
+    inbox_rest(conn);
     return result;
 }
 
@@ -273,13 +263,6 @@ static bool over(const struct reading *reading)
     const struct conn *conn = reading->sealed->conn;
     return reading->left == 0 || conn->ended || reading->at_end || conn_failed(conn) ||
            (reading->drained && reading->done >= reading->need);
-}
-
-/* The kernel tells an error once: keep it for the program if it cannot be told now. */
-static void remember(struct conn *conn, int result)
-{
-    if (result < 0 && result != -EAGAIN && result != -EINTR && result > -4096 && !conn_failed(conn))
-        conn->pending = -result;
 }
 
 /* Reads with the role held. A short count means that the kernel's queue was seen empty, as edge-triggered
@@ -303,12 +286,12 @@ static ssize_t read_held(struct reading *reading)
             break;
         if (reading->done < reading->need)
             reading->drained = false;
-        if (reading->done == 0 && ++empty % EMPTY_MAX == 0 &&
+        if (reading->done == 0 && ++empty % INBOX_EMPTY_MAX == 0 &&
             !blocking_allowed(reading->sealed->fd, reading->flags))
             return -EAGAIN;
     }
     if (reading->done > 0)
-        remember(conn, result);
+        inbox_remember(conn, result);
     if (reading->done > 0 || result == 0)
         return conn_failed(conn) && reading->done == 0 ? -conn->error : (ssize_t)reading->done;
     return result;
@@ -332,7 +315,7 @@ static ssize_t peek_held(struct reading *reading)
             break;
     }
     if (conn->inbox.total == 0) {
-        rest(conn);
+        inbox_rest(conn);
         if (conn->pending)
             return -atomic_exchange(&conn->pending, 0);
         return conn_failed(conn) ? -conn->error : conn->ended ? 0 : result;
@@ -474,77 +457,4 @@ ssize_t receive_message(const struct sealed *sealed, const struct iovec *iov, si
         if (!gather || !peek_again(&reading, got, until_ms))
             return got;
     }
-}
-
-/* Looks for data behind what is not: 1 there is something for the program, 0 nothing now. */
-static bool look_held(const struct sealed *sealed)
-{
-    struct conn *conn = sealed->conn;
-    for (int i = 0; i < EMPTY_MAX; i++) {
-        if (conn->inbox.total > 0 || conn->ended || conn_failed(conn))
-            return true;
-        int result = inbox_fill(sealed, MSG_DONTWAIT);
-        if (result == INBOX_CUT || (result < 0 && result != -EAGAIN)) {
-            remember(conn, result);
-            return true;
-        }
-        if (result == -EAGAIN) {
-            rest(conn);
-            return false;
-        }
-    }
-    return true;
-}
-
-bool receive_ready(const struct sealed *sealed)
-{
-    struct conn *conn = sealed->conn;
-    if (!conn->established)
-        handshake_progress(sealed);
-    if (conn_failed(conn) || conn->ended || conn->connecting || conn->readable > 0 || conn->plaintext)
-        return true;
-    if (!conn->established)
-        return false;
-    enum role_result taken = role_take(&conn->rx);
-    if (taken != ROLE_TAKEN && taken != ROLE_RESUMED)
-        return true;
-    bool ready = !registry_current(sealed) || look_held(sealed);
-    conn_release(conn, &conn->rx);
-    return ready;
-}
-
-size_t receive_available(const struct sealed *sealed)
-{
-    struct conn *conn = sealed->conn;
-    if (!conn->established)
-        handshake_progress(sealed);
-    if (!conn->established || role_take(&conn->rx) != ROLE_TAKEN)
-        return 0;
-    for (int i = 0; i < EMPTY_MAX && registry_current(sealed) && conn->inbox.total < CONN_QUEUE_MAX; i++) {
-        if (conn->ended || conn_failed(conn))
-            break;
-        int result = inbox_fill(sealed, MSG_DONTWAIT);
-        remember(conn, result);
-        if (result < 0 || result == INBOX_CUT)
-            break;
-    }
-    size_t available = conn->inbox.total;
-    rest(conn);
-    conn_release(conn, &conn->rx);
-    return available;
-}
-
-void receive_discard(const struct sealed *sealed)
-{
-    struct conn *conn = sealed->conn;
-    if (!conn->established || !role_try(&conn->rx))
-        return;
-    for (int i = 0; i < EMPTY_MAX && registry_current(sealed) && conn->inbox.total == 0; i++) {
-        if (conn->ended || conn_failed(conn))
-            break;
-        int result = inbox_fill(sealed, MSG_DONTWAIT);
-        if (result < 0 || result == INBOX_CUT)
-            break;
-    }
-    conn_release(conn, &conn->rx);
 }

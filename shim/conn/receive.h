@@ -17,15 +17,4 @@
 /* recvmsg(2)'s work: a count, 0 at the end, -errno, or CONN_LOOK_AGAIN (send.h). */
 ssize_t receive_message(const struct sealed *sealed, const struct iovec *iov, size_t count, int flags);
 
-/* Whether a read would find data, an end or an error: looks behind what the kernel calls readable, and takes
- * in what is none of these (handshake messages, tickets, half records). Does not wait. */
-bool receive_ready(const struct sealed *sealed);
-
-/* FIONREAD: bytes of plaintext that can be read without waiting. */
-size_t receive_available(const struct sealed *sealed);
-
-/* Before a close: takes what is not data for the program out of the kernel's queue, so that a close is not a
- * reset. */
-void receive_discard(const struct sealed *sealed);
-
 #endif

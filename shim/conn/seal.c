@@ -7,8 +7,8 @@
 
 #include "conn/blocking.h"
 #include "conn/failure.h"
+#include "conn/outbox.h"
 #include "conn/scratch.h"
-#include "conn/send.h"
 
 /* Records sealed for one system call: all full but the last. */
 struct batch {
@@ -101,7 +101,7 @@ static enum tls_result seal_batch(struct tls_session *session, struct seal_sourc
 /* Keeps ciphertext that has to follow, whatever the program does. */
 static int keep_cipher(const struct sealed *sealed, const uint8_t *cipher, size_t len)
 {
-    if (send_append_held(sealed->conn, cipher, len))
+    if (outbox_append(sealed->conn, cipher, len))
         return -EAGAIN;
     failure_set(sealed, ENOBUFS, "no memory for the rest of a record");
     return -ENOBUFS;
@@ -169,7 +169,7 @@ bool seal_end_cut(struct conn *conn)
     bool sealed = seal_cut(conn, conn->cut_have, cipher, &size) == TLS_OK;
     if (sealed) {
         end_cut(conn);
-        sealed = send_append_held(conn, cipher + conn->cut_sent, size - conn->cut_sent);
+        sealed = outbox_append(conn, cipher + conn->cut_sent, size - conn->cut_sent);
     }
     scratch_give(cipher);
     return sealed;

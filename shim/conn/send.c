@@ -5,272 +5,16 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
-#include <string.h>
 
 #include "conn/blocking.h"
 #include "conn/drive.h"
 #include "conn/failure.h"
 #include "conn/handshake.h"
 #include "conn/open.h"
+#include "conn/outbox.h"
 #include "conn/seal.h"
 #include "sys/net.h"
 #include "sys/real.h"
-
-static void account(struct conn *conn)
-{
-    atomic_store_explicit(&conn->cipher_left, conn->tx_len, memory_order_relaxed);
-    atomic_store_explicit(&conn->to_send, conn->tx_len + conn->queue.total, memory_order_release);
-}
-
-/* Whether tx_chunk is there, with what stands in it at its beginning. */
-static bool make_room(struct conn *conn)
-{
-    if (!conn->tx_chunk && !(conn->tx_chunk = arena_chunk_take()))
-        return false;
-    uint8_t *base = arena_chunk(conn->tx_chunk);
-    if (conn->tx_off)
-        memmove(base, base + conn->tx_off, conn->tx_len);
-    conn->tx_off = 0;
-    return true;
-}
-
-bool send_append_held(struct conn *conn, const uint8_t *data, size_t len)
-{
-    if (len == 0)
-        return true;
-    if (conn->cut || !make_room(conn) || len > ARENA_CHUNK_SIZE - conn->tx_len)
-        return false;
-    memcpy(arena_chunk(conn->tx_chunk) + conn->tx_len, data, len);
-    conn->tx_len += (uint32_t)len;
-    account(conn);
-    return true;
-}
-
-/* Seals what waits in the queue behind what is to go out next, as far as there is room. So a client's
- * Finished travels with its first data, in one segment. */
-static bool seal_queue(struct conn *conn)
-{
-    size_t overhead = tls_session_overhead(&conn->session), have, sealed_len;
-    if (!make_room(conn))
-        return false;
-    while (conn->queue.total > 0) {
-        size_t room = ARENA_CHUNK_SIZE - conn->tx_len;
-        const uint8_t *data = conn_bytes_head(&conn->queue, &have);
-        if (room <= overhead)
-            break;
-        if (have > room - overhead)
-            have = room - overhead;
-        if (have > TLS_PLAINTEXT_MAX)
-            have = TLS_PLAINTEXT_MAX;
-        uint8_t *record = arena_chunk(conn->tx_chunk) + conn->tx_len;
-        if (tls_session_seal(&conn->session, data, have, record, &sealed_len) != TLS_OK)
-            return false;
-        conn->tx_len += (uint32_t)sealed_len;
-        conn_bytes_drop(&conn->queue, have);
-        conn->sent_data = 1;
-    }
-    account(conn);
-    return true;
-}
-
-/* Without this an edge-triggered program that got EAGAIN while the kernel had room would wait for ever:
- * setting TCP_NOTSENT_LOWAT, even to what it is, makes the kernel report writability anew (tcp(7);
- * sk_write_space). */
-static void give_edge(const struct sealed *sealed)
-{
-    int value = 0;
-    socklen_t len = sizeof value;
-    if (!atomic_exchange(&sealed->conn->refused_edge, 0))
-        return;
-    if (net_getsockopt(sealed->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, &len) == 0)
-        net_setsockopt(sealed->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, sizeof value);
-}
-
-static void used_up(struct conn *conn)
-{
-    conn->tx_off = 0;
-    if (conn->tx_len == 0) {
-        arena_chunk_give(conn->tx_chunk);
-        conn->tx_chunk = 0;
-    }
-}
-
-/* A peer that does not seal (SOCKSEAL_PLAINTEXT=accept) gets the queue as it is. */
-static int flush_plain(const struct sealed *sealed, int flags)
-{
-    struct conn *conn = sealed->conn;
-    while (conn->queue.total > 0) {
-        size_t len;
-        const uint8_t *data = conn_bytes_head(&conn->queue, &len);
-        ssize_t sent = blocking_send(sealed, data, len, flags);
-        if (sent < 0)
-            return (int)sent;
-        conn_bytes_drop(&conn->queue, (size_t)sent);
-        account(conn);
-    }
-    return 0;
-}
-
-/* Sends what is left of tx_chunk: how much went, or -errno. */
-static ssize_t flush_chunk(const struct sealed *sealed, int flags)
-{
-    struct conn *conn = sealed->conn;
-    if (conn->tx_off + conn->tx_len > ARENA_CHUNK_SIZE) {
-        failure_set(sealed, EIO, "the state of the connection is damaged");
-        return -EIO;
-    }
-    ssize_t sent = blocking_send(sealed, arena_chunk(conn->tx_chunk) + conn->tx_off, conn->tx_len, flags);
-    if (sent < 0)
-        return sent;
-    conn->tx_off += (uint32_t)sent;
-    conn->tx_len -= (uint32_t)sent;
-    account(conn);
-    if (conn->tx_len == 0)
-        used_up(conn);
-    return sent;
-}
-
-/* Sends tx_chunk and the queue with these flags. 0, -errno, or -ESTALE. */
-static int flush_with(const struct sealed *sealed, int flags)
-{
-    struct conn *conn = sealed->conn;
-    if (conn->plaintext)
-        return flush_plain(sealed, flags);
-    if (conn->cut && !seal_end_cut(conn)) {
-        failure_set(sealed, EIO, "a record that was sent in part cannot be completed");
-        return -EIO;
-    }
-    for (;;) {
-        if (conn->can_send && conn->queue.total > 0 && !seal_queue(conn)) {
-            failure_set(sealed, EIO, "the queued data cannot be sealed");
-            return -EIO;
-        }
-        if (conn->tx_len == 0)
-            break;
-        ssize_t sent = flush_chunk(sealed, flags);
-        if (sent < 0)
-            return (int)sent;
-    }
-    give_edge(sealed);
-    return 0;
-}
-
-int send_flush_held(const struct sealed *sealed)
-{
-    struct conn *conn = sealed->conn;
-    /* A cut record is the program's to go on with, unless something of ours is to follow it. */
-    bool queued = (conn->can_send || conn->plaintext) && conn->queue.total > 0;
-    if (conn->tx_len == 0 && !queued && !(conn->cut && conn->fin_due))
-        return 0;
-    return flush_with(sealed, MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
-/* Takes over what a signal handler of this thread wrote. While `deferring` is set a handler gets EAGAIN. */
-static struct conn_bytes take_deferred(struct conn *conn)
-{
-    conn->deferring = 1;
-    atomic_signal_fence(memory_order_seq_cst);
-    struct conn_bytes taken = conn->deferred;
-    conn->deferred = (struct conn_bytes){0};
-    atomic_signal_fence(memory_order_seq_cst);
-    conn->deferring = 0;
-    return taken;
-}
-
-/* A handler may come at any moment, also between the last look at what it left and the release: so look once
- * more. */
-void send_release(const struct sealed *sealed)
-{
-    struct conn *conn = sealed->conn;
-    do {
-        while (conn->deferred.total > 0) {
-            struct conn_bytes taken = take_deferred(conn);
-            size_t len;
-            while (taken.total > 0) {
-                const uint8_t *data = conn_bytes_head(&taken, &len);
-                conn_bytes_append(&conn->queue, data, len, SIZE_MAX);
-                conn_bytes_drop(&taken, len);
-            }
-            account(conn);
-            if (send_flush_held(sealed) == -EAGAIN)
-                drive_add(sealed->fd);
-        }
-        conn_release(conn, &conn->tx);
-    } while (registry_current(sealed) && conn->deferred.total > 0 && role_try(&conn->tx));
-}
-
-bool send_take(const struct sealed *sealed)
-{
-    struct conn *conn = sealed->conn;
-    switch (role_take(&conn->tx)) {
-    case ROLE_TAKEN:
-        return true;
-    case ROLE_ABANDONED:
-    case ROLE_RESUMED:
-        failure_set(sealed, EIO, "a sender left in the middle of a record");
-        conn_release(conn, &conn->tx);
-        return false;
-    case ROLE_PARKED:
-    case ROLE_REENTERED:
-        break;
-    }
-    return false;
-}
-
-int send_flush(const struct sealed *sealed)
-{
-    if (!send_take(sealed))
-        return -EAGAIN;
-    int result = registry_current(sealed) ? send_flush_held(sealed) : 0;
-    send_release(sealed);
-    return result;
-}
-
-void send_alert(const struct sealed *sealed, enum tls_alert alert)
-{
-    struct conn *conn = sealed->conn;
-    uint8_t bytes[TLS_FLIGHT_MAX];
-    struct tls_buffer out = {.data = bytes, .cap = sizeof bytes};
-    if (alert == TLS_ALERT_NONE || !send_take(sealed))
-        return;
-    /* A cut record is ended first: nothing else may be sealed under its sequence number. */
-    if (registry_current(sealed) && (!conn->cut || seal_end_cut(conn))) {
-        tls_session_alert(&conn->session, alert, &out);
-        send_append_held(conn, bytes, out.len);
-        send_flush_held(sealed);
-    }
-    send_release(sealed);
-}
-
-/* Renews our keys. A cut record is ended first: nothing else may be sealed under its sequence number. False:
- * that failed, and so has the connection. */
-static bool update_keys_held(const struct sealed *sealed)
-{
-    struct conn *conn = sealed->conn;
-    uint8_t bytes[TLS_SEAL_OVERHEAD_MAX + 16];
-    struct tls_buffer out = {.data = bytes, .cap = sizeof bytes};
-    if (conn->cut && !seal_end_cut(conn))
-        return false;
-    if (ARENA_CHUNK_SIZE - conn->tx_len < sizeof bytes)
-        return true; /* key_update stays set: when there is room again */
-    atomic_store(&conn->key_update, 0);
-    if (tls_session_key_update(&conn->session, false, &out) == TLS_OK &&
-        send_append_held(conn, bytes, out.len))
-        return true;
-    failure_set(sealed, EIO, "the keys cannot be renewed");
-    return false;
-}
-
-void send_key_update(const struct sealed *sealed)
-{
-    struct conn *conn = sealed->conn;
-    if (!send_take(sealed))
-        return;
-    if (registry_current(sealed) && conn->key_update && update_keys_held(sealed) &&
-        send_flush_held(sealed) == -EAGAIN)
-        drive_add(sealed->fd);
-    send_release(sealed);
-}
 
 /* Whether we are in a signal handler above this thread's own writing: then its frames stand on the stack
  * above ours. If it has jumped out of the call instead, they are gone. */
@@ -323,7 +67,7 @@ static ssize_t enqueue_held(const struct sealed *sealed, struct seal_source *sou
     if (!fits && source->left <= CONN_QUEUE_MAX && blocking_allowed(sealed->fd, flags))
         return -EAGAIN;
     size_t done = append_from(&conn->queue, source);
-    account(conn);
+    outbox_account(conn);
     if (source->left > 0)
         atomic_store(&conn->refused_edge, 1);
     drive_add(sealed->fd);
@@ -335,10 +79,10 @@ static ssize_t enqueue_held(const struct sealed *sealed, struct seal_source *sou
 static int clear_way(const struct sealed *sealed, struct seal_source *source, int flags)
 {
     struct conn *conn = sealed->conn;
-    if ((conn->key_update || tls_session_wants_key_update(&conn->session)) && !update_keys_held(sealed))
+    if ((conn->key_update || tls_session_wants_key_update(&conn->session)) && !outbox_update_keys(sealed))
         return -EIO;
     if (conn->tx_len > 0 || conn->queue.total > 0)
-        return flush_with(sealed, flags);
+        return outbox_flush_with(sealed, flags);
     return conn->cut ? seal_resume(sealed, source, flags) : 0;
 }
 
@@ -366,7 +110,7 @@ static ssize_t send_held(const struct sealed *sealed, struct seal_source *source
     if (result == 0 && source->left > 0)
         result = seal_and_send(sealed, source, flags);
     size_t done = total - source->left;
-    account(conn);
+    outbox_account(conn);
     if (result == -ESTALE)
         return -ESTALE;
     if (conn->to_send > 0)
@@ -429,7 +173,7 @@ static ssize_t send_once(const struct sealed *sealed, struct seal_source *source
         failure_set(sealed, EIO, "a signal handler wrote in the middle of a record");
         return -EIO;
     }
-    send_release(sealed);
+    outbox_release(sealed);
     return sent;
 }
 
@@ -484,7 +228,7 @@ static ssize_t send_plain(const struct sealed *sealed, const struct iovec *iov, 
         int result = become_writer(sealed, flags);
         if (result < 0)
             return result;
-        result = flush_plain(sealed, flags);
+        result = outbox_flush_plain(sealed, flags);
         if (result != -ESTALE)
             conn_release(conn, &conn->tx);
         if (result < 0)

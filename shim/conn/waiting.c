@@ -7,7 +7,7 @@
 
 #include "conn/blocking.h"
 #include "conn/drive.h"
-#include "conn/receive.h"
+#include "conn/look.h"
 #include "sys/net.h"
 #include "sys/real.h"
 
@@ -85,7 +85,7 @@ static short doubt(struct pollfd *polled)
     if (!sealed.conn || conn_failed(sealed.conn))
         return 0;
     short wrong = 0;
-    if ((polled->revents & in) && !receive_ready(&sealed))
+    if ((polled->revents & in) && !look_ready(&sealed))
         wrong |= in;
     if ((polled->revents & out) && !sealed.conn->can_send && sealed.conn->to_send >= CONN_QUEUE_MAX)
         wrong |= out;

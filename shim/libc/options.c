@@ -17,7 +17,7 @@
 #include "conn/closing.h"
 #include "conn/failure.h"
 #include "conn/info.h"
-#include "conn/receive.h"
+#include "conn/look.h"
 #include "diag/log.h"
 
 #ifndef TCP_ULP
@@ -103,7 +103,7 @@ DOOR int ioctl(int fd, unsigned long request, ...)
     struct sealed sealed = registry_find(fd);
     if (sealed.conn && request == FIONREAD && sealed.conn->established && !sealed.conn->plaintext) {
         int saved = errno;
-        *(int *)argument = (int)receive_available(&sealed);
+        *(int *)argument = (int)look_available(&sealed);
         errno = saved;
         return 0;
     }

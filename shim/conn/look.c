@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "conn/look.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "conn/handshake.h"
+#include "conn/inbox.h"
+
+/* Looks for data behind what is not: 1 there is something for the program, 0 nothing now. */
+static bool look_held(const struct sealed *sealed)
+{
+    struct conn *conn = sealed->conn;
+    for (int i = 0; i < INBOX_EMPTY_MAX; i++) {
+        if (conn->inbox.total > 0 || conn->ended || conn_failed(conn))
+            return true;
+        int result = inbox_fill(sealed, MSG_DONTWAIT);
+        if (result == INBOX_CUT || (result < 0 && result != -EAGAIN)) {
+            inbox_remember(conn, result);
+            return true;
+        }
+        if (result == -EAGAIN) {
+            inbox_rest(conn);
+            return false;
+        }
+    }
+    return true;
+}
+
+bool look_ready(const struct sealed *sealed)
+{
+    struct conn *conn = sealed->conn;
+    if (!conn->established)
+        handshake_progress(sealed);
+    if (conn_failed(conn) || conn->ended || conn->connecting || conn->readable > 0 || conn->plaintext)
+        return true;
+    if (!conn->established)
+        return false;
+    enum role_result taken = role_take(&conn->rx);
+    if (taken != ROLE_TAKEN && taken != ROLE_RESUMED)
+        return true;
+    bool ready = !registry_current(sealed) || look_held(sealed);
+    conn_release(conn, &conn->rx);
+    return ready;
+}
+
+size_t look_available(const struct sealed *sealed)
+{
+    struct conn *conn = sealed->conn;
+    if (!conn->established)
+        handshake_progress(sealed);
+    if (!conn->established || role_take(&conn->rx) != ROLE_TAKEN)
+        return 0;
+    for (int i = 0; i < INBOX_EMPTY_MAX && registry_current(sealed) && conn->inbox.total < CONN_QUEUE_MAX;
+         i++) {
+        if (conn->ended || conn_failed(conn))
+            break;
+        int result = inbox_fill(sealed, MSG_DONTWAIT);
+        inbox_remember(conn, result);
+        if (result < 0 || result == INBOX_CUT)
+            break;
+    }
+    size_t available = conn->inbox.total;
+    inbox_rest(conn);
+    conn_release(conn, &conn->rx);
+    return available;
+}
+
+void look_discard(const struct sealed *sealed)
+{
+    struct conn *conn = sealed->conn;
+    if (!conn->established || !role_try(&conn->rx))
+        return;
+    for (int i = 0; i < INBOX_EMPTY_MAX && registry_current(sealed) && conn->inbox.total == 0; i++) {
+        if (conn->ended || conn_failed(conn))
+            break;
+        int result = inbox_fill(sealed, MSG_DONTWAIT);
+        if (result < 0 || result == INBOX_CUT)
+            break;
+    }
+    conn_release(conn, &conn->rx);
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#ifndef SOCKSEAL_LOOK_H
+#define SOCKSEAL_LOOK_H
+
+/* Looks into what has been received, for others than a reader. None of them waits. */
+
+#include "conn/registry.h"
+
+/* Whether a read would find data, an end or an error: looks behind what the kernel calls readable, and takes
+ * in what is none of these (handshake messages, tickets, half records). Does not wait. */
+bool look_ready(const struct sealed *sealed);
+
+/* FIONREAD: bytes of plaintext that can be read without waiting. */
+size_t look_available(const struct sealed *sealed);
+
+/* Before a close: takes what is not data for the program out of the kernel's queue, so that a close is not a
+ * reset. */
+void look_discard(const struct sealed *sealed);
+
+#endif
