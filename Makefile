@@ -32,7 +32,7 @@ SANITIZE := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-
 # few bytes of thread-local storage in the static block, where touching them neither allocates nor locks.
 ALL_CFLAGS := -std=c11 -D_GNU_SOURCE -DSOCKSEAL_VERSION='"$(VERSION)"' -Ishim -Iinclude -fPIC -fexceptions \
 	-fvisibility=hidden -ftls-model=initial-exec $(WARNINGS) $(SANITIZE) $(CFLAGS)
-LIB_LDFLAGS := -shared -Wl,-soname,libsockseal.so -Wl,--exclude-libs,ALL -Wl,-z,now -Wl,-z,relro \
+LIB_LDFLAGS := -shared -nodefaultlibs -Wl,-soname,libsockseal.so -Wl,--exclude-libs,ALL -Wl,-z,now -Wl,-z,relro \
 	$(if $(SAN),,-Wl,--no-undefined)
 SODIUM := $(DEPS)/sodium
 
@@ -44,8 +44,10 @@ DEMO_PACKAGES := netcat-openbsd openssl python3-minimal tcpdump
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(1)))
 LIB_OBJECTS := $(call objects,shim/libc/*.c shim/conn/*.c shim/tls/*.c shim/crypto/*.c shim/config/*.c shim/diag/*.c \
 	shim/sys/*.c)
+# Programs have the compiler's runtime; only the library goes without it.
+PROGRAM_OBJECTS := $(filter-out %/sys/unwind.o,$(LIB_OBJECTS))
 # What the unit tests link: the rooms without the doors, which would take over their own libc calls.
-CORE_OBJECTS := $(filter-out $(BUILD)/obj/shim/libc/%,$(LIB_OBJECTS))
+CORE_OBJECTS := $(filter-out $(BUILD)/obj/shim/libc/%,$(PROGRAM_OBJECTS))
 CLI_OBJECTS := $(call objects,shim/cli/*.c)
 TEST_OBJECTS := $(call objects,tests/*/*.c tests/*/support/*.c)
 UNIT_SUPPORT := $(call objects,tests/support/*.c)
@@ -69,7 +71,7 @@ all: $(BUILD)/libsockseal.so $(BUILD)/sockseal
 
 $(BUILD)/libsockseal.so: $(LIB_OBJECTS) $(SODIUM)/libs
 	$(call say,LD)
-	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(LIB_LDFLAGS) -o $@ $(LIB_OBJECTS) @$(SODIUM)/libs
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(LIB_LDFLAGS) -o $@ $(LIB_OBJECTS) @$(SODIUM)/libs -lc -lgcc
 
 $(CLI_OBJECTS): CPPFLAGS += -DSOCKSEAL_MULTIARCH='"$(shell $(CC) -print-multiarch)"'
 
@@ -99,7 +101,7 @@ $(PRELOAD_TESTS): $(BUILD)/%: $(BUILD)/obj/%.o $(PRELOAD_SUPPORT)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -lcmocka -lpthread
 
 # Linked with the doors themselves: a preloaded library would come before the sanitizer's runtime.
-$(TSAN_TESTS): $(BUILD)/%: $(BUILD)/obj/%.o $(PRELOAD_SUPPORT) $(LIB_OBJECTS) $(SODIUM)/libs
+$(TSAN_TESTS): $(BUILD)/%: $(BUILD)/obj/%.o $(PRELOAD_SUPPORT) $(PROGRAM_OBJECTS) $(SODIUM)/libs
 	$(call say,LD)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -lcmocka -lpthread @$(SODIUM)/libs

@@ -234,6 +234,29 @@ static void peeking_for_more_than_comes(const struct net *net)
     }
 }
 
+/* The same when the peer's process dies: no close_notify comes. */
+static void peeking_when_the_peer_is_killed(const struct net *net)
+{
+    struct sockaddr_in address;
+    char text[16];
+    int listener = net_listen(net, 4, &address);
+    pid_t child = suite_fork();
+    if (child == 0) {
+        int fd = accept(listener, NULL, NULL);
+        if (net_read_all(fd, text, 1) != 1 || write(fd, "hello", 5) != 5)
+            _exit(1);
+        net_sleep_ms(150);
+        raise(SIGKILL);
+    }
+    int fd = net_connect(net, &address);
+    assert_int_equal(write(fd, "x", 1), 1);
+    assert_int_equal(recv(fd, text, 10, MSG_PEEK | MSG_WAITALL), 5);
+    assert_int_equal(net_read_all(fd, text, 10), 5);
+    assert_memory_equal(text, "hello", 5);
+    assert_int_equal(suite_wait(child), 1000 + SIGKILL);
+    close(fd), close(listener);
+}
+
 /* ---- small stacks ---- */
 
 struct errand {
@@ -491,6 +514,7 @@ static const struct suite_case cases[] = {
     {.name = "sendmmsg with MSG_FASTOPEN", .run = sendmmsg_with_fast_open},
     {.name = "select over the whole table", .run = select_over_the_whole_table},
     {.name = "peeking for more than comes", .run = peeking_for_more_than_comes},
+    {.name = "peeking when the peer is killed", .run = peeking_when_the_peer_is_killed},
     {.name = "a thread with a small stack", .run = a_thread_with_a_small_stack},
     {.name = "a handler with a small stack", .run = a_handler_with_a_small_stack},
     {.name = "a close before the peer's end", .run = a_close_before_the_peers_end},

@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: ISC
+# Copyright (c) 2026 the sockseal authors
+"""Peers that keep to the letter of the protocol and mean harm, or meet the shim at a bad moment: floods during the
+handshake, a KeyUpdate while a record is cut, and plain clients where SOCKSEAL_PLAINTEXT=accept serves them."""
+
+# time-limit: 60
+
+import hashlib
+import re
+import socket
+import sys
+import threading
+import time
+import unittest
+
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+import sealed
+import tls13
+import wire
+
+from sealed import sealed_only
+
+USER_CANCELED = b"\x15\x03\x03\x00\x02\x01\x5a"  # RFC 8446, 6.1: in the clear during the handshake
+COMPATIBILITY = b"\x14\x03\x03\x00\x01\x01"  # change_cipher_spec (RFC 8446, 5)
+FLOOD_SECONDS = 3
+
+# Accepts in a poll() loop, as a single-threaded server does, and says how a connection ended and how long a round was.
+POLL_SERVER = """
+import errno, select, socket, sys, time
+listener = socket.create_server((sys.argv[1], int(sys.argv[2])))
+listener.setblocking(False)
+poll, held, worst, end = select.poll(), {}, 0, time.monotonic() + float(sys.argv[3])
+poll.register(listener, select.POLLIN)
+while time.monotonic() < end:
+    start = time.monotonic()
+    for fd, _ in poll.poll(100):
+        if fd == listener.fileno():
+            sock, _ = listener.accept()
+            sock.setblocking(False)
+            held[sock.fileno()] = sock
+            poll.register(sock, select.POLLIN)
+            continue
+        try:
+            if held[fd].recv(1000):
+                continue
+            how = "EOF"
+        except BlockingIOError:
+            continue
+        except OSError as error:
+            how = errno.errorcode[error.errno]
+        print("recv", how, flush=True)
+        poll.unregister(fd)
+        held.pop(fd).close()
+    worst = max(worst, time.monotonic() - start)
+print("held" if worst > 1.5 else "free", flush=True)
+"""
+
+# Writes until the socket takes no more, reads when told to, and then writes on to a given size.
+CUT_CLIENT = """
+import hashlib, select, socket, sys, time
+address, port, size = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+sock = socket.socket()
+sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 20000)
+sock.connect((address, port))
+sock.sendall(b"hello\\n")
+sys.stdin.readline()
+sock.setblocking(False)
+data = b"".join(b"%015d\\n" % line for line in range(size // 16))
+sent = 0
+try:
+    while sent < size:
+        sent += sock.send(data[sent : sent + 16384])
+except BlockingIOError:
+    print("full", flush=True)
+sys.stdin.readline()
+try:
+    print("read", sock.recv(100), flush=True)
+except BlockingIOError:
+    print("read nothing", flush=True)
+sock.setblocking(True)
+sock.sendall(data[sent:])
+print("sent", hashlib.sha256(data).hexdigest(), flush=True)
+sys.stdin.readline()
+"""
+
+
+class Case(sealed.TestCase):
+    def setUp(self):
+        sealed.need("openssl")
+        super().setUp()
+        self.address = sealed.loopback()
+
+
+@sealed_only
+class Floods(Case):
+    """RFC 8446 lets a peer repeat these before the handshake is over; a program must not be held by one that does."""
+
+    def flood(self, sock, record):
+        """Says it for as long as it is listened to; gives whether that was cut short."""
+        blob, end = record * 2000, time.monotonic() + FLOOD_SECONDS
+        try:
+            while time.monotonic() < end:
+                sock.sendall(blob)
+        except OSError:
+            return True
+        return False
+
+    def client_hello(self):
+        """The first record of a sealed client, with a binder that verifies: whoever records one can say it again."""
+        port, data = self.port(), b""
+        with socket.create_server((self.address, port)) as listener:
+            listener.settimeout(10)
+            self.run_peer("connect", self.address, port, "recv")
+            with listener.accept()[0] as sock:
+                sock.settimeout(10)
+                while len(data) < 5 or len(data) < 5 + int.from_bytes(data[3:5], "big"):
+                    data += sock.recv(4096)
+        return data
+
+    def flood_a_server(self, record, hello=b""):
+        """The server accepts and polls in one thread, and has others to serve."""
+        port = self.port()
+        server = self.run_program(sealed.PYTHON, "-c", POLL_SERVER, self.address, port, 2)
+        self.wait_listening(port, server)
+        with socket.create_connection((self.address, port), timeout=10) as stranger:
+            stranger.sendall(hello)
+            if hello:
+                self.assertEqual(stranger.recv(1), bytes([tls13.HANDSHAKE]), "the server did not take the ClientHello")
+            refused = self.flood(stranger, record)
+        server.expect("recv ")
+        self.assertEqual(server.status(), 0)
+        self.assertEqual(bytes(server.out.data).decode(), "recv EPROTO\nfree\n")
+        self.assertTrue(refused)
+
+    def test_alerts_to_a_server(self):
+        self.flood_a_server(USER_CANCELED)
+
+    def test_change_cipher_specs_to_a_server(self):
+        """They are legal from the ClientHello to the Finished only (RFC 8446, 5)."""
+        self.flood_a_server(COMPATIBILITY, self.client_hello())
+
+    def flood_a_client(self, record):
+        """The client has a blocking read under way, which must end."""
+        port, refused = self.port(), []
+
+        def serve(listener):
+            sock, _ = listener.accept()
+            with sock:
+                sock.settimeout(10)
+                sock.recv(4096)  # the ClientHello
+                refused.append(self.flood(sock, record))
+
+        with socket.create_server((self.address, port)) as listener:
+            thread = threading.Thread(target=serve, args=(listener,), daemon=True)
+            thread.start()
+            client = self.run_peer("connect", self.address, port, "recv")
+            client.expect("recv EPROTO\n", timeout=FLOOD_SECONDS - 1)
+            thread.join(10)
+        self.assertEqual(refused, [True])
+
+    def test_alerts_to_a_client(self):
+        self.flood_a_client(USER_CANCELED)
+
+    def test_change_cipher_specs_to_a_client(self):
+        self.flood_a_client(COMPATIBILITY)
+
+
+@sealed_only
+class KeyUpdateWhileFull(Case):
+    """What is sealed while a record is cut would use a nonce again, or stand in the middle of the record."""
+
+    def s_server(self):
+        port = self.port()
+        server = self.run_stock("openssl", "s_server", "-accept", f"{self.address}:{port}", "-tls1_3", "-nocert",
+                                "-psk", self.key, "-psk_identity", sealed.IDENTITY, "-ciphersuites",
+                                "TLS_CHACHA20_POLY1305_SHA256")
+        return port, self.wait_listening(port, server)
+
+    @staticmethod
+    def records(data):
+        """(type, body) of each whole record."""
+        found, at = [], 0
+        while at + 5 <= len(data):
+            length = int.from_bytes(data[at + 3 : at + 5], "big")
+            if at + 5 + length > len(data):
+                break
+            found.append((data[at], bytes(data[at + 5 : at + 5 + length])))
+            at += 5 + length
+        return found
+
+    def no_keystream_twice(self, data):
+        """The KeyUpdate's first five bytes are known, and with them its keystream: it must open no other record."""
+        records = self.records(data)
+        updates = [i for i, (_, body) in enumerate(records) if len(body) == 5 + 1 + 16]
+        self.assertTrue(updates, "no KeyUpdate was sent")
+        for i in updates:
+            keystream = bytes(a ^ b for a, b in zip(records[i][1], b"\x18\0\0\1\0"))
+            opened = bytes(a ^ b for a, b in zip(records[i - 1][1], keystream))
+            self.assertIsNone(re.fullmatch(rb"[0-9\n]{5}", opened), "two records share a nonce")
+
+    def test_requested_by_the_peer(self):
+        size = 1 << 20
+        port, server = self.s_server()
+        entry = self.port()
+        recorder = wire.Wire(self, self.address, entry, (self.address, port))
+        client = self.run_program(sealed.PYTHON, "-c", CUT_CLIENT, self.address, entry, size,
+                                  SOCKSEAL_SUITES="chacha20")
+        server.expect("hello\n")
+        recorder.to_server.hold_after(0)
+        client.type("fill")
+        client.expect("full\n")
+        server.type("K")
+        server.err.wait(lambda output: b"KEYUPDATE" in output.data, 5)
+        time.sleep(0.2)
+        client.type("read")
+        client.expect("read nothing\n")
+        recorder.to_server.release()
+        client.expect("sent ")
+        server.expect(b"%015d\n" % (size // 16 - 1))
+        self.no_keystream_twice(recorder.to_server.data)
+        received = b"".join(re.findall(rb"\d{15}\n", bytes(server.out.data)))  # s_server prints lines of its own
+        client.expect(f"sent {hashlib.sha256(received).hexdigest()}\n")
+        client.type("done")
+        self.assertEqual(client.status(), 0)
+
+
+@sealed_only
+class PlaintextAccepted(Case):
+    """SOCKSEAL_PLAINTEXT=accept, for the time in which not every client is sealed yet."""
+
+    def serve(self, *steps, timeout=10):
+        port = self.port()
+        server = self.run_peer("serve", self.address, port, *steps, SOCKSEAL_PLAINTEXT="accept",
+                               SOCKSEAL_HANDSHAKE_TIMEOUT=timeout)
+        return port, self.wait_listening(port, server)
+
+    def test_a_plain_client_is_served_both_ways(self):
+        port, server = self.serve("recv", "send:reply", "recv", "send:second reply", "shutdown", "recvall")
+        with socket.create_connection((self.address, port), timeout=10) as client:
+            for line, reply in ((b"GET /\r\n", b"reply"), (b"more\r\n", b"second reply")):
+                client.sendall(line)
+                self.assertEqual(client.recv(len(reply), socket.MSG_WAITALL), reply)
+            self.assertEqual(client.recv(10), b"")
+        self.assertEqual(server.status(), 0)
+        self.assertEqual(bytes(server.out.data).decode().splitlines()[1:],
+                         ["recv b'GET /\\r\\n'", "send ok", "recv b'more\\r\\n'", "send ok", "shutdown ok",
+                          "recvall b'' EOF"])
+        server.expect_log("plain", str(port))
+
+    def test_a_plain_client_that_waits_is_greeted_after_the_time_out(self):
+        port, server = self.serve("send:220 hello\r\n", "recv", "send:250 ok\r\n", timeout=1)
+        with socket.create_connection((self.address, port), timeout=10) as client:
+            self.assertEqual(client.recv(11, socket.MSG_WAITALL), b"220 hello\r\n")
+            client.sendall(b"HELO\r\n")
+            self.assertEqual(client.recv(8, socket.MSG_WAITALL), b"250 ok\r\n")
+        self.assertEqual(server.status(), 0)
+
+    def test_a_hello_retry_request_is_not_taken_for_plain(self):
+        port, server = self.serve("recv", "send:reply", "wait")
+        recorder = wire.Wire(self, self.address, self.port(), (self.address, port))
+        client = self.run_stock("openssl", "s_client", "-connect", f"{self.address}:{self.ports[-1]}", "-tls1_3",
+                                "-psk", self.key, "-psk_identity", sealed.IDENTITY, "-groups", "P-256:X25519", "-quiet")
+        client.type("line that nobody else reads")
+        server.expect("recv b'line that nobody else reads\\n'")
+        client.expect("reply")
+        wire.assert_sealed(self, recorder, "line that nobody else reads", "reply")
+
+
+if __name__ == "__main__":
+    unittest.main()
