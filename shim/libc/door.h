@@ -27,6 +27,17 @@ static inline long door_result(long result, int saved)
     return result < 0 ? -1 : result;
 }
 
+/* In both processes after a fork for which registry_before_fork() was called; `child` is what it returned. Keeps errno. */
+static inline void door_forked(long child)
+{
+    int saved = errno;
+    if (child == 0)
+        registry_check_fork();
+    else
+        registry_fork_done(child < 0);
+    errno = saved;
+}
+
 /* Until the handshake is over, work on a connection touches it before it holds a role; so it is pinned,
  * unless that life of it is over anyway, which the first role will tell. Gives what to unpin, or NULL. */
 static inline struct conn *door_pin(const struct sealed *sealed)

@@ -33,12 +33,7 @@ static pid_t fork_with(pid_t (*call)(void))
 {
     registry_before_fork();
     pid_t child = call();
-    int saved = errno;
-    if (child == 0)
-        registry_check_fork();
-    else
-        registry_fork_done(child < 0);
-    errno = saved;
+    door_forked(child);
     return child;
 }
 

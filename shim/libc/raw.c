@@ -177,12 +177,7 @@ static long fork_raw(const struct arguments *arguments)
     const long *a = arguments->a;
     registry_before_fork();
     long child = real()->syscall(SYS_clone, a[0], a[1], a[2], a[3], a[4], a[5]);
-    int saved = errno;
-    if (child == 0)
-        registry_check_fork();
-    else
-        registry_fork_done(child < 0);
-    errno = saved;
+    door_forked(child);
     return child;
 }
 
