@@ -32,10 +32,8 @@ ssize_t blocking_send(const struct sealed *sealed, const void *data, size_t len,
 {
     struct parking parking
         __attribute__((cleanup(come_back))) = {.sealed = sealed, .role = &sealed->conn->tx};
-    if (flags & MSG_DONTWAIT) {
-        ssize_t sent = real()->send(sealed->fd, data, len, flags);
-        return sent < 0 ? -errno : sent;
-    }
+    if (flags & MSG_DONTWAIT) /* not a cancellation point: the role is not parked */
+        return net_send_with(sealed->fd, data, len, flags);
     sealed->conn->writer_frame = (uintptr_t)&parking;
     role_park(parking.role);
     parking.away = true;
@@ -44,6 +42,10 @@ ssize_t blocking_send(const struct sealed *sealed, const void *data, size_t len,
     parking.away = false;
     if (!role_unpark(parking.role))
         return -ESTALE;
+    if (!registry_current(sealed)) { /* closed meanwhile, and the number may be another connection's */
+        conn_release(sealed->conn, &sealed->conn->tx);
+        return -ESTALE;
+    }
     return sent < 0 ? -error : sent;
 }
 

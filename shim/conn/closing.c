@@ -3,6 +3,8 @@
 #include "conn/closing.h"
 
 #include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 
 #include "config/config.h"
 #include "conn/drive.h"
@@ -58,17 +60,28 @@ static bool end_sending(const struct sealed *sealed, bool closing)
     return done || (result < 0 && result != -EAGAIN);
 }
 
+/* SO_LINGER's seconds, -1: off. */
+static int linger_time(int fd)
+{
+    struct linger linger = {0};
+    socklen_t len = sizeof linger;
+    if (!closing_linger_used || net_getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len) < 0 ||
+        !linger.l_onoff)
+        return -1;
+    return linger.l_linger;
+}
+
+bool closing_lingers(int fd)
+{
+    return linger_time(fd) > 0;
+}
+
 /* Whether the kernel will answer the close with a reset: SO_LINGER with time 0, or data that the program has
  * not read. Then the peer must see just that, and no close_notify before it. */
 static bool will_reset(const struct sealed *sealed)
 {
-    struct linger linger = {0};
-    socklen_t len = sizeof linger;
     look_discard(sealed);
-    if (sealed->conn->readable > 0)
-        return true;
-    return closing_linger_used && net_getsockopt(sealed->fd, SOL_SOCKET, SO_LINGER, &linger, &len) == 0 &&
-           linger.l_onoff && linger.l_linger == 0;
+    return sealed->conn->readable > 0 || linger_time(sealed->fd) == 0;
 }
 
 void closing_finish_step(const struct sealed *sealed)
@@ -111,6 +124,10 @@ static bool unfinished(const struct sealed *sealed)
     if (!sent || !conn->established)
         return true;
     conn->fin_due = 0;
+    if (!unsent(sealed))
+        return false;
+    const int on = 1; /* nothing follows: Nagle's algorithm need not hold the last segment */
+    net_setsockopt(sealed->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     return unsent(sealed);
 }
 
@@ -165,7 +182,8 @@ bool closing_release(const struct sealed *sealed)
     if (conn == &registry_dead || !registry_is_ours())
         return false;
     bool outstanding = registry_marks(sealed->fd) & REGISTRY_OUTSTANDING;
-    if (registry_only_descriptor(conn) && !conn->connecting && unfinished(sealed))
+    bool tried = conn->connecting || registry_only_descriptor(conn);
+    if (tried && !conn->connecting && unfinished(sealed))
         make_orphan(sealed);
     drive_drop(sealed->fd);
     if (!registry_hide(sealed, &left, &last))
@@ -176,8 +194,13 @@ bool closing_release(const struct sealed *sealed)
         if (other >= 0)
             drive_add(other);
     }
-    if (last)
+    if (last && !tried &&
+        !conn_failed(conn)) { /* the other holder closed at the same moment, and thought so too of us */
+        conn->fin_due = 1;
+        make_orphan(sealed);
+    } else if (last) {
         discard(conn);
+    }
     return true;
 }
 
@@ -237,8 +260,10 @@ static void finish_at_exit(int fd)
         return;
     if (sealed.conn->connecting || registry_any(sealed.conn, -1) != fd || !registry_leave(sealed.conn))
         return;
-    if (!unfinished(&sealed))
+    if (!unfinished(&sealed)) {
+        drive_drop(fd);
         return;
+    }
     set_deadline(sealed.conn);
     drive_add(fd);
 }
@@ -246,10 +271,23 @@ static void finish_at_exit(int fd)
 static bool worth_waiting(int fd)
 {
     struct sealed sealed = registry_find(fd);
-    if (!sealed.conn || !(registry_marks(fd) & REGISTRY_OUTSTANDING) || sealed.conn->connecting)
+    struct conn *conn = sealed.conn;
+    if (!conn || !(registry_marks(fd) & REGISTRY_OUTSTANDING) || conn->connecting ||
+        net_now_ms() >= conn->deadline_ms)
         return false;
-    return (registry_marks(fd) & REGISTRY_ORPHAN || atomic_load(&sealed.conn->holders) == 0) &&
-           net_now_ms() < sealed.conn->deadline_ms;
+    if (registry_marks(fd) & REGISTRY_ORPHAN)
+        return true;
+    return atomic_load(&conn->holders) == 0 &&
+           (!conn->established || conn->to_send > 0 || conn->fin_due || unsent(&sealed));
+}
+
+/* What nobody holds any more goes back to the tree. */
+static void give_back(int fd)
+{
+    struct sealed sealed = registry_find(fd);
+    if (sealed.conn && sealed.conn != &registry_dead && !(registry_marks(fd) & REGISTRY_ORPHAN) &&
+        atomic_load(&sealed.conn->holders) == 0)
+        discard(sealed.conn);
 }
 
 void closing_at_exit(void)
@@ -263,4 +301,6 @@ void closing_at_exit(void)
         while (drive_outstanding() && worth_waiting(fd))
             drive_wait(-1, 0, net_now_ms() + LOOK_MS);
     }
+    for (int fd = 0; fd < registry_bound(); fd++)
+        give_back(fd);
 }

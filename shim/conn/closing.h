@@ -12,8 +12,11 @@
 
 #include "conn/registry.h"
 
-/* Whether the program has set SO_LINGER with time 0 on any descriptor; saves asking at each close. */
+/* Whether the program has set SO_LINGER on any descriptor; saves asking at each close. */
 extern _Atomic bool closing_linger_used;
+
+/* Whether closing this descriptor may wait (SO_LINGER with a time). */
+bool closing_lingers(int fd);
 
 /* To be called before the descriptor is closed or replaced: ends its connection if it was the last one. True
  * if it is hidden now (registry.h): registry_show(), or registry_add() of what replaces it, must follow.

@@ -85,7 +85,8 @@ void failure_set(const struct sealed *sealed, int error, const char *reason)
     open_name_local(sealed);
     describe(conn, error == ECONNRESET ? LOG_WARN : LOG_ERROR, reason, advice(error));
     /* The kernel then answers every wait: readable, hung up. */
-    net_shutdown(sealed->fd, SHUT_RDWR);
+    if (registry_current(sealed))
+        net_shutdown(sealed->fd, SHUT_RDWR);
 }
 
 void failure_from(const struct sealed *sealed, const struct tls_session *session, enum tls_result result)

@@ -14,10 +14,10 @@ enum {
     COPY_BELOW = 4096, /* smaller content is copied behind other; larger keeps its chunk */
 };
 
-static void discard(int fd, size_t len)
+static void discard(const struct sealed *sealed, size_t len)
 {
-    if (len > 0)
-        net_recv(fd, NULL, len, MSG_TRUNC | MSG_DONTWAIT); /* tcp(7): drops without copying */
+    if (len > 0 && registry_current(sealed))
+        net_recv(sealed->fd, NULL, len, MSG_TRUNC | MSG_DONTWAIT); /* tcp(7): drops without copying */
 }
 
 void inbox_settle(const struct sealed *sealed)
@@ -25,7 +25,7 @@ void inbox_settle(const struct sealed *sealed)
     struct conn *conn = sealed->conn;
     if (conn->inbox.total > 0 || conn->stale == 0)
         return;
-    discard(sealed->fd, conn->stale);
+    discard(sealed, conn->stale);
     conn->stale = 0;
 }
 
@@ -35,7 +35,7 @@ static void consume(const struct sealed *sealed, size_t len)
 {
     struct conn *conn = sealed->conn;
     size_t all = conn->stale + len, keep = conn->inbox.total > 0 ? 1 : 0;
-    discard(sealed->fd, all - keep);
+    discard(sealed, all - keep);
     conn->stale = (uint32_t)keep;
 }
 
@@ -54,7 +54,8 @@ int inbox_event(const struct sealed *sealed, enum tls_event event)
         return INBOX_DATA;
     case TLS_EVENT_CLOSE:
         conn->ended = 1;
-        net_shutdown(sealed->fd, SHUT_RD); /* from now on the kernel, too, says readable and end */
+        if (registry_current(sealed))
+            net_shutdown(sealed->fd, SHUT_RD); /* from now on the kernel, too, says readable and end */
         return INBOX_END;
     case TLS_EVENT_KEY_UPDATE_ASKED:
         conn->key_update = 1;
@@ -144,12 +145,12 @@ static int keep_part(const struct sealed *sealed, size_t seen)
 {
     struct conn *conn = sealed->conn;
     if (conn->inbox.total > 0) { /* a byte of it stays, as the marker */
-        discard(sealed->fd, conn->stale + seen - 1);
+        discard(sealed, conn->stale + seen - 1);
         conn->stale = 0;
         conn->rx_have += (uint32_t)seen - 1;
         return -EAGAIN;
     }
-    discard(sealed->fd, seen);
+    discard(sealed, seen);
     conn->rx_have += (uint32_t)seen;
     return INBOX_OTHER;
 }
@@ -161,7 +162,7 @@ int inbox_fill(const struct sealed *sealed, int flags)
     if (!conn->rx_chunk && !(conn->rx_chunk = arena_chunk_take()))
         return -ENOBUFS;
     if (conn->stale > 1) {
-        discard(sealed->fd, conn->stale - 1);
+        discard(sealed, conn->stale - 1);
         conn->stale = 1;
     }
     for (;;) {
@@ -173,6 +174,8 @@ int inbox_fill(const struct sealed *sealed, int flags)
                 return open_record(sealed, size, 0);
         }
         ssize_t seen = peek(sealed, want, flags);
+        if (!registry_current(sealed))
+            return -EBADF;
         if (seen == 0)
             return INBOX_CUT;
         if (seen < 0)

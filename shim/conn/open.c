@@ -145,6 +145,21 @@ static bool attempt_failed(const struct sealed *sealed)
     return net_ppoll(&look, 1, &(struct timespec){0}) > 0 && (look.revents & (POLLERR | POLLHUP | POLLNVAL));
 }
 
+/* connect(2) to AF_UNSPEC cuts the connection; the socket may be connected anew, and is a plain one until
+ * then. */
+static int dissolve(const struct sealed *sealed, const struct sockaddr *address, socklen_t len)
+{
+    bool left, last;
+    drive_drop(sealed->fd);
+    bool hidden = registry_hide(sealed, &left, &last);
+    int result = plain_connect(sealed->fd, address, len);
+    if (hidden)
+        registry_show(sealed->fd);
+    if (hidden && last)
+        discard(sealed->conn);
+    return result;
+}
+
 /* connect() on a descriptor that has a sealed connection, or the beginning of one. 1: take it as a new one.
  */
 static int connect_again(const struct sealed *sealed, const struct sockaddr *address, socklen_t len)
@@ -155,11 +170,11 @@ static int connect_again(const struct sealed *sealed, const struct sockaddr *add
             handshake_progress(sealed);
         return result;
     }
-    if (sealed->conn->connecting || address->sa_family == AF_UNSPEC) {
-        int fd = sealed->fd;
-        if (closing_release(sealed))
-            registry_show(fd);
-        return address->sa_family == AF_UNSPEC ? plain_connect(fd, address, len) : 1;
+    if (address->sa_family == AF_UNSPEC)
+        return dissolve(sealed, address, len);
+    if (sealed->conn->connecting) {
+        give_up(sealed);
+        return 1;
     }
     return plain_connect(sealed->fd, address, len);
 }

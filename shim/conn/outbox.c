@@ -85,7 +85,7 @@ static void give_edge(const struct sealed *sealed)
 static void used_up(struct conn *conn)
 {
     conn->tx_off = 0;
-    if (conn->tx_len == 0) {
+    if (conn->tx_len == 0 && !conn->cut) {
         arena_chunk_give(conn->tx_chunk);
         conn->tx_chunk = 0;
     }
@@ -151,6 +151,15 @@ int outbox_flush_with(const struct sealed *sealed, int flags)
     return 0;
 }
 
+/* TCP will not take it any more. */
+static void give_up(struct conn *conn)
+{
+    conn->tx_len = 0;
+    used_up(conn);
+    conn_bytes_drop(&conn->queue, SIZE_MAX);
+    outbox_account(conn);
+}
+
 int outbox_flush_held(const struct sealed *sealed)
 {
     struct conn *conn = sealed->conn;
@@ -158,7 +167,10 @@ int outbox_flush_held(const struct sealed *sealed)
     bool queued = (conn->can_send || conn->plaintext) && conn->queue.total > 0;
     if (conn->tx_len == 0 && !queued && !(conn->cut && conn->fin_due))
         return 0;
-    return outbox_flush_with(sealed, MSG_DONTWAIT | MSG_NOSIGNAL);
+    int result = outbox_flush_with(sealed, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (result < 0 && result != -EAGAIN && result != -EINTR && result != -ESTALE)
+        give_up(conn);
+    return result;
 }
 
 /* Takes over what a signal handler of this thread wrote. While `deferring` is set a handler gets EAGAIN. */

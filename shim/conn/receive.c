@@ -282,6 +282,10 @@ static ssize_t read_held(struct reading *reading)
             return -ESTALE;
         if (conn->inbox.total > 0)
             serve_inbox(reading);
+        if (result == 0 && !registry_current(reading->sealed)) { /* closed by another thread meanwhile */
+            result = reading->at_end || conn->ended ? 0 : -EBADF;
+            break;
+        }
         if (result < 0)
             break;
         if (reading->done < reading->need)

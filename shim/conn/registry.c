@@ -2,6 +2,7 @@
  * Copyright (c) 2026 the sockseal authors */
 #include "conn/registry.h"
 
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/stat.h>
@@ -27,6 +28,7 @@ uint32_t *registry_alive;
 /* All three are made together with the table: one mapping. */
 static _Atomic uint8_t *marks;         /* per descriptor */
 static _Atomic uint32_t *local_counts; /* descriptors of this process, per slot */
+static _Atomic uint8_t *gone;          /* per slot: this process has given up its part already */
 static _Atomic int bound;
 
 static uint32_t table_entries(void)
@@ -71,8 +73,9 @@ bool registry_open(void)
     struct registry_entry *table = map_private(entries * sizeof *table);
     marks = map_private(entries);
     local_counts = map_private((ARENA_SLOTS + 1) * sizeof *local_counts);
+    gone = map_private(ARENA_SLOTS + 1);
     registry_alive = map_private(4096);
-    if (!table || !marks || !local_counts || !registry_alive) {
+    if (!table || !marks || !local_counts || !gone || !registry_alive) {
         atomic_store(&making, 0);
         return false;
     }
@@ -121,7 +124,7 @@ struct sealed registry_resolve(int fd, uint64_t where)
 
 bool registry_current(const struct sealed *sealed)
 {
-    if (sealed->conn == &registry_dead)
+    if (sealed->conn == &registry_dead || !atomic_load(&registry_size))
         return true;
     struct registry_entry *table = atomic_load_explicit(&registry_table, memory_order_relaxed);
     uint64_t expected = (uint64_t)sealed->generation << 32 | slot_of(sealed->conn);
@@ -191,6 +194,7 @@ void registry_add(int fd, struct conn *conn, uint32_t generation)
 {
     bool locked = registry_lock();
     if (atomic_fetch_add(&local_counts[slot_of(conn)], 1) == 0) {
+        atomic_store(&gone[slot_of(conn)], 0);
         enter_holder(conn);
         atomic_fetch_add(&conn->holders, 1);
     }
@@ -242,6 +246,8 @@ void registry_show(int fd)
 
 bool registry_leave(struct conn *conn)
 {
+    if (atomic_exchange(&gone[slot_of(conn)], 1))
+        return false;
     bury_dead(conn);
     leave_holder(conn);
     return atomic_fetch_sub(&conn->holders, 1) == 1;
@@ -304,23 +310,34 @@ static void count_out(struct conn *conn)
     atomic_fetch_sub(&conn->holders, 1);
 }
 
-/* Set while the fork door is in its fork: the child has been counted. One that comes by clone(2) has not. */
+/* Set while a fork is under way whose child has been counted. One that comes by clone(2) has not been. */
 static _Atomic bool fork_counted;
-static bool fork_locked;
+
+/* Forks of this thread: a signal handler may fork in the midst of one. */
+static __thread int fork_depth __attribute__((tls_model("initial-exec")));
+static __thread bool fork_locked __attribute__((tls_model("initial-exec")));
 
 void registry_before_fork(void)
 {
-    fork_locked = registry_lock();
+    if (fork_depth++ == 0)
+        fork_locked = registry_lock();
     each_connection(count_in);
     atomic_store(&fork_counted, true);
 }
 
-void registry_fork_done(bool failed)
+void registry_fork_done(void)
 {
+    if (--fork_depth > 0)
+        return;
     atomic_store(&fork_counted, false);
-    if (failed)
-        each_connection(count_out);
     registry_unlock(fork_locked);
+}
+
+void registry_fork_failed(void)
+{
+    bool locked = registry_lock();
+    each_connection(count_out);
+    registry_unlock(locked);
 }
 
 /* The parent finishes its orphans itself, and was closing what is hidden (dup2 holds the lock while it
@@ -331,7 +348,10 @@ static void drop_orphans(void)
     for (int fd = 0; fd < atomic_load(&bound); fd++) {
         bool left, last;
         if ((uint32_t)atomic_load(&table[fd].where) == HIDDEN) {
-            sys_close(fd);
+            struct sockaddr_storage peer;
+            socklen_t len = sizeof peer;
+            if (net_getpeername(fd, &peer, &len) == 0) /* else the number is another file's by now */
+                sys_close(fd);
             atomic_store(&table[fd].where, 0);
         }
         struct sealed orphan = registry_find(fd);
@@ -349,11 +369,13 @@ void registry_after_fork(void)
     *registry_alive = (uint32_t)sys_getpid();
     role_forget();
     role_note_namespace();
+    fork_depth = 0;
     atomic_store(&book.word, 0); /* its holder, a thread of the parent's, is not in this process */
     if (!atomic_load(&registry_size))
         return;
     if (!atomic_exchange(&fork_counted, false))
         each_connection(count_in);
+    memset((void *)gone, 0, ARENA_SLOTS + 1);
     each_connection(enter_holder);
     drive_after_fork();
     drop_orphans();

@@ -121,9 +121,11 @@ uint8_t registry_unmark(int fd, uint8_t unset);
 int registry_bound(void);
 
 /* Around fork(2): the child is counted before it exists, so that it cannot be missed, and no descriptor comes
- * or goes meanwhile. registry_fork_done() is for the parent. */
+ * or goes meanwhile. registry_fork_done() is for the parent, and registry_fork_failed() after it if there is
+ * no child. */
 void registry_before_fork(void);
-void registry_fork_done(bool failed);
+void registry_fork_done(void);
+void registry_fork_failed(void);
 
 /* At the process's end: gives up this process's part in the connection; true if it was the last. */
 bool registry_leave(struct conn *conn);

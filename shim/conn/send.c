@@ -109,10 +109,10 @@ static ssize_t send_held(const struct sealed *sealed, struct seal_source *source
     int result = clear_way(sealed, source, flags);
     if (result == 0 && source->left > 0)
         result = seal_and_send(sealed, source, flags);
-    size_t done = total - source->left;
-    outbox_account(conn);
     if (result == -ESTALE)
         return -ESTALE;
+    size_t done = total - source->left;
+    outbox_account(conn);
     if (conn->to_send > 0)
         drive_add(sealed->fd);
     if (conn->flight_alone && !(flags & MSG_MORE))
@@ -170,7 +170,8 @@ static ssize_t send_once(const struct sealed *sealed, struct seal_source *source
                    : pending == EPIPE ? broken_pipe(flags)
                                       : -pending;
     if (sent == -ESTALE) {
-        failure_set(sealed, EIO, "a signal handler wrote in the middle of a record");
+        if (registry_current(sealed))
+            failure_set(sealed, EIO, "a signal handler wrote in the middle of a record");
         return -EIO;
     }
     outbox_release(sealed);

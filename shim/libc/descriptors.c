@@ -22,7 +22,8 @@ static int copy(int fd, intptr_t least, bool inherit, int (*call)(int, int, ...)
 {
     bool locked = registry_lock();
     struct sealed sealed = registry_find(fd);
-    int to = call(fd, F_DUPFD_CLOEXEC, least);
+    int to =
+        sealed.conn == &registry_dead ? (int)door_result(-EBADF, errno) : call(fd, F_DUPFD_CLOEXEC, least);
     if (to >= 0 && sealed.conn)
         inherit_copied(&sealed, to, inherit);
     registry_unlock(locked);
@@ -56,6 +57,10 @@ static int replace(int from, int to, int flags, bool inherit)
     int saved = errno;
     bool locked = registry_lock();
     struct sealed sealed = registry_find(from);
+    if (sealed.conn == &registry_dead) {
+        registry_unlock(locked);
+        return (int)door_result(-EBADF, saved);
+    }
     make_way(&sealed, to);
     errno = saved;
     int result = real()->dup3(from, to, sealed.conn ? O_CLOEXEC : flags);

@@ -27,14 +27,17 @@ static inline long door_result(long result, int saved)
     return result < 0 ? -1 : result;
 }
 
-/* In both processes after a fork for which registry_before_fork() was called; `child` is what it returned. Keeps errno. */
+/* In both processes after a fork for which registry_before_fork() was called; `child` is what it returned.
+ * Keeps errno. */
 static inline void door_forked(long child)
 {
     int saved = errno;
     if (child == 0)
         registry_check_fork();
     else
-        registry_fork_done(child < 0);
+        registry_fork_done();
+    if (child < 0)
+        registry_fork_failed();
     errno = saved;
 }
 
@@ -53,6 +56,9 @@ static inline void door_unpin(struct conn **pinned)
     if (*pinned)
         conn_unpin(*pinned);
 }
+
+/* Whether a stream over a sealed descriptor was ever made. */
+extern bool door_streams;
 
 /* Reads from, or writes to, a descriptor that was sealed when looked up. Libc's convention. */
 ssize_t door_receive(struct sealed sealed, const struct iovec *iov, size_t count, int flags);

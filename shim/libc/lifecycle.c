@@ -69,6 +69,17 @@ static void show(int *fd)
         registry_show(*fd);
 }
 
+/* close(2) may wait here, and the number is free meanwhile: so another one waits. */
+static int close_lingering(const struct sealed *sealed)
+{
+    int kept = own_duplicate(sealed->fd);
+    bool hidden = closing_release(sealed);
+    sys_close(sealed->fd);
+    if (hidden)
+        registry_show(sealed->fd);
+    return kept < 0 ? 0 : real()->close(kept);
+}
+
 DOOR int close(int fd)
 {
     int saved = errno;
@@ -77,6 +88,8 @@ DOOR int close(int fd)
         return (int)door_result(-EBADF, saved);
     if (!sealed.conn)
         return real()->close(fd);
+    if (closing_lingers(fd))
+        return close_lingering(&sealed);
     int hidden __attribute__((cleanup(show), unused)) = closing_release(&sealed) ? fd : -1;
     errno = saved;
     return real()->close(fd);

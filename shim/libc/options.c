@@ -78,7 +78,7 @@ DOOR int setsockopt(int fd, int level, int name, const void *value, socklen_t le
 {
     struct sealed sealed = registry_find(fd);
     if (level == SOL_SOCKET && name == SO_LINGER && len >= sizeof(struct linger))
-        closing_linger_used |= ((const struct linger *)value)->l_linger == 0;
+        closing_linger_used |= ((const struct linger *)value)->l_onoff != 0;
     if (!sealed.conn)
         return real()->setsockopt(fd, level, name, value, len);
     if (level == SOL_SOCKET && name == SO_ZEROCOPY) {

@@ -17,6 +17,8 @@
 int __dprintf_chk(int fd, int flag, const char *format, ...);
 int __vdprintf_chk(int fd, int flag, const char *format, va_list list);
 
+bool door_streams;
+
 static int fd_of(void *cookie)
 {
     return (int)(intptr_t)cookie - 1;
@@ -54,6 +56,7 @@ DOOR FILE *fdopen(int fd, const char *mode)
     FILE *stream = fopencookie((void *)(intptr_t)(fd + 1), mode, functions);
     if (!stream)
         return NULL;
+    door_streams = true;
     stream->_fileno = fd;
     stream->_wide_data = NULL; /* or freopen(3) would free what is not its own */
     if (strchr(mode, 'e'))

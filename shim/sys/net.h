@@ -28,6 +28,11 @@ static inline long net_recvmsg(int fd, struct msghdr *message, int flags)
     return sys_call3(SYS_recvmsg, fd, sys_ptr(message), flags);
 }
 
+static inline long net_send_with(int fd, const void *buffer, size_t len, int flags)
+{
+    return sys_call(SYS_sendto, fd, sys_ptr(buffer), (long)len, flags, 0, 0);
+}
+
 /* Never raises SIGPIPE, never blocks. */
 static inline long net_send(int fd, const void *buffer, size_t len)
 {

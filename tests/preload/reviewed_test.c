@@ -88,10 +88,10 @@ static void an_ipv6_address_of_the_old_length(const struct net *net)
 {
     struct sockaddr_in address, own;
     socklen_t len = sizeof own;
-    int listener = net_listen(net, 4, &address), probe = net_client(net, 0);
     int one = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (one < 0)
         skip();
+    int listener = net_listen(net, 4, &address), probe = net_client(net, 0);
     assert_int_equal(getsockname(probe, (struct sockaddr *)&own, &len), 0);
     close(probe);
     struct sockaddr_in6 from = mapped(&own), to = mapped(&address);
@@ -306,11 +306,11 @@ static void a_handler_with_a_small_stack(const struct net *net)
 {
     int pair[2];
     struct sigaction action = {.sa_handler = write_in_handler, .sa_flags = SA_ONSTACK}, kept;
-    net_warm_pair(net, pair);
     char *memory = guarded(SIGNAL_STACK);
     stack_t stack = {.ss_sp = memory, .ss_size = SIGNAL_STACK}, none = {.ss_flags = SS_DISABLE};
     if (sigaltstack(&stack, NULL) < 0)
         skip(); /* this processor's signal frame alone is larger */
+    net_warm_pair(net, pair);
     handler_fd = pair[0];
     assert_int_equal(sigaction(SIGUSR1, &action, &kept), 0);
     for (int i = 0; i < 3; i++) {
