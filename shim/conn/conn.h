@@ -102,7 +102,6 @@ struct conn {
     arena_ref handshake; /* chunk with the struct tls_handshake, until established */
 
     struct conn_address local, peer;
-    uint64_t inode;
     struct tls_session session;
 };
 
