@@ -48,7 +48,7 @@ LIB_OBJECTS := $(call objects,shim/libc/*.c shim/conn/*.c shim/tls/*.c shim/cryp
 PROGRAM_OBJECTS := $(filter-out %/sys/unwind.o,$(LIB_OBJECTS))
 # What the unit tests link: the rooms without the doors, which would take over their own libc calls.
 CORE_OBJECTS := $(filter-out $(BUILD)/obj/shim/libc/%,$(PROGRAM_OBJECTS))
-CLI_OBJECTS := $(call objects,shim/cli/*.c)
+CLI_OBJECTS := $(call objects,shim/cli/*.c) $(BUILD)/obj/shim/sys/program.o
 TEST_OBJECTS := $(call objects,tests/*/*.c tests/*/support/*.c)
 UNIT_SUPPORT := $(call objects,tests/support/*.c)
 PRELOAD_SUPPORT := $(call objects,tests/preload/support/*.c)

@@ -24,14 +24,14 @@ int check_main(int argc, char **argv);
 /* Prints "sockseal: …" and a newline to standard error. */
 void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Whether a program can be preloaded. */
-struct program {
+/* A program that somebody wants to run. */
+struct candidate {
     char path[4096];  /* as execve(2) gets it */
     int status;       /* 0, CLI_CANNOT_INVOKE or CLI_NOT_FOUND */
     char reason[512]; /* for status != 0: what is wrong and what to do, a phrase */
 };
 
 /* Looks for `name` along PATH as execvp(3) does, and whether the shim can be loaded into it. */
-void program_find(struct program *program, const char *name);
+void program_find(struct candidate *program, const char *name);
 
 #endif

@@ -128,7 +128,7 @@ int run_main(int argc, char **argv)
     int first = read_options(argc, argv);
     if (first == 0)
         return CLI_USAGE;
-    struct program program;
+    struct candidate program;
     program_find(&program, argv[first]);
     if (program.status != 0) {
         cli_error("%s", program.reason);

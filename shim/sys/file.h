@@ -43,9 +43,29 @@ static inline long sys_readlink(const char *path, char *out, size_t size)
     return sys_call(SYS_readlinkat, SYS_AT_FDCWD, sys_ptr(path), sys_ptr(out), (long)size, 0, 0);
 }
 
+static inline long sys_pread(int fd, void *buffer, size_t len, long offset)
+{
+    return sys_call(SYS_pread64, fd, sys_ptr(buffer), (long)len, offset, 0, 0);
+}
+
 static inline unsigned sys_geteuid(void)
 {
     return (unsigned)sys_call3(SYS_geteuid, 0, 0, 0);
+}
+
+static inline unsigned sys_getuid(void)
+{
+    return (unsigned)sys_call3(SYS_getuid, 0, 0, 0);
+}
+
+static inline unsigned sys_getegid(void)
+{
+    return (unsigned)sys_call3(SYS_getegid, 0, 0, 0);
+}
+
+static inline unsigned sys_getgid(void)
+{
+    return (unsigned)sys_call3(SYS_getgid, 0, 0, 0);
 }
 
 static inline int sys_clock_gettime(clockid_t clock, struct timespec *out)

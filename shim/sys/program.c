@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+
+#include "sys/program.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/prctl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "sys/file.h"
+
+enum { SCRIPT_DEPTH_MAX = 5, HEADER_LEN = 4096, NOTES_LEN = 4096 };
+
+#if defined(__x86_64__)
+enum { OWN_MACHINE = EM_X86_64 };
+#elif defined(__aarch64__)
+enum { OWN_MACHINE = EM_AARCH64 };
+#endif
+
+static __attribute__((format(printf, 3, 4))) bool
+refuse(struct program *program, enum program_verdict verdict, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(program->reason, sizeof program->reason, format, arguments);
+    va_end(arguments);
+    program->verdict = verdict;
+    return false;
+}
+
+static bool refuse_error(struct program *program, const char *path, int error)
+{
+    const char *text = strerrordesc_np(error);
+    return refuse(program, error == ENOENT || error == ENOTDIR ? PROGRAM_MISSING : PROGRAM_UNUSABLE, "%s: %s",
+                  path, text ? text : "it cannot be read");
+}
+
+/* Whether exec would give it other rights than its caller's (credentials(7); the kernel's begin_new_exec()).
+ */
+static bool changes_user(const struct program *program, const struct stat *st)
+{
+    return (st->st_mode & S_ISUID) && !(program->exact && st->st_uid == sys_getuid());
+}
+
+static bool changes_group(const struct program *program, const struct stat *st)
+{
+    return (st->st_mode & S_ISGID) && (st->st_mode & S_IXGRP) &&
+           !(program->exact && st->st_gid == sys_getgid());
+}
+
+static bool has_capabilities(const struct program *program, int fd)
+{
+    if (program->exact && sys_getuid() == 0)
+        return false;
+    return sys_call(SYS_fgetxattr, fd, sys_ptr("security.capability"), 0, 0, 0, 0) > 0;
+}
+
+/* The dynamic linker ignores LD_PRELOAD in a program that runs with other rights than its caller's
+ * (ld.so(8)). */
+static bool check_rights(struct program *program, const char *path, int fd, const struct stat *st)
+{
+    if (program->exact && sys_call(SYS_prctl, PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0, 0) == 1)
+        return true; /* these bits do nothing then */
+    if (program->exact && (sys_getuid() != sys_geteuid() || sys_getgid() != sys_getegid()))
+        return refuse(program, PROGRAM_UNSEALABLE,
+                      "%s would run with two users' rights: nothing can be preloaded into it", path);
+    if (changes_user(program, st))
+        return refuse(program, PROGRAM_UNSEALABLE, "%s is set-user-ID: nothing can be preloaded into it",
+                      path);
+    if (changes_group(program, st))
+        return refuse(program, PROGRAM_UNSEALABLE, "%s is set-group-ID: nothing can be preloaded into it",
+                      path);
+    if (has_capabilities(program, fd))
+        return refuse(program, PROGRAM_UNSEALABLE,
+                      "%s has file capabilities: nothing can be preloaded into it", path);
+    return true;
+}
+
+/* Gives the first program header of this type, or NULL. `header` holds the start of the file, `len` bytes of
+ * it. */
+static const Elf64_Phdr *find_segment(const unsigned char *header, size_t len, unsigned type, size_t from)
+{
+    const Elf64_Ehdr *elf = (const Elf64_Ehdr *)(const void *)header;
+    for (size_t i = from; i < elf->e_phnum; i++) {
+        size_t offset = elf->e_phoff + i * sizeof(Elf64_Phdr);
+        if (elf->e_phentsize != sizeof(Elf64_Phdr) || elf->e_phoff % 8 != 0 ||
+            offset + sizeof(Elf64_Phdr) > len)
+            return NULL;
+        const Elf64_Phdr *segment = (const Elf64_Phdr *)(const void *)(header + offset);
+        if (segment->p_type == type)
+            return segment;
+    }
+    return NULL;
+}
+
+static size_t segment_index(const unsigned char *header, const Elf64_Phdr *segment)
+{
+    const Elf64_Ehdr *elf = (const Elf64_Ehdr *)(const void *)header;
+    return ((size_t)((const unsigned char *)segment - header) - elf->e_phoff) / sizeof *segment;
+}
+
+/* Go's linker leaves a note with the owner "Go" (cmd/link: .note.go.buildid). */
+static bool has_go_note(int fd, const Elf64_Phdr *segment)
+{
+    _Alignas(4) unsigned char notes[NOTES_LEN];
+    long got = sys_pread(fd, notes, segment->p_filesz < sizeof notes ? segment->p_filesz : sizeof notes,
+                         (long)segment->p_offset);
+    size_t len = got > 0 ? (size_t)got : 0;
+    for (size_t at = 0; at + sizeof(Elf64_Nhdr) <= len;) {
+        Elf64_Nhdr note;
+        memcpy(&note, notes + at, sizeof note);
+        const unsigned char *name = notes + at + sizeof note;
+        if (note.n_namesz >= 2 && at + sizeof note + 2 <= len && memcmp(name, "Go", 2) == 0)
+            return true;
+        at += sizeof note + (((size_t)note.n_namesz + 3) & ~(size_t)3) +
+              (((size_t)note.n_descsz + 3) & ~(size_t)3);
+    }
+    return false;
+}
+
+static bool is_go(int fd, const unsigned char *header, size_t len)
+{
+    const Elf64_Phdr *segment = find_segment(header, len, PT_NOTE, 0);
+    while (segment) {
+        if (has_go_note(fd, segment))
+            return true;
+        segment = find_segment(header, len, PT_NOTE, segment_index(header, segment) + 1);
+    }
+    return false;
+}
+
+/* The shim needs glibc, whose dynamic linkers are all called ld-linux-something. */
+static bool check_interpreter(struct program *program, const char *path, int fd, const Elf64_Phdr *segment)
+{
+    char interpreter[256] = "";
+    size_t len = segment->p_filesz < sizeof interpreter ? segment->p_filesz : sizeof interpreter - 1;
+    if (sys_pread(fd, interpreter, len, (long)segment->p_offset) != (long)len)
+        return refuse(program, PROGRAM_UNSEALABLE, "%s cannot be read", path);
+    const char *slash = strrchr(interpreter, '/');
+    if (strncmp(slash ? slash + 1 : interpreter, "ld-linux", 8) != 0)
+        return refuse(program, PROGRAM_UNSEALABLE,
+                      "%s is for another C library than glibc (its loader is %s)", path, interpreter);
+    return true;
+}
+
+static bool check_elf(struct program *program, const char *path, int fd, const unsigned char *header,
+                      size_t len)
+{
+    const Elf64_Ehdr *elf = (const Elf64_Ehdr *)(const void *)header;
+    if (len < sizeof *elf || elf->e_ident[EI_CLASS] != ELFCLASS64 || elf->e_machine != OWN_MACHINE)
+        return refuse(program, PROGRAM_UNSEALABLE, "%s is for another architecture than libsockseal.so",
+                      path);
+    const Elf64_Phdr *interpreter = find_segment(header, len, PT_INTERP, 0);
+    if (!interpreter)
+        return refuse(
+            program, PROGRAM_UNSEALABLE,
+            "%s is linked statically: nothing can be preloaded into it, its traffic would go in the clear",
+            path);
+    if (is_go(fd, header, len))
+        return refuse(
+            program, PROGRAM_UNSEALABLE,
+            "%s is a Go program: it calls the kernel past the C library, its traffic would go in the clear",
+            path);
+    return check_interpreter(program, path, fd, interpreter);
+}
+
+static bool check_file(struct program *program, long directory, const char *path, int depth);
+
+/* The program that runs is the one behind "#!". */
+static bool check_script(struct program *program, const char *path, char *header, int depth)
+{
+    char *interpreter = header + 2 + strspn(header + 2, " \t");
+    interpreter[strcspn(interpreter, " \t\r\n")] = '\0';
+    if (depth == SCRIPT_DEPTH_MAX || *interpreter == '\0')
+        return refuse(program, PROGRAM_UNUSABLE, "%s: the interpreter behind '#!' is not usable", path);
+    return check_file(program, SYS_AT_FDCWD, interpreter, depth + 1);
+}
+
+static bool check_content(struct program *program, const char *path, int fd, int depth)
+{
+    _Alignas(8) char header[HEADER_LEN + 1];
+    long got = sys_pread(fd, header, HEADER_LEN, 0);
+    if (got < 0)
+        return refuse_error(program, path, (int)-got);
+    header[got] = '\0';
+    if (got >= SELFMAG && memcmp(header, ELFMAG, SELFMAG) == 0)
+        return check_elf(program, path, fd, (const unsigned char *)header, (size_t)got);
+    if (got >= 2 && memcmp(header, "#!", 2) == 0)
+        return check_script(program, path, header, depth);
+    return refuse(program, PROGRAM_UNUSABLE, "%s is neither an ELF program nor a script with '#!'", path);
+}
+
+static bool check_file(struct program *program, long directory, const char *path, int depth)
+{
+    struct stat st;
+    long error = sys_call(SYS_newfstatat, directory, sys_ptr(path), sys_ptr(&st), 0, 0, 0);
+    if (error < 0)
+        return refuse_error(program, path, (int)-error);
+    if (!S_ISREG(st.st_mode) || sys_call3(SYS_faccessat, directory, sys_ptr(path), X_OK) < 0)
+        return refuse(program, PROGRAM_UNUSABLE, "%s is not an executable file", path);
+    int fd = (int)sys_call(SYS_openat, directory, sys_ptr(path), O_RDONLY | O_CLOEXEC, 0, 0, 0);
+    if (fd == -EACCES) /* executable but not readable: the loader decides */
+        return check_rights(program, path, -1, &st);
+    if (fd < 0)
+        return refuse_error(program, path, -fd);
+    bool good = check_rights(program, path, fd, &st) && check_content(program, path, fd, depth);
+    sys_close(fd);
+    return good;
+}
+
+void program_check(struct program *program, int directory, const char *path, bool exact)
+{
+    program->verdict = PROGRAM_GOOD;
+    program->exact = exact;
+    program->reason[0] = '\0';
+    check_file(program, directory, path, 0);
+}
