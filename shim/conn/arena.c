@@ -5,11 +5,12 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "sys/net.h"
 
 enum {
-    ARENA_MAGIC = 0x5ea1ed01,
+    ARENA_MAGIC = 0x5ea1ed02,
     RESIDENT_CHUNKS = 64, /* free chunks that keep their pages; past that the pages go back to the kernel */
 };
 
@@ -22,12 +23,13 @@ struct stack {
 };
 
 struct arena_header {
-    uint32_t magic;
+    uint32_t magic, layout;
     _Atomic uint32_t mixed;
     _Atomic uint64_t space; /* PID namespace of the first process */
     struct stack slots, chunks;
     _Atomic uint32_t next_slot[ARENA_SLOTS + 1];
     _Atomic uint32_t next_chunk[ARENA_CHUNKS + 1];
+    _Atomic uint64_t cookies[ARENA_SLOTS + 1];
 };
 
 #define ALIGN_UP(n, to) (((n) + (to)-1) / (to) * (to))
@@ -36,6 +38,7 @@ struct arena_header {
 #define ARENA_SIZE      (CHUNKS_OFFSET + (size_t)ARENA_CHUNK_SIZE * (ARENA_CHUNKS + 1))
 
 static _Atomic(uint8_t *) arena_base;
+static _Atomic int descriptor = -1;
 
 static struct arena_header *header(void)
 {
@@ -80,21 +83,47 @@ static bool size_allowed(void)
     return limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= ARENA_SIZE;
 }
 
-static uint8_t *map_new(void)
+static void *map_shared(int flags, int fd)
 {
-    void *base = MAP_FAILED;
-    int fd = (int)sys_call3(SYS_memfd_create, sys_ptr("sockseal"), MFD_CLOEXEC, 0);
-    if (fd >= 0 && size_allowed() && sys_call3(SYS_ftruncate, fd, (long)ARENA_SIZE, 0) == 0)
-        base = net_mmap(ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd);
-    if (fd >= 0)
-        sys_close(fd);
-    if (base == MAP_FAILED) /* shared with forked children all the same */
-        base = net_mmap(ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1);
-    if (base == MAP_FAILED)
-        return NULL;
-    net_madvise(base, ARENA_SIZE, MADV_DONTDUMP); /* keys stand in it */
-    ((struct arena_header *)base)->magic = ARENA_MAGIC;
-    return base;
+    void *base = net_mmap(ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | flags, fd);
+    if (base != MAP_FAILED)
+        net_madvise(base, ARENA_SIZE, MADV_DONTDUMP); /* keys stand in it */
+    return base == MAP_FAILED ? NULL : base;
+}
+
+/* *fd: its memfd, or -1: then it is shared with forked children all the same, but with no other program. */
+static struct arena_header *map_new(int *fd)
+{
+    void *base = NULL;
+    *fd = (int)sys_call3(SYS_memfd_create, sys_ptr("sockseal"), MFD_CLOEXEC, 0);
+    if (*fd >= 0 && size_allowed() && sys_call3(SYS_ftruncate, *fd, (long)ARENA_SIZE, 0) == 0)
+        base = map_shared(0, *fd);
+    if (base)
+        return base;
+    if (*fd >= 0)
+        sys_close(*fd);
+    *fd = -1;
+    return map_shared(MAP_ANONYMOUS, -1);
+}
+
+static bool is_arena(int fd)
+{
+    struct stat info;
+    return sys_call3(SYS_fstat, fd, sys_ptr(&info), 0) == 0 && S_ISREG(info.st_mode) &&
+           info.st_size == (off_t)ARENA_SIZE;
+}
+
+bool arena_attach(int fd, uint32_t layout)
+{
+    struct arena_header *found = is_arena(fd) ? map_shared(0, fd) : NULL;
+    if (!found)
+        return false;
+    if (found->magic == ARENA_MAGIC && found->layout == layout) {
+        atomic_store(&arena_base, (uint8_t *)found);
+        return true;
+    }
+    sys_call3(SYS_munmap, sys_ptr(found), (long)ARENA_SIZE, 0);
+    return false;
 }
 
 void arena_note_namespace(uint64_t space)
@@ -114,16 +143,30 @@ bool arena_present(void)
     return header() != NULL;
 }
 
-bool arena_open(void)
+bool arena_open(uint32_t layout)
 {
+    uint8_t *none = NULL;
+    int fd;
     if (header())
         return true;
-    uint8_t *made = map_new(), *none = NULL;
+    struct arena_header *made = map_new(&fd);
     if (!made)
         return false;
-    if (!atomic_compare_exchange_strong(&arena_base, &none, made)) /* another thread was first */
-        sys_call3(SYS_munmap, sys_ptr(made), (long)ARENA_SIZE, 0);
+    made->magic = ARENA_MAGIC;
+    made->layout = layout;
+    if (atomic_compare_exchange_strong(&arena_base, &none, (uint8_t *)made)) {
+        atomic_store(&descriptor, fd);
+        return true;
+    }
+    sys_call3(SYS_munmap, sys_ptr(made), (long)ARENA_SIZE, 0); /* another thread was first */
+    if (fd >= 0)
+        sys_close(fd);
     return true;
+}
+
+int arena_take_descriptor(void)
+{
+    return atomic_exchange(&descriptor, -1);
 }
 
 void *arena_slot(arena_ref slot)
@@ -142,7 +185,28 @@ arena_ref arena_slot_take(void)
 
 void arena_slot_give(arena_ref slot)
 {
+    arena_set_cookie(slot, 0);
     stack_give(&header()->slots, header()->next_slot, slot);
+}
+
+void arena_set_cookie(arena_ref slot, uint64_t cookie)
+{
+    atomic_store_explicit(&header()->cookies[slot], cookie, memory_order_release);
+}
+
+uint64_t arena_cookie(arena_ref slot)
+{
+    return atomic_load_explicit(&header()->cookies[slot], memory_order_acquire);
+}
+
+arena_ref arena_find(uint64_t cookie)
+{
+    arena_ref used = header() ? atomic_load(&header()->slots.fresh) : 0;
+    for (arena_ref slot = 1; cookie && slot <= used; slot++) {
+        if (arena_cookie(slot) == cookie)
+            return slot;
+    }
+    return 0;
 }
 
 uint8_t *arena_chunk(arena_ref chunk)

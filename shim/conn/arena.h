@@ -28,8 +28,17 @@ enum {
 /* Index of a slot or a chunk; 0 is none. */
 typedef uint32_t arena_ref;
 
-/* Makes the arena if this process has none. False if the kernel refuses the memory. */
-bool arena_open(void);
+/* Makes the arena if this process has none. `layout` tells one build's slots from another's. False if the
+ * kernel refuses the memory. */
+bool arena_open(uint32_t layout);
+
+/* Maps the arena of the process tree, whose memfd this is (it stays open). False if it is none, or another
+ * build's. */
+bool arena_attach(int fd, uint32_t layout);
+
+/* The memfd of an arena that was just made, to be kept by the caller; -1 ever after, and if the kernel gave
+ * none. */
+int arena_take_descriptor(void);
 
 /* Whether this process has an arena. */
 bool arena_present(void);
@@ -43,6 +52,13 @@ bool arena_namespaces_mixed(void);
 arena_ref arena_slot_take(void);
 void arena_slot_give(arena_ref slot);
 void *arena_slot(arena_ref slot);
+
+/* The socket whose connection a slot is, by SO_COOKIE (socket(7)), which the kernel never gives twice; 0:
+ * none. A process that was handed a descriptor finds its connection by it. arena_find() gives 0 if there is
+ * none. */
+void arena_set_cookie(arena_ref slot, uint64_t cookie);
+uint64_t arena_cookie(arena_ref slot);
+arena_ref arena_find(uint64_t cookie);
 
 /* A chunk of ARENA_CHUNK_SIZE bytes of undefined content; 0 when none is left. */
 arena_ref arena_chunk_take(void);

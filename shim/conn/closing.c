@@ -204,6 +204,14 @@ bool closing_release(const struct sealed *sealed)
     return true;
 }
 
+void closing_close(const struct sealed *sealed)
+{
+    bool hidden = closing_release(sealed);
+    sys_close(sealed->fd);
+    if (hidden)
+        registry_show(sealed->fd);
+}
+
 bool closing_orphan_step(const struct sealed *sealed, bool over)
 {
     struct conn *conn = sealed->conn;
@@ -281,6 +289,19 @@ static bool worth_waiting(int fd)
            (!conn->established || conn->to_send > 0 || conn->fin_due || unsent(&sealed));
 }
 
+static void wait_all(void)
+{
+    for (int fd = 0; fd < registry_bound(); fd++) {
+        while (drive_outstanding() && worth_waiting(fd))
+            drive_wait(-1, 0, net_now_ms() + LOOK_MS);
+    }
+}
+
+void closing_wait_orphans(void)
+{
+    wait_all();
+}
+
 /* What nobody holds any more goes back to the tree. */
 static void give_back(int fd)
 {
@@ -297,10 +318,7 @@ void closing_at_exit(void)
         return;
     for (int fd = 0; fd < registry_bound(); fd++)
         finish_at_exit(fd);
-    for (int fd = 0; fd < registry_bound(); fd++) {
-        while (drive_outstanding() && worth_waiting(fd))
-            drive_wait(-1, 0, net_now_ms() + LOOK_MS);
-    }
+    wait_all();
     for (int fd = 0; fd < registry_bound(); fd++)
         give_back(fd);
 }

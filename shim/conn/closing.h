@@ -23,6 +23,12 @@ bool closing_lingers(int fd);
  * False if there is nothing to do. */
 bool closing_release(const struct sealed *sealed);
 
+/* Closes a descriptor of the program's, as its close(2) would. */
+void closing_close(const struct sealed *sealed);
+
+/* Waits until the orphans are done, for at most the time that each of them has. */
+void closing_wait_orphans(void);
+
 /* shutdown(2). 0 or -errno. */
 int closing_shutdown(const struct sealed *sealed, int how);
 

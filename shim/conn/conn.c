@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "config/config.h"
+#include "conn/own.h"
 #include "sys/net.h"
 
 enum { PIECE_ROOM = ARENA_CHUNK_SIZE - (int)sizeof(struct conn_piece) };
@@ -106,9 +107,27 @@ size_t conn_bytes_copy(const struct conn_bytes *list, size_t skip, uint8_t *out,
     return done;
 }
 
+/* What must be the same in two builds for one to read the other's slots. */
+static const uint32_t LAYOUT = (uint32_t)(sizeof(struct conn) << 16 | offsetof(struct conn, session));
+
+static bool open_arena(void)
+{
+    if (!arena_open(LAYOUT))
+        return false;
+    int fd = arena_take_descriptor();
+    if (fd >= 0)
+        own_keep(OWN_ARENA, fd);
+    return true;
+}
+
+bool conn_attach_arena(int fd)
+{
+    return arena_attach(fd, LAYOUT) && own_keep(OWN_ARENA, fd) >= 0;
+}
+
 struct conn *conn_new(enum tls_role role, bool connecting)
 {
-    if (!arena_open())
+    if (!open_arena())
         return NULL;
     arena_ref slot = arena_slot_take();
     arena_ref handshake = slot ? arena_chunk_take() : 0;

@@ -62,6 +62,7 @@ struct conn {
     _Atomic uint8_t plaintext;   /* SOCKSEAL_PLAINTEXT=accept, and the peer does not seal: pass through */
     _Atomic uint8_t key_update;  /* the peer asked for new keys of ours */
     _Atomic uint8_t error_told;  /* SO_ERROR has reported the failure */
+    _Atomic uint8_t doomed;      /* its last holder is in exec(2) without it: the new program is to end it */
     _Atomic uint8_t
         refused_edge;      /* a write was refused though the kernel had room: an EPOLLOUT edge is owed */
     _Atomic int32_t error; /* sticky: the errno that every read and write gives */
@@ -137,6 +138,10 @@ void conn_bytes_drop(struct conn_bytes *list, size_t len);
 
 /* Copies up to `len` bytes from `skip` bytes behind the head without dropping them; gives how many. */
 size_t conn_bytes_copy(const struct conn_bytes *list, size_t skip, uint8_t *out, size_t len);
+
+/* Maps the arena that another program of the process tree left in this memfd, which is kept. False if it
+ * cannot be used. */
+bool conn_attach_arena(int fd);
 
 /* Makes a connection for an fd that is to be sealed; NULL if the arena has no room. Its roles are free. */
 struct conn *conn_new(enum tls_role role, bool connecting);

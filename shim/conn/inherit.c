@@ -10,7 +10,6 @@
 
 void inherit_copied(const struct sealed *from, int to, bool inherit)
 {
-    /* A vfork child has descriptors of its own and its parent's memory: the copy is closed by its exec. */
     if ((uint32_t)to >= registry_size || !registry_current(from) || !registry_is_ours())
         return;
     registry_add(to, from->conn, from->generation);
@@ -18,34 +17,11 @@ void inherit_copied(const struct sealed *from, int to, bool inherit)
         registry_mark(to, REGISTRY_INHERIT);
 }
 
-/* glibc's struct __spawn_action, which its ABI has fixed by the size of posix_spawn_file_actions_t and its
- * own use of it. */
-struct spawn_action {
-    int tag;
-    union {
-        struct {
-            int from, to;
-        } dup2;
-        void *room[3];
-    } action;
-};
-
-enum { SPAWN_DUP2 = 1 };
-
-bool inherit_spawn_leaks(const posix_spawn_file_actions_t *actions)
+bool inherit_any(void)
 {
-    if (!actions || !atomic_load(&registry_size))
-        return false;
-    const struct spawn_action *list = (const struct spawn_action *)(const void *)actions->__actions;
-    for (int i = 0; i < actions->__used; i++) {
-        struct sealed sealed = {0};
-        if (list[i].tag == SPAWN_DUP2)
-            sealed = registry_find(list[i].action.dup2.from);
-        if (sealed.conn) {
-            failure_note(sealed.conn, LOG_ERROR,
-                         "a sealed connection cannot be given to another program, posix_spawn is refused");
+    for (int fd = 0; fd < registry_bound(); fd++) {
+        if ((registry_marks(fd) & REGISTRY_INHERIT) && registry_has(fd))
             return true;
-        }
     }
     return false;
 }

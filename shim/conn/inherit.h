@@ -10,15 +10,13 @@
  * itself (REGISTRY_INHERIT), and other ways are refused.
  */
 
-#include <spawn.h>
-
 #include "conn/registry.h"
 
 /* A new descriptor `to`, close-on-exec for the kernel, is another one for the connection of `from`. */
 void inherit_copied(const struct sealed *from, int to, bool inherit);
 
-/* Whether these posix_spawn(3) actions would put a sealed descriptor at a number that survives exec. */
-bool inherit_spawn_leaks(const posix_spawn_file_actions_t *actions);
+/* Whether this process has a sealed descriptor that the program has not marked close-on-exec. */
+bool inherit_any(void);
 
 /* Whether the message carries a sealed descriptor (SCM_RIGHTS). */
 bool inherit_message_leaks(const struct msghdr *message);

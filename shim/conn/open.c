@@ -54,7 +54,7 @@ static int socket_option(int fd, int name)
     return net_getsockopt(fd, SOL_SOCKET, name, &value, &len) == 0 ? value : -1;
 }
 
-static bool is_tcp(int fd)
+bool open_is_tcp(int fd)
 {
     int protocol = socket_option(fd, SO_PROTOCOL);
     return socket_option(fd, SO_TYPE) == SOCK_STREAM &&
@@ -122,6 +122,7 @@ static int adopt(int fd, struct conn *conn, bool inherit)
      * complete. */
     role_take(&conn->rx);
     role_take(&conn->tx);
+    arena_set_cookie(registry_slot(conn), registry_cookie(fd));
     registry_add(fd, conn, sealed.generation);
     if (inherit)
         registry_mark(fd, REGISTRY_INHERIT);
@@ -198,7 +199,7 @@ bool open_wants(int fd, const struct sockaddr *address, socklen_t len)
     if (!config_get()->active || !copy_peer(address, len, &copy))
         return false;
     const struct sockaddr *peer = (const struct sockaddr *)&copy;
-    return rules_match(&config_get()->rules, RULES_CONNECT, peer, open_address(peer).port) && is_tcp(fd);
+    return rules_match(&config_get()->rules, RULES_CONNECT, peer, open_address(peer).port) && open_is_tcp(fd);
 }
 
 /* SOCKSEAL_STRICT: whether a rule names the address, and this is no TCP socket, which cannot be sealed. */
@@ -206,7 +207,7 @@ static bool strictly_refused(int fd, const struct sockaddr *address, socklen_t l
 {
     struct sockaddr_storage copy;
     char text[FAILURE_ADDRESS_TEXT];
-    if (!config_get()->strict || !copy_peer(address, len, &copy) || is_tcp(fd))
+    if (!config_get()->strict || !copy_peer(address, len, &copy) || open_is_tcp(fd))
         return false;
     const struct sockaddr *peer = (const struct sockaddr *)&copy;
     struct conn_address to = open_address(peer);
@@ -354,7 +355,7 @@ int open_accept(int fd, struct sockaddr *address, socklen_t *len, int flags)
         net_getsockname(accepted, &local, &local_len) == 0) {
         struct conn_address own = open_address((const struct sockaddr *)&local);
         if (rules_match(&config->rules, RULES_LISTEN, (const struct sockaddr *)&peer, own.port) &&
-            is_tcp(accepted)) {
+            open_is_tcp(accepted)) {
             int result = adopt_accepted(accepted, (const struct sockaddr *)&peer,
                                         (const struct sockaddr *)&local, flags);
             if (result < 0)
@@ -363,4 +364,40 @@ int open_accept(int fd, struct sockaddr *address, socklen_t *len, int flags)
     }
     copy_address(&peer, peer_len, address, len);
     return accepted;
+}
+
+/* Which side a connection is that somebody else has made; TLS_CLIENT or TLS_SERVER, -1: no rule matches. */
+static int role_by_rules(const struct sockaddr *peer, const struct sockaddr *local)
+{
+    const struct rules *rules = &config_get()->rules;
+    if (rules_match(rules, RULES_LISTEN, peer, open_address(local).port))
+        return TLS_SERVER;
+    return rules_match(rules, RULES_CONNECT, peer, open_address(peer).port) ? TLS_CLIENT : -1;
+}
+
+void open_inherited(int fd)
+{
+    struct sockaddr_storage peer = {0}, local = {0};
+    socklen_t peer_len = sizeof peer, local_len = sizeof local;
+    if (net_getpeername(fd, &peer, &peer_len) < 0 || net_getsockname(fd, &local, &local_len) < 0 ||
+        (peer.ss_family != AF_INET && peer.ss_family != AF_INET6) || !open_is_tcp(fd))
+        return;
+    int role = role_by_rules((const struct sockaddr *)&peer, (const struct sockaddr *)&local);
+    if (role < 0)
+        return;
+    bool inherit = !(net_fcntl(fd, F_GETFD, 0) & FD_CLOEXEC);
+    struct conn *conn = have_keys() ? conn_new((enum tls_role)role, false) : NULL;
+    if (conn) {
+        conn->peer = open_address((const struct sockaddr *)&peer);
+        conn->local = open_address((const struct sockaddr *)&local);
+    }
+    if (!conn || adopt(fd, conn, inherit) < 0) {
+        log_line(LOG_ERROR,
+                 "descriptor %d is a connection that is to be sealed, and cannot be: it is shut down", fd);
+        net_shutdown(fd, SHUT_RDWR);
+        return;
+    }
+    net_fcntl(fd, F_SETFD, FD_CLOEXEC);
+    drive_add(fd);
+    log_line(LOG_INFO, "descriptor %d, which this program was given, is sealed from here on", fd);
 }

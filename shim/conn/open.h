@@ -23,6 +23,14 @@ void open_prepare_listener(int fd);
 /* Whether connecting fd, not sealed yet, to this address would make a sealed connection. */
 bool open_wants(int fd, const struct sockaddr *address, socklen_t len);
 
+/* For a descriptor that this process was born with, and that no program with the shim has handed over: if it
+ * is a TCP connection that a rule matches, it is sealed from here on, as the side that the rule names. One
+ * that cannot be is shut down. */
+void open_inherited(int fd);
+
+/* Whether fd is a TCP socket, in any state. */
+bool open_is_tcp(int fd);
+
 /* The address in short form. */
 struct conn_address open_address(const struct sockaddr *address);
 

@@ -6,7 +6,7 @@
 #include "conn/registry.h"
 #include "sys/net.h"
 
-static _Atomic int owned[OWN_KINDS] = {-1};
+static _Atomic int owned[OWN_KINDS] = {-1, -1};
 
 int own_duplicate(int fd)
 {
@@ -16,8 +16,9 @@ int own_duplicate(int fd)
 
 int own_keep(enum own_kind kind, int fd)
 {
-    int high = own_duplicate(fd), none = -1;
-    sys_close(fd);
+    int high = fd < 0 ? -1 : own_duplicate(fd), none = -1;
+    if (fd >= 0)
+        sys_close(fd);
     if (high < 0)
         return -1;
     if (atomic_compare_exchange_strong(&owned[kind], &none, high))
@@ -42,7 +43,11 @@ bool own_is(int fd)
 {
     if (fd < 0)
         return false;
-    return fd == own_get(OWN_EPOLL) || (registry_marks(fd) & REGISTRY_ORPHAN);
+    for (int kind = 0; kind < OWN_KINDS; kind++) {
+        if (fd == own_get((enum own_kind)kind))
+            return true;
+    }
+    return registry_marks(fd) & REGISTRY_ORPHAN;
 }
 
 int own_bound(void)
@@ -70,7 +75,7 @@ static void move_orphan(int fd)
 
 void own_make_way(int fd)
 {
-    if (!own_is(fd))
+    if (!own_is(fd) || !registry_is_ours())
         return;
     if (registry_marks(fd) & REGISTRY_ORPHAN)
         move_orphan(fd);

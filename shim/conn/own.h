@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-enum own_kind { OWN_EPOLL, OWN_KINDS };
+enum own_kind { OWN_EPOLL, OWN_ARENA, OWN_KINDS };
 
 /* Moves fd to a high number, close-on-exec, closes the low one and records it as this kind. Gives the new
  * number, or -1 with fd closed. If another thread has recorded one meanwhile, gives that. */
@@ -31,7 +31,8 @@ bool own_is(int fd);
 /* One past the highest descriptor that is sealed or ours. */
 int own_bound(void);
 
-/* If fd is one of ours, moves that elsewhere: the program is about to put something there. */
+/* If fd is one of ours, moves that elsewhere: the program is about to put something there. (A vfork(2) child
+ * replaces its own copy only.) */
 void own_make_way(int fd);
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/select.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "conn/drive.h"
@@ -87,11 +88,6 @@ bool registry_open(void)
     return true;
 }
 
-static arena_ref slot_of(const struct conn *conn)
-{
-    return (arena_ref)(((const uint8_t *)conn - (const uint8_t *)arena_slot(0)) / ARENA_SLOT_SIZE);
-}
-
 /* A table entry without its connection: the descriptor was closed behind the doors' back, and the number may
  * be anything now. If it may be the old socket still, it must not be taken for a plain one. */
 static struct sealed without_connection(int fd, uint64_t where)
@@ -127,29 +123,50 @@ bool registry_current(const struct sealed *sealed)
     if (sealed->conn == &registry_dead || !atomic_load(&registry_size))
         return true;
     struct registry_entry *table = atomic_load_explicit(&registry_table, memory_order_relaxed);
-    uint64_t expected = (uint64_t)sealed->generation << 32 | slot_of(sealed->conn);
+    uint64_t expected = (uint64_t)sealed->generation << 32 | registry_slot(sealed->conn);
     return atomic_load_explicit(&sealed->conn->generation, memory_order_acquire) == sealed->generation &&
            atomic_load_explicit(&table[sealed->fd].where, memory_order_acquire) == expected;
 }
 
-static void enter_holder(struct conn *conn)
+static bool enter_holder(struct conn *conn, int32_t pid)
 {
-    int32_t self = sys_getpid();
     for (int i = 0; i < CONN_HOLDERS; i++) {
         int32_t none = 0;
-        if (atomic_compare_exchange_strong(&conn->holder[i], &none, self))
-            return;
+        if (atomic_compare_exchange_strong(&conn->holder[i], &none, pid))
+            return true;
     }
+    return false;
 }
 
-static void leave_holder(struct conn *conn)
+static bool leave_holder(struct conn *conn, int32_t pid)
 {
-    int32_t self = sys_getpid();
     for (int i = 0; i < CONN_HOLDERS; i++) {
-        int32_t found = self;
+        int32_t found = pid;
         if (atomic_compare_exchange_strong(&conn->holder[i], &found, 0))
-            return;
+            return true;
     }
+    return false;
+}
+
+bool registry_holds(const struct conn *conn, int pid)
+{
+    for (int i = 0; i < CONN_HOLDERS; i++) {
+        if (atomic_load(&conn->holder[i]) == pid)
+            return true;
+    }
+    return false;
+}
+
+void registry_enter(struct conn *conn, int pid)
+{
+    enter_holder(conn, pid);
+    atomic_fetch_add(&conn->holders, 1);
+}
+
+void registry_withdraw(struct conn *conn, int pid)
+{
+    leave_holder(conn, pid);
+    atomic_fetch_sub(&conn->holders, 1);
 }
 
 /* A process that was killed has not counted itself out: do it for it. */
@@ -169,9 +186,14 @@ bool registry_only_holder(struct conn *conn)
     return atomic_load(&conn->holders) <= 1;
 }
 
+uint32_t registry_descriptors(const struct conn *conn)
+{
+    return atomic_load(&local_counts[registry_slot(conn)]);
+}
+
 bool registry_only_descriptor(struct conn *conn)
 {
-    return atomic_load(&local_counts[slot_of(conn)]) == 1 && registry_only_holder(conn);
+    return atomic_load(&local_counts[registry_slot(conn)]) == 1 && registry_only_holder(conn);
 }
 
 bool registry_lock(void)
@@ -190,21 +212,39 @@ void registry_unlock(bool locked)
         role_release(&book);
 }
 
-void registry_add(int fd, struct conn *conn, uint32_t generation)
+static void add(int fd, struct conn *conn, uint32_t generation, bool counted)
 {
     bool locked = registry_lock();
-    if (atomic_fetch_add(&local_counts[slot_of(conn)], 1) == 0) {
-        atomic_store(&gone[slot_of(conn)], 0);
-        enter_holder(conn);
-        atomic_fetch_add(&conn->holders, 1);
+    if (atomic_fetch_add(&local_counts[registry_slot(conn)], 1) == 0) {
+        atomic_store(&gone[registry_slot(conn)], 0);
+        if (!counted)
+            registry_enter(conn, sys_getpid());
     }
     int seen = atomic_load(&bound);
     while (fd >= seen && !atomic_compare_exchange_weak(&bound, &seen, fd + 1)) {
     }
     atomic_store(&marks[fd], 0);
     struct registry_entry *table = atomic_load(&registry_table);
-    atomic_store_explicit(&table[fd].where, (uint64_t)generation << 32 | slot_of(conn), memory_order_release);
+    atomic_store_explicit(&table[fd].where, (uint64_t)generation << 32 | registry_slot(conn),
+                          memory_order_release);
     registry_unlock(locked);
+}
+
+void registry_add(int fd, struct conn *conn, uint32_t generation)
+{
+    add(fd, conn, generation, false);
+}
+
+void registry_adopt(int fd, struct conn *conn, bool counted)
+{
+    add(fd, conn, atomic_load(&conn->generation), counted);
+}
+
+uint64_t registry_cookie(int fd)
+{
+    uint64_t cookie = 0;
+    socklen_t len = sizeof cookie;
+    return net_getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) == 0 ? cookie : 0;
 }
 
 static uint64_t hidden_by_us(void)
@@ -216,14 +256,14 @@ bool registry_hide(const struct sealed *sealed, bool *left, bool *last)
 {
     struct registry_entry *table = atomic_load(&registry_table);
     struct conn *conn = sealed->conn;
-    uint64_t where = (uint64_t)sealed->generation << 32 | slot_of(conn);
+    uint64_t where = (uint64_t)sealed->generation << 32 | registry_slot(conn);
     bool locked = registry_lock();
     *left = *last = false;
     bool ours = conn != &registry_dead &&
                 atomic_compare_exchange_strong(&table[sealed->fd].where, &where, hidden_by_us());
     if (ours) {
         atomic_store(&marks[sealed->fd], 0);
-        *left = atomic_fetch_sub(&local_counts[slot_of(conn)], 1) == 1;
+        *left = atomic_fetch_sub(&local_counts[registry_slot(conn)], 1) == 1;
         *last = *left && registry_leave(conn);
     }
     registry_unlock(locked);
@@ -246,17 +286,23 @@ void registry_show(int fd)
 
 bool registry_leave(struct conn *conn)
 {
-    if (atomic_exchange(&gone[slot_of(conn)], 1))
+    if (atomic_exchange(&gone[registry_slot(conn)], 1))
         return false;
     bury_dead(conn);
-    leave_holder(conn);
+    leave_holder(conn, sys_getpid());
     return atomic_fetch_sub(&conn->holders, 1) == 1;
+}
+
+void registry_rejoin(struct conn *conn)
+{
+    if (atomic_exchange(&gone[registry_slot(conn)], 0))
+        registry_enter(conn, sys_getpid());
 }
 
 int registry_any(const struct conn *conn, int but)
 {
     struct registry_entry *table = atomic_load(&registry_table);
-    arena_ref slot = slot_of(conn);
+    arena_ref slot = registry_slot(conn);
     for (int fd = 0; fd < atomic_load(&bound); fd++) {
         if (fd != but && (arena_ref)atomic_load(&table[fd].where) == slot)
             return fd;
@@ -303,6 +349,11 @@ static void each_connection(void (*visit)(struct conn *conn))
 static void count_in(struct conn *conn)
 {
     atomic_fetch_add(&conn->holders, 1);
+}
+
+static void enter_self(struct conn *conn)
+{
+    enter_holder(conn, sys_getpid());
 }
 
 static void count_out(struct conn *conn)
@@ -376,7 +427,7 @@ void registry_after_fork(void)
     if (!atomic_exchange(&fork_counted, false))
         each_connection(count_in);
     memset((void *)gone, 0, ARENA_SLOTS + 1);
-    each_connection(enter_holder);
+    each_connection(enter_self);
     drive_after_fork();
     drop_orphans();
 }

@@ -78,11 +78,34 @@ static inline bool registry_has(int fd)
  * slot. */
 bool registry_current(const struct sealed *sealed);
 
+/* The slot that a connection lies in. */
+static inline arena_ref registry_slot(const struct conn *conn)
+{
+    return (arena_ref)(((const uint8_t *)conn - (const uint8_t *)arena_slot(0)) / ARENA_SLOT_SIZE);
+}
+
 /* Makes the table. False if there is no memory. */
 bool registry_open(void);
 
 /* Lets fd stand for the connection, as one more descriptor. */
 void registry_add(int fd, struct conn *conn, uint32_t generation);
+
+/* The same for a descriptor that came with this process's beginning. `counted`: this process is among the
+ * connection's holders already. */
+void registry_adopt(int fd, struct conn *conn, bool counted);
+
+/* Enters process `pid` among the connection's holders, and takes it out again; registry_holds() tells whether
+ * it is there (false also where there were more than are told apart). */
+void registry_enter(struct conn *conn, int pid);
+void registry_withdraw(struct conn *conn, int pid);
+bool registry_holds(const struct conn *conn, int pid);
+
+/* Takes back registry_leave(). */
+void registry_rejoin(struct conn *conn);
+
+/* The socket's identity, by which another process of the tree finds its connection: to be called once for a
+ * new one. 0 where the kernel gives none. */
+uint64_t registry_cookie(int fd);
 
 /*
  * Takes fd out, if it still is what was looked up; false if another thread was first. *left then tells
@@ -108,6 +131,9 @@ void registry_show(int fd);
  */
 bool registry_only_holder(struct conn *conn);
 bool registry_only_descriptor(struct conn *conn);
+
+/* How many descriptors this process has for the connection. */
+uint32_t registry_descriptors(const struct conn *conn);
 
 /* Any descriptor of this process for the connection other than `but`, or -1. Slow. */
 int registry_any(const struct conn *conn, int but);

@@ -3,6 +3,8 @@
 
 /* Doors that copy descriptors: the dup family and fcntl. */
 
+#include "libc/streams.h"
+
 #include "libc/door.h"
 
 #include <fcntl.h>
@@ -17,9 +19,13 @@
 int __dup2(int from, int to) __THROW;
 int __fcntl(int fd, int command, ...);
 
-/* A copy of a sealed descriptor at the lowest number from `least` on. */
+/* A copy of a sealed descriptor at the lowest number from `least` on. A vfork(2) child has descriptors of its
+ * own and its parent's memory: nothing is noted, and the kernel's FD_CLOEXEC is the program's word
+ * (handover.h). */
 static int copy(int fd, intptr_t least, bool inherit, int (*call)(int, int, ...))
 {
+    if (!registry_is_ours())
+        return call(fd, inherit ? F_DUPFD : F_DUPFD_CLOEXEC, least);
     bool locked = registry_lock();
     struct sealed sealed = registry_find(fd);
     int to =
@@ -27,6 +33,7 @@ static int copy(int fd, intptr_t least, bool inherit, int (*call)(int, int, ...)
     if (to >= 0 && sealed.conn)
         inherit_copied(&sealed, to, inherit);
     registry_unlock(locked);
+    streams_follow(to);
     return to;
 }
 
@@ -63,12 +70,14 @@ static int replace(int from, int to, int flags, bool inherit)
     }
     make_way(&sealed, to);
     errno = saved;
-    int result = real()->dup3(from, to, sealed.conn ? O_CLOEXEC : flags);
+    int result = real()->dup3(from, to, sealed.conn && registry_is_ours() ? O_CLOEXEC : flags);
     if (result >= 0 && sealed.conn)
         inherit_copied(&sealed, to, inherit);
-    if ((uint32_t)to < registry_size)
+    if ((uint32_t)to < registry_size && registry_is_ours())
         registry_show(to);
     registry_unlock(locked);
+    if (result >= 0)
+        streams_follow(to);
     return result;
 }
 
@@ -91,6 +100,8 @@ DOOR int dup3(int from, int to, int flags)
 /* FD_CLOEXEC as the program knows it. */
 static int set_flags(int fd, intptr_t flags)
 {
+    if (!registry_is_ours())
+        return real()->fcntl(fd, F_SETFD, flags);
     if (flags & FD_CLOEXEC)
         registry_unmark(fd, REGISTRY_INHERIT);
     else

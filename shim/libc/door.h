@@ -57,9 +57,6 @@ static inline void door_unpin(struct conn **pinned)
         conn_unpin(*pinned);
 }
 
-/* Whether a stream over a sealed descriptor was ever made. */
-extern bool door_streams;
-
 /* Reads from, or writes to, a descriptor that was sealed when looked up. Libc's convention. */
 ssize_t door_receive(struct sealed sealed, const struct iovec *iov, size_t count, int flags);
 ssize_t door_send(struct sealed sealed, const struct iovec *iov, size_t count, int flags);

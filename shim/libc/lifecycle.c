@@ -3,6 +3,8 @@
 
 /* Doors of a connection's beginning and end. */
 
+#include "libc/streams.h"
+
 #include "libc/door.h"
 
 #include <unistd.h>
@@ -22,7 +24,9 @@ DOOR int connect(int fd, const struct sockaddr *address, socklen_t len)
     config_load();
     if (!config_get()->active)
         return real()->connect(fd, address, len);
-    return (int)door_result(open_connect(fd, address, len), saved);
+    int result = open_connect(fd, address, len);
+    streams_follow(fd);
+    return (int)door_result(result, saved);
 }
 
 DOOR_ALIAS("connect") int __connect(int fd, const struct sockaddr *address, socklen_t len);
@@ -33,7 +37,9 @@ DOOR int accept4(int fd, struct sockaddr *restrict address, socklen_t *restrict 
     config_load();
     if (!config_get()->active)
         return real()->accept4(fd, address, len, flags);
-    return (int)door_result(open_accept(fd, address, len, flags), saved);
+    int accepted = open_accept(fd, address, len, flags);
+    streams_follow(accepted);
+    return (int)door_result(accepted, saved);
 }
 
 DOOR int accept(int fd, struct sockaddr *restrict address, socklen_t *restrict len)
@@ -80,6 +86,13 @@ static int close_lingering(const struct sealed *sealed)
     return kept < 0 ? 0 : real()->close(kept);
 }
 
+static int close_sealed(const struct sealed *sealed, int saved)
+{
+    int hidden __attribute__((cleanup(show), unused)) = closing_release(sealed) ? sealed->fd : -1;
+    errno = saved;
+    return real()->close(sealed->fd);
+}
+
 DOOR int close(int fd)
 {
     int saved = errno;
@@ -88,11 +101,9 @@ DOOR int close(int fd)
         return (int)door_result(-EBADF, saved);
     if (!sealed.conn)
         return real()->close(fd);
-    if (closing_lingers(fd))
-        return close_lingering(&sealed);
-    int hidden __attribute__((cleanup(show), unused)) = closing_release(&sealed) ? fd : -1;
-    errno = saved;
-    return real()->close(fd);
+    int result = closing_lingers(fd) ? close_lingering(&sealed) : close_sealed(&sealed, saved);
+    streams_follow(fd);
+    return result;
 }
 
 DOOR_ALIAS("close") int __close(int fd);

@@ -3,6 +3,8 @@
 
 /* Doors of the process: loading, fork, the end. */
 
+#include "libc/streams.h"
+
 #include "libc/door.h"
 
 #include <pthread.h>
@@ -11,28 +13,40 @@
 #include <unistd.h>
 
 #include "config/config.h"
+#include "config/environment.h"
+#include "conn/adoption.h"
 #include "conn/closing.h"
 
 pid_t _Fork(void);
 pid_t __fork(void) __THROW;
 
+static void end(void)
+{
+    int saved = errno;
+    closing_at_exit();
+    errno = saved;
+}
+
 __attribute__((constructor)) static void load(void)
 {
     real();
     config_load();
-    if (config_get()->active)
-        pthread_atfork(registry_before_fork, registry_fork_done, registry_check_fork);
+    if (!config_get()->active)
+        return;
+    pthread_atfork(registry_before_fork, registry_fork_done, registry_check_fork);
+    if (!streams_at_end(end))
+        atexit(end);
+    at_quick_exit(end);
+    environment_save();
+    adoption_of_inherited(environment_take(ENVIRONMENT_STATE));
+    for (int fd = 0; fd <= STDERR_FILENO; fd++)
+        streams_follow(fd);
 }
 
-/* stdio may still flush, and other destructors may still write, after this: it finishes what stands, and
- * tears nothing down. */
+/* Destructors and stdio may still write after this. */
 __attribute__((destructor)) static void unload(void)
 {
-    int saved = errno;
-    if (door_streams)
-        fflush(NULL); /* what stands in a stream over a sealed descriptor goes before its close_notify */
-    closing_at_exit();
-    errno = saved;
+    streams_end_comes();
 }
 
 /* The handlers of pthread_atfork(3) do the counting: the last of them to run before a fork is the first that

@@ -1,22 +1,234 @@
 /* SPDX-License-Identifier: ISC
  * Copyright (c) 2026 the sockseal authors */
 
-/* Doors of starting other programs. A sealed descriptor does not reach them: see conn/inherit.h. */
+/* posix_spawn(3). glibc's makes its calls past the doors: as long as no sealed descriptor can reach the new
+ * program that is right, for they are close-on-exec for the kernel (conn/handover.h). Otherwise the child is
+ * made here, and goes through the doors. */
+
+#include "libc/exec.h"
 
 #include "libc/door.h"
 
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
 #include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "config/config.h"
 #include "conn/inherit.h"
+#include "sys/file.h"
+#include "sys/net.h"
+
+/* glibc's struct __spawn_action, which its ABI has fixed by the size of posix_spawn_file_actions_t and its
+ * own use of it. */
+struct action {
+    enum {
+        ACTION_CLOSE,
+        ACTION_DUP2,
+        ACTION_OPEN,
+        ACTION_CHDIR,
+        ACTION_FCHDIR,
+        ACTION_CLOSEFROM,
+        ACTION_TCSETPGRP
+    } tag;
+    union {
+        struct {
+            int fd;
+        } close, fchdir, tcsetpgrp;
+        struct {
+            int from, to;
+        } dup2;
+        struct {
+            int fd;
+            char *path;
+            int flags;
+            mode_t mode;
+        } open;
+        struct {
+            char *path;
+        } chdir;
+        struct {
+            int from;
+        } closefrom;
+    } of;
+};
+
+struct spawn {
+    const char *path;
+    const posix_spawn_file_actions_t *actions;
+    const posix_spawnattr_t *attributes;
+    char *const *argv, *const *envp;
+    bool search;
+    sigset_t mask; /* the parent's */
+    int *error;    /* shared with the child */
+};
+
+static const struct action *action_at(const posix_spawn_file_actions_t *actions, int i)
+{
+    return (const struct action *)(const void *)actions->__actions + i;
+}
+
+/* Whether the new program may get a sealed descriptor. */
+static bool may_reach(const posix_spawn_file_actions_t *actions)
+{
+    if (!atomic_load(&registry_size))
+        return false;
+    for (int i = 0; actions && i < actions->__used; i++) {
+        if (action_at(actions, i)->tag == ACTION_DUP2 && registry_has(action_at(actions, i)->of.dup2.from))
+            return true;
+    }
+    return inherit_any();
+}
+
+static int do_open(const struct action *action)
+{
+    close(action->of.open.fd);
+    int fd = open(action->of.open.path, action->of.open.flags, action->of.open.mode);
+    if (fd < 0 || fd == action->of.open.fd)
+        return fd;
+    int result = dup2(fd, action->of.open.fd);
+    close(fd);
+    return result;
+}
+
+/* posix_spawn(3): a descriptor onto itself loses its FD_CLOEXEC. */
+static int do_dup2(const struct action *action)
+{
+    int from = action->of.dup2.from, to = action->of.dup2.to;
+    if (from != to)
+        return dup2(from, to);
+    int flags = fcntl(from, F_GETFD);
+    return flags < 0 ? flags : fcntl(from, F_SETFD, flags & ~FD_CLOEXEC);
+}
+
+static int do_action(const struct action *action)
+{
+    switch (action->tag) {
+    case ACTION_CLOSE:
+        close(action->of.close.fd); /* may be closed already: no error */
+        return 0;
+    case ACTION_DUP2:
+        return do_dup2(action);
+    case ACTION_OPEN:
+        return do_open(action);
+    case ACTION_CHDIR:
+        return chdir(action->of.chdir.path);
+    case ACTION_FCHDIR:
+        return fchdir(action->of.fchdir.fd);
+    case ACTION_CLOSEFROM:
+        closefrom(action->of.closefrom.from);
+        return 0;
+    case ACTION_TCSETPGRP:
+        return tcsetpgrp(action->of.tcsetpgrp.fd, getpgrp());
+    }
+    errno = EINVAL;
+    return -1;
+}
+
+/* Handlers do not survive exec, and must not run in the child before it. */
+static void reset_signals(const struct spawn *spawn, short flags)
+{
+    const posix_spawnattr_t *attributes = spawn->attributes;
+    for (int signal = 1; signal < NSIG; signal++) {
+        struct sigaction action;
+        bool asked = (flags & POSIX_SPAWN_SETSIGDEF) && sigismember(&attributes->__sd, signal) == 1;
+        if (sigaction(signal, NULL, &action) < 0 || action.sa_handler == SIG_DFL ||
+            (action.sa_handler == SIG_IGN && !asked))
+            continue;
+        action = (struct sigaction){.sa_handler = SIG_DFL};
+        sigaction(signal, &action, NULL);
+    }
+}
+
+static int apply_attributes(const struct spawn *spawn, short flags)
+{
+    const posix_spawnattr_t *attributes = spawn->attributes;
+    if ((flags & POSIX_SPAWN_SETSCHEDULER) &&
+        sched_setscheduler(0, attributes->__policy, &attributes->__sp) < 0)
+        return -1;
+    if ((flags & (POSIX_SPAWN_SETSCHEDPARAM | POSIX_SPAWN_SETSCHEDULER)) == POSIX_SPAWN_SETSCHEDPARAM &&
+        sched_setparam(0, &attributes->__sp) < 0)
+        return -1;
+    if ((flags & POSIX_SPAWN_SETSID) && setsid() < 0)
+        return -1;
+    if ((flags & POSIX_SPAWN_SETPGROUP) && setpgid(0, attributes->__pgrp) < 0)
+        return -1;
+    if ((flags & POSIX_SPAWN_RESETIDS) && (setegid(getgid()) < 0 || seteuid(getuid()) < 0))
+        return -1;
+    return 0;
+}
+
+static int become_program(const struct spawn *spawn)
+{
+    short flags = spawn->attributes ? spawn->attributes->__flags : 0;
+    reset_signals(spawn, flags);
+    if (apply_attributes(spawn, flags) < 0)
+        return -1;
+    for (int i = 0; spawn->actions && i < spawn->actions->__used; i++) {
+        if (do_action(action_at(spawn->actions, i)) < 0)
+            return -1;
+    }
+    sys_sigprocmask(SIG_SETMASK, flags & POSIX_SPAWN_SETSIGMASK ? &spawn->attributes->__ss : &spawn->mask,
+                    NULL);
+    if (spawn->search)
+        return exec_search(spawn->path, spawn->argv, spawn->envp);
+    return exec_at(AT_FDCWD, spawn->path, spawn->argv, spawn->envp, 0);
+}
+
+/* As fork(2), but the parent waits until the child has become the program, or has failed. */
+static pid_t fork_waiting(void)
+{
+    registry_before_fork();
+    long child = sys_call(SYS_clone, CLONE_VFORK | SIGCHLD, 0, 0, 0, 0, 0);
+    door_forked(child);
+    return (pid_t)child;
+}
+
+static int spawn_by_doors(struct spawn *spawn, pid_t *pid)
+{
+    sigset_t all;
+    int saved = errno;
+    spawn->error = net_mmap(sizeof *spawn->error, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
+    if (spawn->error == MAP_FAILED)
+        return ENOMEM;
+    sigfillset(&all);
+    sys_sigprocmask(SIG_SETMASK, &all, &spawn->mask);
+    pid_t child = fork_waiting();
+    if (child == 0) {
+        become_program(spawn);
+        *spawn->error = errno ? errno : ECHILD;
+        sys_exit_group(127);
+    }
+    sys_sigprocmask(SIG_SETMASK, &spawn->mask, NULL);
+    int error = child < 0 ? (int)-child : *spawn->error;
+    sys_munmap(spawn->error, sizeof *spawn->error);
+    if (child > 0 && error)
+        waitpid(child, NULL, 0);
+    else if (child > 0 && pid)
+        *pid = child;
+    errno = saved;
+    return error;
+}
+
+/* Whether libc's own may be used: there is nothing to hand over, and nothing to refuse. */
+static bool is_plain(const posix_spawn_file_actions_t *actions)
+{
+    config_load();
+    return !config_get()->active || !(config_get()->strict || may_reach(actions));
+}
 
 DOOR int posix_spawn(pid_t *restrict pid, const char *restrict path,
                      const posix_spawn_file_actions_t *restrict actions,
                      const posix_spawnattr_t *restrict attributes, char *const argv[restrict],
                      char *const envp[restrict])
 {
-    if (inherit_spawn_leaks(actions))
-        return EACCES;
-    return real()->posix_spawn(pid, path, actions, attributes, argv, envp);
+    struct spawn spawn = {
+        .path = path, .actions = actions, .attributes = attributes, .argv = argv, .envp = envp};
+    if (is_plain(actions))
+        return real()->posix_spawn(pid, path, actions, attributes, argv, envp);
+    return spawn_by_doors(&spawn, pid);
 }
 
 DOOR int posix_spawnp(pid_t *restrict pid, const char *restrict file,
@@ -24,7 +236,13 @@ DOOR int posix_spawnp(pid_t *restrict pid, const char *restrict file,
                       const posix_spawnattr_t *restrict attributes, char *const argv[restrict],
                       char *const envp[restrict])
 {
-    if (inherit_spawn_leaks(actions))
-        return EACCES;
-    return real()->posix_spawnp(pid, file, actions, attributes, argv, envp);
+    struct spawn spawn = {.path = file,
+                          .actions = actions,
+                          .attributes = attributes,
+                          .argv = argv,
+                          .envp = envp,
+                          .search = true};
+    if (is_plain(actions))
+        return real()->posix_spawnp(pid, file, actions, attributes, argv, envp);
+    return spawn_by_doors(&spawn, pid);
 }

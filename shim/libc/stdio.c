@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC
  * Copyright (c) 2026 the sockseal authors */
 
-/* Doors of stdio. glibc's streams call the kernel directly, so a stream over a sealed descriptor is made a
- * cookie stream, whose reading and writing come back to the doors. */
+/* Doors of stdio. */
+
+#include "libc/streams.h"
 
 #include "libc/door.h"
 
@@ -14,55 +15,30 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/config.h"
+#include "conn/open.h"
+
+FILE *_IO_fdopen(int fd, const char *mode) __THROW __attribute_malloc__;
 int __dprintf_chk(int fd, int flag, const char *format, ...);
 int __vdprintf_chk(int fd, int flag, const char *format, va_list list);
 
-bool door_streams;
-
-static int fd_of(void *cookie)
+/* A socket that is not connected yet may be sealed later, under the stream. */
+static bool may_be_sealed(int fd)
 {
-    return (int)(intptr_t)cookie - 1;
-}
-
-static ssize_t stream_read(void *cookie, char *buffer, size_t len)
-{
-    return read(fd_of(cookie), buffer, len);
-}
-
-/* fopencookie(3): a write function gives 0, not -1, on error. */
-static ssize_t stream_write(void *cookie, const char *buffer, size_t len)
-{
-    ssize_t sent = write(fd_of(cookie), buffer, len);
-    return sent < 0 ? 0 : sent;
-}
-
-static int stream_seek(void *cookie, off64_t *offset, int whence)
-{
-    (void)cookie, (void)offset, (void)whence;
-    errno = ESPIPE;
-    return -1;
-}
-
-static int stream_close(void *cookie)
-{
-    return close(fd_of(cookie));
+    return registry_has(fd) || (config_get()->active && open_is_tcp(fd));
 }
 
 DOOR FILE *fdopen(int fd, const char *mode)
 {
-    if (!registry_has(fd))
+    if (!may_be_sealed(fd))
         return real()->fdopen(fd, mode);
-    const cookie_io_functions_t functions = {stream_read, stream_write, stream_seek, stream_close};
-    FILE *stream = fopencookie((void *)(intptr_t)(fd + 1), mode, functions);
-    if (!stream)
-        return NULL;
-    door_streams = true;
-    stream->_fileno = fd;
-    stream->_wide_data = NULL; /* or freopen(3) would free what is not its own */
-    if (strchr(mode, 'e'))
+    FILE *stream = streams_open(fd, mode);
+    if (stream && strchr(mode, 'e'))
         fcntl(fd, F_SETFD, FD_CLOEXEC);
     return stream;
 }
+
+DOOR_ALIAS("fdopen") FILE *_IO_fdopen(int fd, const char *mode) __THROW __attribute_malloc__;
 
 DOOR int vdprintf(int fd, const char *format, va_list list)
 {

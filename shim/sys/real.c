@@ -40,6 +40,11 @@ static void bind_lifecycle(void)
     BIND(aio_read);
     BIND(aio_write);
     BIND(lio_listio);
+    BIND(system);
+    BIND(popen);
+    BIND(pclose);
+    BIND(daemon);
+    BIND(login_tty);
     BIND(posix_spawn);
     BIND(posix_spawnp);
 }

@@ -75,6 +75,11 @@ struct real {
     int (*aio_read)(struct aiocb *);
     int (*aio_write)(struct aiocb *);
     int (*lio_listio)(int, struct aiocb *const[], int, struct sigevent *);
+    int (*system)(const char *);
+    FILE *(*popen)(const char *, const char *);
+    int (*pclose)(FILE *);
+    int (*daemon)(int, int);
+    int (*login_tty)(int);
     int (*posix_spawn)(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,
                        char *const[], char *const[]);
     int (*posix_spawnp)(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#ifndef SOCKSEAL_ENVIRONMENT_H
+#define SOCKSEAL_ENVIRONMENT_H
+
+/*
+ * The environment that a program needs so that the shim is in it and works as it does here: a program may
+ * start others with an environment of its own making, and may overwrite the one that it got.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define ENVIRONMENT_STATE                                                                                    \
+    "SOCKSEAL_STATE" /* what one program of the tree leaves to the next (conn/handover.h) */
+
+enum {
+    ENVIRONMENT_ADDED = 16, /* at most that many entries more than the program's own, the NULL included */
+    ENVIRONMENT_TEXT = 8192,
+};
+
+/* Keeps copies of the SOCKSEAL_ variables, and of the library's own path. From the constructor. */
+void environment_save(void);
+
+/* Takes a variable out of the program's own environment; gives its value, which stays where it is, or NULL.
+ */
+const char *environment_take(const char *name);
+
+/* The library's absolute path; "" if it is not known. */
+const char *environment_library(void);
+
+/* How many entries there are; `envp` may be NULL. */
+size_t environment_count(char *const envp[]);
+
+/*
+ * Fills `out`, which has room for environment_count(envp) + ENVIRONMENT_ADDED entries, with the program's
+ * entries, completed: the library is in LD_PRELOAD, a SOCKSEAL_ variable that is missing stands as it was
+ * here at the start, and `state` is ENVIRONMENT_STATE's value (NULL: it is left out). `text` holds what has
+ * to be written anew. False if there is not enough room in it.
+ */
+bool environment_complete(char *const envp[], const char *state, char *out[],
+                          char text[static ENVIRONMENT_TEXT]);
+
+#endif

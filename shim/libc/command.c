@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+
+/* Doors of running commands by the shell, and of what else libc does with descriptors behind the doors' back.
+ * They are libc's own functions unless a sealed descriptor is concerned. */
+
+#include "libc/door.h"
+
+#include <fcntl.h>
+#include <paths.h>
+#include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <utmp.h>
+
+#include "config/config.h"
+#include "conn/inherit.h"
+#include "sys/file.h"
+
+FILE *_IO_popen(const char *command, const char *mode);
+
+static bool concerned(void)
+{
+    config_load();
+    return config_get()->active && (config_get()->strict || inherit_any());
+}
+
+/* posix_spawn(3) of the shell with this command, through the door. 0 or an error number. */
+static int start_shell(const char *command, const posix_spawn_file_actions_t *actions,
+                       const posix_spawnattr_t *attributes, pid_t *pid)
+{
+    char *const words[] = {(char *)(uintptr_t) "sh", (char *)(uintptr_t) "-c", (char *)(uintptr_t)command,
+                           NULL};
+    return posix_spawn(pid, _PATH_BSHELL, actions, attributes, words, environ);
+}
+
+static int wait_for(pid_t pid, int *status)
+{
+    pid_t done;
+    while ((done = waitpid(pid, status, 0)) < 0 && errno == EINTR)
+        ;
+    return done < 0 ? -1 : 0;
+}
+
+/* POSIX, system(): SIGINT and SIGQUIT are ignored, SIGCHLD is blocked meanwhile. Several threads at once
+ * share that. */
+static pthread_mutex_t quiet_lock = PTHREAD_MUTEX_INITIALIZER;
+static int quiet_users;
+static struct sigaction old_interrupt, old_quit;
+
+static void be_quiet(void)
+{
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
+    pthread_mutex_lock(&quiet_lock);
+    if (quiet_users++ == 0) {
+        sigaction(SIGINT, &ignore, &old_interrupt);
+        sigaction(SIGQUIT, &ignore, &old_quit);
+    }
+    pthread_mutex_unlock(&quiet_lock);
+}
+
+static void be_loud(void)
+{
+    pthread_mutex_lock(&quiet_lock);
+    if (--quiet_users == 0) {
+        sigaction(SIGINT, &old_interrupt, NULL);
+        sigaction(SIGQUIT, &old_quit, NULL);
+    }
+    pthread_mutex_unlock(&quiet_lock);
+}
+
+static void prepare_signals(posix_spawnattr_t *attributes, const sigset_t *mask)
+{
+    sigset_t defaults;
+    sigemptyset(&defaults);
+    if (old_interrupt.sa_handler != SIG_IGN)
+        sigaddset(&defaults, SIGINT);
+    if (old_quit.sa_handler != SIG_IGN)
+        sigaddset(&defaults, SIGQUIT);
+    posix_spawnattr_init(attributes);
+    posix_spawnattr_setsigdefault(attributes, &defaults);
+    posix_spawnattr_setsigmask(attributes, mask);
+    posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+}
+
+static int run(const char *command)
+{
+    posix_spawnattr_t attributes;
+    sigset_t child, before;
+    int status = -1;
+    pid_t pid = 0;
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    be_quiet();
+    sigprocmask(SIG_BLOCK, &child, &before);
+    prepare_signals(&attributes, &before);
+    int error = start_shell(command, NULL, &attributes, &pid);
+    posix_spawnattr_destroy(&attributes);
+    if (error)
+        status = W_EXITCODE(127, 0); /* as if the shell could not be run */
+    else if (wait_for(pid, &status) < 0)
+        status = -1;
+    int saved = error ? error : errno;
+    be_loud();
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    if (status == -1 || error)
+        errno = saved;
+    return status;
+}
+
+DOOR int system(const char *command)
+{
+    if (!command || !concerned())
+        return real()->system(command);
+    return run(command);
+}
+
+/* popen(3) streams that were made here: pclose() waits for their commands. */
+struct pipe_stream {
+    struct pipe_stream *next;
+    FILE *stream;
+    pid_t pid;
+};
+
+static struct pipe_stream *pipes;
+static pthread_mutex_t pipes_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* POSIX, popen(): what earlier calls opened is closed in the child. */
+static void close_earlier(posix_spawn_file_actions_t *actions, int target)
+{
+    for (const struct pipe_stream *at = pipes; at; at = at->next) {
+        if (fileno(at->stream) != target)
+            posix_spawn_file_actions_addclose(actions, fileno(at->stream));
+    }
+}
+
+/* Starts the command with `end` of a pipe as its standard input or output. */
+static int start_piped(const char *command, int end, bool reads, pid_t *pid)
+{
+    posix_spawn_file_actions_t actions;
+    int target = reads ? STDOUT_FILENO : STDIN_FILENO;
+    if (posix_spawn_file_actions_init(&actions))
+        return ENOMEM;
+    close_earlier(&actions, target);
+    posix_spawn_file_actions_adddup2(&actions, end, target);
+    int error = start_shell(command, &actions, NULL, pid);
+    posix_spawn_file_actions_destroy(&actions);
+    return error;
+}
+
+/* Gives the error number. */
+static int open_pipe(struct pipe_stream *made, const char *command, bool reads, bool close_on_exec)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return errno;
+    int own = ends[reads ? 0 : 1], other = ends[reads ? 1 : 0];
+    int error = start_piped(command, other, reads, &made->pid);
+    close(other);
+    if (!error && !close_on_exec)
+        fcntl(own, F_SETFD, 0);
+    made->stream = error ? NULL : fdopen(own, reads ? "r" : "w");
+    if (!made->stream)
+        close(own);
+    return error ? error : made->stream ? 0 : errno;
+}
+
+static FILE *open_command(const char *command, const char *mode)
+{
+    bool reads = strchr(mode, 'r'), writes = strchr(mode, 'w');
+    struct pipe_stream *made = reads != writes ? malloc(sizeof *made) : NULL;
+    if (!made) {
+        errno = reads == writes ? EINVAL : ENOMEM;
+        return NULL;
+    }
+    pthread_mutex_lock(&pipes_lock);
+    int error = open_pipe(made, command, reads, strchr(mode, 'e'));
+    FILE *stream = made->stream;
+    if (error) {
+        free(made);
+    } else {
+        made->next = pipes;
+        pipes = made;
+    }
+    pthread_mutex_unlock(&pipes_lock);
+    errno = error ? error : errno;
+    return error ? NULL : stream;
+}
+
+DOOR FILE *popen(const char *command, const char *mode)
+{
+    return concerned() ? open_command(command, mode) : real()->popen(command, mode);
+}
+
+DOOR_ALIAS("popen") FILE *_IO_popen(const char *command, const char *mode) __attribute_malloc__;
+
+/* Takes it out of the list; 0 if it is none of ours. */
+static pid_t forget_pipe(const FILE *stream)
+{
+    pid_t pid = 0;
+    pthread_mutex_lock(&pipes_lock);
+    for (struct pipe_stream **at = &pipes; *at; at = &(*at)->next) {
+        struct pipe_stream *found = *at;
+        if (found->stream != stream)
+            continue;
+        pid = found->pid;
+        *at = found->next;
+        free(found);
+        break;
+    }
+    pthread_mutex_unlock(&pipes_lock);
+    return pid;
+}
+
+DOOR int pclose(FILE *stream)
+{
+    int status = -1;
+    pid_t pid = forget_pipe(stream);
+    if (!pid)
+        return real()->pclose(stream);
+    fclose(stream);
+    return wait_for(pid, &status) < 0 ? -1 : status;
+}
+
+/* libc's own forks and replaces the standard descriptors without passing a door. */
+DOOR int daemon(int nochdir, int noclose)
+{
+    config_load();
+    if (!config_get()->active)
+        return real()->daemon(nochdir, noclose);
+    pid_t child = fork();
+    if (child != 0) {
+        if (child > 0)
+            sys_exit_group(0); /* its part in the connections is the child's now */
+        return -1;
+    }
+    if (setsid() < 0)
+        return -1;
+    if (!nochdir && chdir("/") < 0)
+        return -1;
+    int null = noclose ? -1 : open(_PATH_DEVNULL, O_RDWR);
+    if (!noclose && null < 0)
+        return -1;
+    for (int fd = 0; !noclose && fd <= STDERR_FILENO; fd++)
+        dup2(null, fd);
+    if (null > STDERR_FILENO)
+        close(null);
+    return 0;
+}
+
+DOOR int login_tty(int fd)
+{
+    config_load();
+    if (!config_get()->active)
+        return real()->login_tty(fd);
+    setsid();
+    if (ioctl(fd, TIOCSCTTY, NULL) < 0)
+        return -1;
+    for (int to = 0; to <= STDERR_FILENO; to++)
+        while (dup2(fd, to) < 0 && errno == EBUSY)
+            ;
+    if (fd > STDERR_FILENO)
+        close(fd);
+    return 0;
+}

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+
+/* Doors of running another program. libc's own functions of this family do not call each other through the
+ * doors: here all of them end in exec_at(). */
+
+#include "libc/exec.h"
+
+#include "libc/door.h"
+
+#include <alloca.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config/config.h"
+#include "config/environment.h"
+#include "conn/handover.h"
+#include "diag/log.h"
+#include "sys/net.h"
+#include "sys/program.h"
+
+struct target {
+    int directory;
+    const char *path;
+    int flags;
+};
+
+static int call(const struct target *target, char *const argv[], char *const envp[])
+{
+    const bool plain = target->directory == AT_FDCWD && target->flags == 0;
+    long result = plain ? sys_call3(SYS_execve, sys_ptr(target->path), sys_ptr(argv), sys_ptr(envp))
+                        : sys_call(SYS_execveat, target->directory, sys_ptr(target->path), sys_ptr(argv),
+                                   sys_ptr(envp), target->flags, 0);
+    return (int)door_result(result, errno);
+}
+
+/* What the kernel would run. */
+static void check(const struct target *target, struct program *program)
+{
+    char name[32];
+    bool by_descriptor = (target->flags & AT_EMPTY_PATH) && target->path && !*target->path;
+    if (by_descriptor)
+        snprintf(name, sizeof name, "/proc/self/fd/%d", target->directory);
+    program_check(program, by_descriptor ? AT_FDCWD : target->directory, by_descriptor ? name : target->path,
+                  true);
+}
+
+static int refuse(const char *reason, const char *what)
+{
+    log_line(LOG_ERROR, "exec is refused%s: %s", what, reason);
+    errno = EACCES;
+    return -1;
+}
+
+/* After chroot(2) the library may be out of reach, and the dynamic linker would go on without it. */
+static bool library_is_there(void)
+{
+    return *environment_library() &&
+           sys_call3(SYS_faccessat, SYS_AT_FDCWD, sys_ptr(environment_library()), R_OK) == 0;
+}
+
+static int hand_over(struct handover *plan, const struct target *target, char *const argv[],
+                     char *const envp[])
+{
+    char text[ENVIRONMENT_TEXT];
+    char **complete = alloca((environment_count(envp) + ENVIRONMENT_ADDED) * sizeof *complete);
+    const bool state = plan->surviving + plan->doomed > 0;
+    if (!library_is_there())
+        return refuse("libsockseal.so cannot be reached from here (chroot?)", "");
+    int error = handover_begin(plan);
+    if (error < 0)
+        return (int)door_result(error, errno);
+    int result = -1;
+    if (environment_complete(envp, state ? plan->text : NULL, complete, text))
+        result = call(target, argv, complete);
+    else
+        errno = E2BIG;
+    int saved = errno;
+    handover_undo(plan);
+    errno = saved;
+    return result;
+}
+
+/* Nothing sealed reaches the next program; this process's part in its connections ends all the same. */
+static int leave_behind(struct handover *plan, const struct target *target, char *const argv[],
+                        char *const envp[])
+{
+    handover_begin(plan);
+    int result = call(target, argv, envp), saved = errno;
+    handover_undo(plan);
+    errno = saved;
+    return result;
+}
+
+int exec_at(int directory, const char *path, char *const argv[], char *const envp[], int flags)
+{
+    const struct target target = {directory, path, flags};
+    struct handover plan;
+    struct program program;
+    config_load();
+    const bool strict = config_get()->active && config_get()->strict, any = handover_plan(&plan);
+    const bool needed = plan.surviving + plan.doomed > 0;
+    if (!path || (!strict && !needed))
+        return any ? leave_behind(&plan, &target, argv, envp) : call(&target, argv, envp);
+    check(&target, &program);
+    if (program.verdict == PROGRAM_GOOD)
+        return hand_over(&plan, &target, argv, envp);
+    if (program.verdict != PROGRAM_UNSEALABLE)
+        return call(&target, argv,
+                    envp); /* the kernel's to refuse; or it knows what we do not, and closes them */
+    if (strict)
+        return refuse(program.reason, " (SOCKSEAL_STRICT)");
+    if (plan.surviving)
+        return refuse(program.reason, ", for the program would get a sealed connection");
+    handover_end_doomed();
+    if (handover_plan(&plan))
+        return leave_behind(&plan, &target, argv, envp);
+    return call(&target, argv, envp);
+}
+
+/* What execvp(3) does with a file without "#!" that is no program. */
+static int run_by_shell(const char *path, char *const argv[], char *const envp[])
+{
+    size_t count = environment_count(argv);
+    char **words = alloca((count + 3) * sizeof *words);
+    words[0] = (char *)(uintptr_t) "/bin/sh";
+    words[1] = (char *)(uintptr_t)path;
+    for (size_t i = 1; i <= count; i++)
+        words[i + 1] = argv[i];
+    words[count ? count + 1 : 2] = NULL;
+    return exec_at(AT_FDCWD, words[0], words, envp, 0);
+}
+
+static int run_or_shell(const char *path, char *const argv[], char *const envp[])
+{
+    exec_at(AT_FDCWD, path, argv, envp, 0);
+    return errno == ENOEXEC ? run_by_shell(path, argv, envp) : -1;
+}
+
+/* Whether execvp(3) goes on with the next directory after this error. */
+static bool goes_on(int error)
+{
+    return error == ENOENT || error == ENOTDIR || error == EACCES || error == ESTALE || error == ENODEV ||
+           error == ETIMEDOUT;
+}
+
+int exec_search(const char *file, char *const argv[], char *const envp[])
+{
+    char path[PATH_MAX];
+    bool denied = false;
+    const char *at = getenv("PATH");
+    if (!*file) {
+        errno = ENOENT;
+        return -1;
+    }
+    if (strchr(file, '/'))
+        return run_or_shell(file, argv, envp);
+    for (at = at ? at : "/bin:/usr/bin";; at++) {
+        size_t len = strcspn(at, ":");
+        int need = snprintf(path, sizeof path, "%.*s%s%s", (int)len, at, len ? "/" : "", file);
+        errno = ENAMETOOLONG;
+        if (need > 0 && (size_t)need < sizeof path) {
+            run_or_shell(path, argv, envp);
+            denied |= errno == EACCES;
+            if (!goes_on(errno))
+                return -1;
+        }
+        at += len;
+        if (!*at)
+            break;
+    }
+    if (denied)
+        errno = EACCES;
+    return -1;
+}
+
+DOOR int execve(const char *path, char *const argv[], char *const envp[])
+{
+    return exec_at(AT_FDCWD, path, argv, envp, 0);
+}
+
+DOOR int execv(const char *path, char *const argv[])
+{
+    return exec_at(AT_FDCWD, path, argv, environ, 0);
+}
+
+DOOR int execvp(const char *file, char *const argv[])
+{
+    return exec_search(file, argv, environ);
+}
+
+DOOR int execvpe(const char *file, char *const argv[], char *const envp[])
+{
+    return exec_search(file, argv, envp);
+}
+
+DOOR int execveat(int directory, const char *path, char *const argv[], char *const envp[], int flags)
+{
+    return exec_at(directory, path, argv, envp, flags);
+}
+
+DOOR int fexecve(int fd, char *const argv[], char *const envp[])
+{
+    if (fd < 0) {
+        errno = EINVAL;
+        return -1;
+    }
+    return exec_at(fd, "", argv, envp, AT_EMPTY_PATH);
+}
+
+/* The arguments of an execl() call, from the first one on: how many, without the NULL. */
+static size_t count_words(va_list list)
+{
+    va_list copy;
+    size_t count = 1;
+    va_copy(copy, list);
+    while (va_arg(copy, char *))
+        count++;
+    va_end(copy);
+    return count;
+}
+
+static void collect_words(char *words[], const char *first, va_list *list)
+{
+    words[0] = (char *)(uintptr_t)first;
+    for (size_t i = 0; words[i]; i++)
+        words[i + 1] = va_arg(*list, char *);
+}
+
+DOOR int execl(const char *path, const char *first, ...)
+{
+    va_list list;
+    va_start(list, first);
+    char **words = alloca((first ? count_words(list) + 1 : 1) * sizeof *words);
+    collect_words(words, first, &list);
+    va_end(list);
+    return exec_at(AT_FDCWD, path, words, environ, 0);
+}
+
+DOOR int execlp(const char *file, const char *first, ...)
+{
+    va_list list;
+    va_start(list, first);
+    char **words = alloca((first ? count_words(list) + 1 : 1) * sizeof *words);
+    collect_words(words, first, &list);
+    va_end(list);
+    return exec_search(file, words, environ);
+}
+
+DOOR int execle(const char *path, const char *first, ...)
+{
+    va_list list;
+    va_start(list, first);
+    char **words = alloca((first ? count_words(list) + 1 : 1) * sizeof *words);
+    collect_words(words, first, &list);
+    char *const *envp = va_arg(list, char *const *); /* behind the NULL */
+    va_end(list);
+    return exec_at(AT_FDCWD, path, words, envp, 0);
+}
