@@ -4,6 +4,7 @@
 
 A scenario is written once. @both_modes runs it on plain TCP first and sealed afterwards and compares what it returned:
 the plain run is the specification. With SOCKSEAL_TEST_PLAIN=1 only the plain run happens, which checks the test itself.
+With SOCKSEAL_TEST_FULL=1, as `make test-apps` sets it, FULL is true and the tests under @full_only exist too.
 
 Every wait has a time limit; when it passes, the failure tells what each process hangs in, what it printed so far and
 what the shim logged.
@@ -31,6 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("SOCKSEAL_BUILD", ROOT / "build")).resolve()
 LIBRARY = BUILD / "libsockseal.so"
 PLAIN_ONLY = os.environ.get("SOCKSEAL_TEST_PLAIN") == "1"
+FULL = os.environ.get("SOCKSEAL_TEST_FULL") == "1"  # make test-apps: the sizes and cases that take long
 PEER = Path(__file__).resolve().with_name("peer.py")
 PYTHON = "/usr/bin/python3"
 DEADLINE = 20.0  # seconds; a wait that succeeds takes milliseconds
@@ -61,7 +63,7 @@ def free_port(address="::"):
 
 
 def missing(what):
-    """Skips the test; with SOCKSEAL_TEST_ALL=1, as in CI, where `make deps` installs everything, fails it."""
+    """Skips the test; with SOCKSEAL_TEST_ALL=1, where everything has been installed, fails it."""
     if os.environ.get("SOCKSEAL_TEST_ALL") == "1":
         raise AssertionError(f"missing: {what}")
     raise unittest.SkipTest(f"missing: {what}")
@@ -341,15 +343,35 @@ def both_modes(scenario):
     @functools.wraps(scenario)
     def test(self, *arguments):
         self.sealed = False
-        expected = scenario(self, *arguments)
+        with noted(self, "plain"):
+            expected = scenario(self, *arguments)
         if PLAIN_ONLY:
             return
         self.doCleanups()
         self.ports, self.sealed = [], True
-        seen = scenario(self, *arguments)
-        if seen != expected:
-            self.fail_with_report(f"plain TCP gave {expected!r}, sealed gave {seen!r}")
+        with noted(self, "sealed"):
+            seen = scenario(self, *arguments)
+            if seen != expected:
+                self.fail_with_report(f"plain TCP gave {expected!r}, sealed gave {seen!r}")
     return test
+
+
+@contextlib.contextmanager
+def noted(case, mode):
+    """Writes for the table of `make test-apps` how a run in this mode ended."""
+    result = "failed"
+    try:
+        yield
+        result = "passed"
+    finally:
+        if path := os.environ.get("SOCKSEAL_TEST_RESULTS"):
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(f"{case.id()} {mode} {result}\n")
+
+
+def full_only(test):
+    """For a test, or a whole class, that is too long for `make test`."""
+    return test if FULL else None
 
 
 def sealed_only(test):
