@@ -85,6 +85,11 @@ static void take_over(int fd, struct conn *conn, bool counted)
         drive_add(fd);
 }
 
+void adoption_of(int fd, struct conn *conn)
+{
+    take_over(fd, conn, false);
+}
+
 static void look_at(int fd, void *context)
 {
     const struct inheritance *from = context;

@@ -12,4 +12,9 @@
  */
 void adoption_of_inherited(const char *text);
 
+struct conn;
+
+/* Lets fd, which another process has passed to this one, stand for the connection. */
+void adoption_of(int fd, struct conn *conn);
+
 #endif

@@ -110,7 +110,7 @@ size_t conn_bytes_copy(const struct conn_bytes *list, size_t skip, uint8_t *out,
 /* What must be the same in two builds for one to read the other's slots. */
 static const uint32_t LAYOUT = (uint32_t)(sizeof(struct conn) << 16 | offsetof(struct conn, session));
 
-static bool open_arena(void)
+bool conn_open_arena(void)
 {
     if (!arena_open(LAYOUT))
         return false;
@@ -127,7 +127,7 @@ bool conn_attach_arena(int fd)
 
 struct conn *conn_new(enum tls_role role, bool connecting)
 {
-    if (!open_arena())
+    if (!conn_open_arena())
         return NULL;
     arena_ref slot = arena_slot_take();
     arena_ref handshake = slot ? arena_chunk_take() : 0;

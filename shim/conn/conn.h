@@ -139,6 +139,9 @@ void conn_bytes_drop(struct conn_bytes *list, size_t len);
 /* Copies up to `len` bytes from `skip` bytes behind the head without dropping them; gives how many. */
 size_t conn_bytes_copy(const struct conn_bytes *list, size_t skip, uint8_t *out, size_t len);
 
+/* Makes the arena if this process has none. False if the kernel refuses the memory. */
+bool conn_open_arena(void);
+
 /* Maps the arena that another program of the process tree left in this memfd, which is kept. False if it
  * cannot be used. */
 bool conn_attach_arena(int fd);

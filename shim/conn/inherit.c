@@ -25,25 +25,3 @@ bool inherit_any(void)
     }
     return false;
 }
-
-bool inherit_message_leaks(const struct msghdr *message)
-{
-    if (!message->msg_control || !atomic_load(&registry_size))
-        return false;
-    for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part;
-         part = CMSG_NXTHDR((struct msghdr *)(uintptr_t)message, part)) {
-        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS || part->cmsg_len < CMSG_LEN(0))
-            continue;
-        for (size_t i = 0; i < (part->cmsg_len - CMSG_LEN(0)) / sizeof(int); i++) {
-            int fd;
-            memcpy(&fd, CMSG_DATA(part) + i * sizeof fd, sizeof fd);
-            struct sealed sealed = registry_find(fd);
-            if (!sealed.conn)
-                continue;
-            failure_note(sealed.conn, LOG_ERROR,
-                         "a sealed connection cannot be passed to another process, sendmsg is refused");
-            return true;
-        }
-    }
-    return false;
-}

@@ -18,7 +18,4 @@ void inherit_copied(const struct sealed *from, int to, bool inherit);
 /* Whether this process has a sealed descriptor that the program has not marked close-on-exec. */
 bool inherit_any(void);
 
-/* Whether the message carries a sealed descriptor (SCM_RIGHTS). */
-bool inherit_message_leaks(const struct msghdr *message);
-
 #endif

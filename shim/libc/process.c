@@ -20,6 +20,16 @@
 pid_t _Fork(void);
 pid_t __fork(void) __THROW;
 
+/* Processes that share the arena from the start can pass connections to each other later (SCM_RIGHTS). */
+static void before_fork(void)
+{
+    int saved = errno;
+    if (config_get()->active)
+        conn_open_arena();
+    registry_before_fork();
+    errno = saved;
+}
+
 static void end(void)
 {
     int saved = errno;
@@ -33,7 +43,7 @@ __attribute__((constructor)) static void load(void)
     config_load();
     if (!config_get()->active)
         return;
-    pthread_atfork(registry_before_fork, registry_fork_done, registry_check_fork);
+    pthread_atfork(before_fork, registry_fork_done, registry_check_fork);
     if (!streams_at_end(end))
         atexit(end);
     at_quick_exit(end);
@@ -66,7 +76,7 @@ DOOR_ALIAS("fork") pid_t __fork(void);
 /* Runs no handlers (pthread_atfork(3)). */
 DOOR pid_t _Fork(void)
 {
-    registry_before_fork();
+    before_fork();
     pid_t child = real()->_Fork();
     door_forked(child);
     return child;

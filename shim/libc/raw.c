@@ -120,6 +120,15 @@ static bool on_any(long number, const struct arguments *arguments, long *result)
     case SYS_sendmsg: /* MSG_FASTOPEN, SCM_RIGHTS */
         *result = sendmsg(NUMBER(0), POINTER(1), NUMBER(2));
         return true;
+    case SYS_recvmsg: /* SCM_RIGHTS */
+        *result = recvmsg(NUMBER(0), POINTER(1), NUMBER(2));
+        return true;
+    case SYS_execve:
+        *result = execve(POINTER(0), POINTER(1), POINTER(2));
+        return true;
+    case SYS_execveat:
+        *result = execveat(NUMBER(0), POINTER(1), POINTER(2), POINTER(3), NUMBER(4));
+        return true;
     case SYS_close:
         *result = close(NUMBER(0));
         return true;

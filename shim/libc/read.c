@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "conn/drive.h"
+#include "conn/passing.h"
 #include "conn/receive.h"
 #include "conn/waiting.h"
 #include "sys/net.h"
@@ -117,11 +118,20 @@ DOOR ssize_t __recvfrom_chk(int fd, void *buffer, size_t len, size_t size, int f
     return recvfrom(fd, buffer, len, flags, from, from_len);
 }
 
+/* Descriptors may come with it. */
+static ssize_t recvmsg_plain(int fd, struct msghdr *message, int flags)
+{
+    ssize_t got = before_read(fd, flags) < 0 ? -1 : real()->recvmsg(fd, message, flags);
+    if (got >= 0)
+        passing_received(message, flags);
+    return got;
+}
+
 DOOR ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
     struct sealed sealed = registry_find(fd);
     if (!sealed.conn || !message || (flags & (MSG_OOB | MSG_ERRQUEUE)) || message->msg_iovlen > IOV_MAX)
-        return before_read(fd, flags) < 0 ? -1 : real()->recvmsg(fd, message, flags);
+        return recvmsg_plain(fd, message, flags);
     ssize_t got = door_receive(sealed, message->msg_iov, message->msg_iovlen, flags);
     if (got >= 0) {
         message->msg_namelen = 0;
@@ -133,8 +143,12 @@ DOOR ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 
 DOOR int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout)
 {
-    if (!registry_has(fd))
-        return before_read(fd, flags) < 0 ? -1 : real()->recvmmsg(fd, messages, count, flags, timeout);
+    if (!registry_has(fd)) {
+        int got = before_read(fd, flags) < 0 ? -1 : real()->recvmmsg(fd, messages, count, flags, timeout);
+        for (int i = 0; i < got; i++)
+            passing_received(&messages[i].msg_hdr, flags);
+        return got;
+    }
     int64_t until = timeout ? net_now_ms() + timeout->tv_sec * 1000 + timeout->tv_nsec / 1000000 : INT64_MAX;
     unsigned done = 0;
     int one = flags & ~MSG_WAITFORONE, saved = errno;

@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "conn/failure.h"
-#include "conn/inherit.h"
 #include "conn/open.h"
+#include "conn/passing.h"
 #include "conn/scratch.h"
 #include "diag/log.h"
 
@@ -111,8 +111,8 @@ DOOR ssize_t sendto(int fd, const void *buffer, size_t len, int flags, const str
 DOOR ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
     int opened;
-    if (message && inherit_message_leaks(message))
-        return door_result(-EACCES, errno);
+    if (message && !registry_has(fd) && passing_concerns(message))
+        return door_result(passing_send(fd, message, flags), errno);
     if (!message ||
         (!registry_has(fd) && !fast_open(fd, message->msg_name, message->msg_namelen, flags, &opened)))
         return real()->sendmsg(fd, message, flags);
@@ -126,11 +126,10 @@ DOOR ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 
 DOOR int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
 {
-    for (unsigned i = 0; i < count; i++) {
-        if (inherit_message_leaks(&messages[i].msg_hdr))
-            return (int)door_result(-EACCES, errno);
-    }
-    if (!registry_has(fd) && !(flags & MSG_FASTOPEN))
+    bool alone = registry_has(fd) || (flags & MSG_FASTOPEN);
+    for (unsigned i = 0; i < count && !alone; i++)
+        alone = passing_concerns(&messages[i].msg_hdr);
+    if (!alone)
         return real()->sendmmsg(fd, messages, count, flags);
     unsigned done = 0;
     int saved = errno;
