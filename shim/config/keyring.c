@@ -338,6 +338,14 @@ static bool is_fresh(const struct ring *ring, const char *file)
     return same_version(&version, &ring->version);
 }
 
+static _Atomic bool frozen;
+
+void keyring_freeze(void)
+{
+    keyring_release(keyring_acquire());
+    atomic_store(&frozen, true);
+}
+
 const struct keyring *keyring_acquire(void)
 {
     const char *file = config_get()->key_file;
@@ -346,8 +354,8 @@ const struct keyring *keyring_acquire(void)
         return NULL;
     }
     struct ring *held = hold_current();
-    if (held && is_fresh(held, file))
-        return &held->keyring;
+    if (atomic_load(&frozen) || (held && is_fresh(held, file)))
+        return held ? &held->keyring : NULL;
     struct ring *fresh = reload(file, held);
     if (!fresh)
         return held ? &held->keyring : NULL;

@@ -24,6 +24,10 @@ struct keyring {
  * keyring_release(). */
 const struct keyring *keyring_acquire(void);
 
+/* Reads the keys if that has not been done; from now on the file is not looked at any more (conn/sandbox.h).
+ */
+void keyring_freeze(void);
+
 /* Gives up a keyring; the last holder of one that has been replaced wipes it. NULL is allowed. */
 void keyring_release(const struct keyring *keyring);
 

@@ -72,6 +72,8 @@ static void take_over(int fd, struct conn *conn, bool counted)
     registry_adopt(fd, conn, counted || registry_holds(conn, sys_getpid()));
     struct sealed sealed = registry_find(fd);
     forget_roles(&sealed);
+    if (!open_crypto())
+        failure_set(&sealed, EIO, "the cryptographic library cannot be used");
     if (conn->doomed) {
         conn->doomed = 0;
         closing_close(&sealed);

@@ -61,12 +61,17 @@ bool open_is_tcp(int fd)
            (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
 }
 
-static bool have_keys(void)
+bool open_crypto(void)
 {
     static _Atomic int ready;
     if (!atomic_load(&ready) && secret_init())
         atomic_store(&ready, 1);
-    const struct keyring *keys = atomic_load(&ready) ? keyring_acquire() : NULL;
+    return atomic_load(&ready);
+}
+
+static bool have_keys(void)
+{
+    const struct keyring *keys = open_crypto() ? keyring_acquire() : NULL;
     keyring_release(keys);
     return keys != NULL;
 }

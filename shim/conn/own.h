@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-enum own_kind { OWN_EPOLL, OWN_ARENA, OWN_KINDS };
+enum own_kind { OWN_EPOLL, OWN_ARENA, OWN_LOG, OWN_KINDS };
 
 /* Moves fd to a high number, close-on-exec, closes the low one and records it as this kind. Gives the new
  * number, or -1 with fd closed. If another thread has recorded one meanwhile, gives that. */

@@ -61,6 +61,9 @@ bool role_is_dead(uint32_t id);
  * more, and nobody is taken for dead. */
 void role_note_namespace(void);
 
+/* From now on no file is opened to see whether a process is a zombie (conn/sandbox.h). */
+void role_stop_looking(void);
+
 /* This thread's id, cached; role_forget() drops the cache in a forked child. */
 uint32_t role_self(void);
 void role_forget(void);

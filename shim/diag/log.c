@@ -15,10 +15,11 @@
 #include "sys/file.h"
 #include "sys/net.h"
 
-enum { LINE_MAX_LEN = 1024, STANDARD_ERROR = 2 };
+enum { LINE_MAX_LEN = 1024, STANDARD_ERROR = 2, NOT_KEPT = -2 };
 
 static _Atomic int threshold = LOG_WARN;
 static const char *_Atomic log_file;
+static _Atomic int kept_open = NOT_KEPT;
 
 static const char *level_name(enum log_level level)
 {
@@ -30,6 +31,16 @@ void log_setup(enum log_level new_threshold, const char *file)
 {
     atomic_store(&threshold, (int)new_threshold);
     atomic_store(&log_file, file);
+}
+
+const char *log_file_name(void)
+{
+    return atomic_load(&log_file);
+}
+
+void log_keep_open(int fd)
+{
+    atomic_store(&kept_open, fd);
 }
 
 int log_enabled(enum log_level level)
@@ -47,17 +58,24 @@ static bool is_internet_socket(int fd)
            (domain == AF_INET || domain == AF_INET6);
 }
 
-/* Without SIGPIPE, which would end a program because nobody reads its standard error. */
+/* Without SIGPIPE and SIGXFSZ, which would end a program because nobody reads its standard error, or because
+ * it has set itself a limit. */
 static void write_quietly(int fd, const char *line, size_t len)
 {
-    sigset_t sigpipe, before, pending;
-    sigemptyset(&sigpipe);
-    sigaddset(&sigpipe, SIGPIPE);
+    sigset_t raised, before, pending;
+    sigemptyset(&raised);
+    sigaddset(&raised, SIGPIPE);
+    sigaddset(&raised, SIGXFSZ);
     sigemptyset(&pending);
-    sys_sigprocmask(SIG_BLOCK, &sigpipe, &before);
+    sys_sigprocmask(SIG_BLOCK, &raised, &before);
     sys_sigpending(&pending);
-    if (sys_write(fd, line, len) == -EPIPE && !sigismember(&pending, SIGPIPE))
-        sys_sigtake(&sigpipe);
+    long result = sys_write(fd, line, len);
+    int signal = result == -EPIPE ? SIGPIPE : result == -EFBIG ? SIGXFSZ : 0;
+    if (signal && !sigismember(&pending, signal)) {
+        sigemptyset(&raised);
+        sigaddset(&raised, signal);
+        sys_sigtake(&raised);
+    }
     sys_sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
@@ -75,6 +93,12 @@ static void write_to_standard_error(const char *line, size_t len)
 /* O_NONBLOCK: a named pipe without a reader is an error here, not a wait. */
 static bool write_to_file(const char *file, const char *line, size_t len)
 {
+    int kept = atomic_load(&kept_open);
+    if (kept != NOT_KEPT) {
+        if (kept >= 0)
+            write_quietly(kept, line, len);
+        return kept >= 0;
+    }
     int fd = sys_open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
     if (fd < 0)
         return false;

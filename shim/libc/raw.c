@@ -14,12 +14,14 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/sendfile.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "config/config.h"
 #include "diag/log.h"
+#include "libc/raw.h"
 
 /* A system call's six arguments. */
 struct arguments {
@@ -122,6 +124,12 @@ static bool on_any(long number, const struct arguments *arguments, long *result)
         return true;
     case SYS_recvmsg: /* SCM_RIGHTS */
         *result = recvmsg(NUMBER(0), POINTER(1), NUMBER(2));
+        return true;
+    case SYS_prctl: /* seccomp */
+        *result = prctl(NUMBER(0), arguments->a[1], arguments->a[2], arguments->a[3], arguments->a[4]);
+        return true;
+    case SYS_seccomp:
+        *result = raw_seccomp((unsigned long)arguments->a[0], (unsigned long)arguments->a[1], POINTER(2));
         return true;
     case SYS_execve:
         *result = execve(POINTER(0), POINTER(1), POINTER(2));

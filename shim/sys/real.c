@@ -40,6 +40,7 @@ static void bind_lifecycle(void)
     BIND(aio_read);
     BIND(aio_write);
     BIND(lio_listio);
+    BIND(prctl);
     BIND(system);
     BIND(popen);
     BIND(pclose);

@@ -75,6 +75,7 @@ struct real {
     int (*aio_read)(struct aiocb *);
     int (*aio_write)(struct aiocb *);
     int (*lio_listio)(int, struct aiocb *const[], int, struct sigevent *);
+    int (*prctl)(int, ...);
     int (*system)(const char *);
     FILE *(*popen)(const char *, const char *);
     int (*pclose)(FILE *);

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "conn/sandbox.h"
+
+#include <linux/audit.h>
+#include <linux/seccomp.h>
+#include <linux/sockios.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "config/keyring.h"
+#include "conn/own.h"
+#include "conn/role.h"
+#include "diag/log.h"
+#include "sys/net.h"
+
+#if defined(__x86_64__)
+#define OWN_ARCHITECTURE AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define OWN_ARCHITECTURE AUDIT_ARCH_AARCH64
+#endif
+
+/* Allowed whatever their arguments are. */
+static const unsigned FREE[] = {
+    SYS_read,          SYS_write,          SYS_recvfrom,      SYS_recvmsg,         SYS_sendto,
+    SYS_shutdown,      SYS_getsockopt,     SYS_setsockopt,    SYS_getsockname,     SYS_getpeername,
+    SYS_ppoll,         SYS_epoll_create1,  SYS_epoll_ctl,     SYS_epoll_pwait,     SYS_futex,
+    SYS_getpid,        SYS_gettid,         SYS_sched_yield,   SYS_close,           SYS_munmap,
+    SYS_clock_gettime, SYS_rt_sigprocmask, SYS_rt_sigpending, SYS_rt_sigtimedwait, SYS_exit_group,
+};
+
+/* Allowed with this value of one argument (its low half; the high one is 0 or of no account to the kernel).
+ */
+static const struct {
+    unsigned number, argument;
+    uint32_t value;
+} WITH[] = {
+    {SYS_fcntl, 1, F_GETFL},
+    {SYS_fcntl, 1, F_GETFD},
+    {SYS_fcntl, 1, F_SETFD},
+    {SYS_fcntl, 1, F_DUPFD_CLOEXEC},
+    {SYS_ioctl, 1, SIOCOUTQNSD},
+    {SYS_ioctl, 1, FIONREAD},
+    {SYS_kill, 1, 0},
+    {SYS_tgkill, 2, 0},
+    {SYS_tgkill, 2, SIGPIPE},
+    {SYS_rt_sigaction, 1, 0}, /* asks only */
+    {SYS_mmap, 3, MAP_PRIVATE | MAP_ANONYMOUS},
+    {SYS_madvise, 2, MADV_REMOVE},
+};
+
+enum { FREE_COUNT = sizeof FREE / sizeof FREE[0], WITH_COUNT = sizeof WITH / sizeof WITH[0] };
+
+struct writer {
+    struct sock_filter *at, *end;
+};
+
+static void put(struct writer *writer, uint16_t code, uint32_t k, uint8_t yes, uint8_t no)
+{
+    if (writer->at < writer->end)
+        *writer->at++ = (struct sock_filter)BPF_JUMP(code, k, yes, no);
+}
+
+static void load(struct writer *writer, size_t offset)
+{
+    put(writer, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset, 0, 0);
+}
+
+/* `yes` and `no`: how many instructions are skipped. */
+static void compare(struct writer *writer, uint32_t value, uint8_t yes, uint8_t no)
+{
+    put(writer, BPF_JMP | BPF_JEQ | BPF_K, value, yes, no);
+}
+
+static void allow(struct writer *writer)
+{
+    put(writer, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
+}
+
+/* What is not allowed here falls through to what stands behind. */
+static void put_prefix(struct writer *writer)
+{
+    enum { PER_FREE = 2, PER_WITH = 5, LENGTH = 1 + FREE_COUNT * PER_FREE + 1 + WITH_COUNT * PER_WITH };
+    _Static_assert(LENGTH < 256, "a jump reaches over it");
+    load(writer, offsetof(struct seccomp_data, arch));
+    compare(writer, OWN_ARCHITECTURE, 0, LENGTH - 1);
+    load(writer, offsetof(struct seccomp_data, nr));
+    for (size_t i = 0; i < FREE_COUNT; i++) {
+        compare(writer, FREE[i], 0, 1);
+        allow(writer);
+    }
+    for (size_t i = 0; i < WITH_COUNT; i++) {
+        compare(writer, WITH[i].number, 0, PER_WITH - 1);
+        load(writer, offsetof(struct seccomp_data, args) + 8 * WITH[i].argument);
+        compare(writer, WITH[i].value, 0, 1);
+        allow(writer);
+        load(writer, offsetof(struct seccomp_data, nr));
+    }
+}
+
+static void get_ready(void)
+{
+    const char *file = log_file_name();
+    keyring_freeze();
+    role_stop_looking();
+    if (file && own_get(OWN_LOG) < 0)
+        log_keep_open(
+            own_keep(OWN_LOG, sys_open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640)));
+}
+
+bool sandbox_widen(const struct sock_fprog *from, struct sock_fprog *to,
+                   struct sock_filter instructions[static SANDBOX_FILTER_MAX])
+{
+    struct writer writer = {instructions, instructions + SANDBOX_FILTER_MAX};
+    get_ready();
+    put_prefix(&writer);
+    if (from->len > (size_t)(writer.end - writer.at)) {
+        log_line(
+            LOG_WARN,
+            "this program's system call filter is too long to be widened: with sealed connections it may "
+            "be killed");
+        return false;
+    }
+    memcpy(writer.at, from->filter, from->len * sizeof *from->filter);
+    *to = (struct sock_fprog){.len = (unsigned short)((size_t)(writer.at - instructions) + from->len),
+                              .filter = instructions};
+    log_line(LOG_INFO,
+             "this program limits its system calls (seccomp): those that sealed connections need are allowed "
+             "beside");
+    return true;
+}
+
+void sandbox_warn_strict(void)
+{
+    log_line(LOG_WARN,
+             "this program allows itself nothing but read, write and exit (seccomp): with sealed connections "
+             "it will be killed");
+}
