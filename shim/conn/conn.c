@@ -88,6 +88,18 @@ void conn_bytes_drop(struct conn_bytes *list, size_t len)
     }
 }
 
+int conn_bytes_view(const struct conn_bytes *list, size_t len, struct iovec *iov, int max)
+{
+    int count = 0;
+    for (arena_ref chunk = list->first; chunk && len > 0 && count < max; chunk = piece_of(chunk)->next) {
+        struct conn_piece *piece = piece_of(chunk);
+        size_t part = piece->len < len ? piece->len : len;
+        iov[count++] = (struct iovec){(uint8_t *)(piece + 1) + piece->off, part};
+        len -= part;
+    }
+    return count;
+}
+
 size_t conn_bytes_copy(const struct conn_bytes *list, size_t skip, uint8_t *out, size_t len)
 {
     size_t done = 0;

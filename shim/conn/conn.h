@@ -20,6 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 #include "conn/arena.h"
 #include "conn/role.h"
@@ -135,6 +136,9 @@ uint8_t *conn_bytes_head(const struct conn_bytes *list, size_t *len);
 
 /* Drops bytes from the list's head. */
 void conn_bytes_drop(struct conn_bytes *list, size_t len);
+
+/* Points `iov` at the first `len` bytes of the list, as far as `max` pieces go; gives how many are used. */
+int conn_bytes_view(const struct conn_bytes *list, size_t len, struct iovec *iov, int max);
 
 /* Copies up to `len` bytes from `skip` bytes behind the head without dropping them; gives how many. */
 size_t conn_bytes_copy(const struct conn_bytes *list, size_t skip, uint8_t *out, size_t len);

@@ -7,11 +7,13 @@
 #include "conn/blocking.h"
 #include "conn/failure.h"
 #include "conn/outbox.h"
+#include "conn/scratch.h"
 #include "sys/net.h"
 
 enum {
     FIRST_LOOK = 2048, /* bytes to peek at while the record's size is not known */
     COPY_BELOW = 4096, /* smaller content is copied behind other; larger keeps its chunk */
+    GATHER_RECORDS = 4,
 };
 
 static void discard(const struct sealed *sealed, size_t len)
@@ -190,6 +192,84 @@ int inbox_fill(const struct sealed *sealed, int flags)
             return keep_part(sealed, (size_t)seen);
         flags |= MSG_DONTWAIT; /* the record is longer than the first look */
     }
+}
+
+/* Opens one record that stands in the kernel's queue behind the stale bytes, and was seen whole. */
+static int open_seen(const struct sealed *sealed, uint8_t *record, size_t size)
+{
+    struct conn *conn = sealed->conn;
+    enum tls_event event = TLS_EVENT_NONE;
+    size_t len = 0;
+    if (!conn->rx_chunk && !(conn->rx_chunk = arena_chunk_take()))
+        return -ENOBUFS;
+    uint8_t *data = conn_rx_data(conn) + TLS_RECORD_HEADER;
+    enum tls_result result = tls_session_open(&conn->session, record, size, data, &len, &event);
+    if (result != TLS_OK)
+        return inbox_fail(sealed, result);
+    conn->stale += (uint32_t)size;
+    if (event != TLS_EVENT_DATA)
+        return inbox_event(sealed, event);
+    if (len == 0)
+        return INBOX_OTHER;
+    if (!keep_content(conn, data, len)) {
+        failure_set(sealed, ENOBUFS, "no memory for received data");
+        return -ENOBUFS;
+    }
+    conn->flight_alone = 0;
+    return INBOX_DATA;
+}
+
+/* The records of a look; what follows the last whole one stays in the kernel for the next. */
+static int open_look(const struct sealed *sealed, uint8_t *data, size_t len)
+{
+    struct conn *conn = sealed->conn;
+    size_t at = 0, size = 0;
+    int what = INBOX_OTHER;
+    while (at < len && what > 0 && what != INBOX_END) {
+        if (tls_record_size(&conn->session, data + at, len - at, &size) != TLS_OK || size == 0 ||
+            size > len - at)
+            break;
+        what = open_seen(sealed, data + at, size);
+        at += size;
+    }
+    if (at == 0)
+        return inbox_fill(sealed, MSG_DONTWAIT); /* it takes an incomplete record out of the kernel */
+    atomic_store_explicit(&conn->readable, conn->inbox.total, memory_order_release);
+    inbox_settle(sealed);
+    return conn->inbox.total > 0 ? INBOX_DATA : what;
+}
+
+static void give_back(uint8_t **buffer)
+{
+    scratch_give(*buffer);
+}
+
+int inbox_gather(const struct sealed *sealed, size_t want, bool *drained)
+{
+    struct conn *conn = sealed->conn;
+    const size_t overhead = tls_session_overhead(&conn->session),
+                 most = GATHER_RECORDS * (TLS_PLAINTEXT_MAX + overhead);
+    *drained = false;
+    if (want < FIRST_LOOK || conn->stale > 0 || conn->rx_have > 0)
+        return inbox_fill(sealed, MSG_DONTWAIT);
+    uint8_t *buffer __attribute__((cleanup(give_back))) = scratch_take();
+    if (!buffer)
+        return -ENOBUFS;
+    struct iovec iov = {buffer, want < most - overhead ? want + overhead : most};
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+    ssize_t seen = inbox_receive(sealed, &message, MSG_PEEK | MSG_DONTWAIT);
+    if (seen <= 0)
+        return seen == 0 ? INBOX_CUT : (int)seen;
+    *drained = (size_t)seen < iov.iov_len;
+    return open_look(sealed, buffer, (size_t)seen);
+}
+
+void inbox_taken(const struct sealed *sealed, size_t len)
+{
+    struct conn *conn = sealed->conn;
+    conn_bytes_drop(&conn->inbox, len);
+    atomic_store_explicit(&conn->readable, conn->inbox.total, memory_order_release);
+    inbox_settle(sealed);
 }
 
 void inbox_rest(struct conn *conn)

@@ -25,6 +25,16 @@ enum inbox_result {
 /* Opens one more record. `flags` are for the receiving call, which may block as blocking_receive() says. */
 int inbox_fill(const struct sealed *sealed, int flags);
 
+/*
+ * Opens, without waiting, all whole records that one look at the kernel's queue shows: as many as hold `want`
+ * bytes, and a few full ones at most. Results as above; INBOX_DATA also if other records came with
+ * the data. *drained: the queue holds nothing behind what was seen.
+ */
+int inbox_gather(const struct sealed *sealed, size_t want, bool *drained);
+
+/* The program has taken `len` bytes from the inbox's head. */
+void inbox_taken(const struct sealed *sealed, size_t len);
+
 /* Takes what was opened out of the kernel's queue once the inbox is empty. */
 void inbox_settle(const struct sealed *sealed);
 

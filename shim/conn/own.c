@@ -6,7 +6,7 @@
 #include "conn/registry.h"
 #include "sys/net.h"
 
-static _Atomic int owned[OWN_KINDS] = {-1, -1, -1};
+static _Atomic int owned[OWN_KINDS] = {-1, -1, -1, -1, -1, -1};
 
 int own_duplicate(int fd)
 {

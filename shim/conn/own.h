@@ -10,7 +10,9 @@
 
 #include <stdbool.h>
 
-enum own_kind { OWN_EPOLL, OWN_ARENA, OWN_LOG, OWN_KINDS };
+enum own_kind { OWN_EPOLL, OWN_ARENA, OWN_LOG, OWN_PIPE_READ, OWN_PIPE_WRITE, OWN_NULL, OWN_KINDS };
+
+/* OWN_PIPE_READ, OWN_PIPE_WRITE and OWN_NULL: private_pipe.h. */
 
 /* Moves fd to a high number, close-on-exec, closes the low one and records it as this kind. Gives the new
  * number, or -1 with fd closed. If another thread has recorded one meanwhile, gives that. */

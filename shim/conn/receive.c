@@ -343,8 +343,7 @@ static bool above_own_read(const struct conn *conn)
            (!parked || (uintptr_t)__builtin_frame_address(0) < conn->reader_frame);
 }
 
-/* Takes the role as a reader: 0, -errno, CONN_LOOK_AGAIN. */
-static int become_reader(const struct sealed *sealed, int flags)
+int receive_begin(const struct sealed *sealed, int flags)
 {
     struct conn *conn = sealed->conn;
     uint8_t byte;
@@ -447,7 +446,7 @@ ssize_t receive_message(const struct sealed *sealed, const struct iovec *iov, si
     const bool gather = (flags & (MSG_PEEK | MSG_WAITALL)) == (MSG_PEEK | MSG_WAITALL);
     int64_t until_ms = gather ? blocking_limit(sealed->fd, SO_RCVTIMEO) : 0;
     for (;;) {
-        int result = become_reader(sealed, flags);
+        int result = receive_begin(sealed, flags);
         if (result < 0)
             return result;
         struct reading attempt = reading;

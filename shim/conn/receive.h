@@ -17,4 +17,7 @@
 /* recvmsg(2)'s work: a count, 0 at the end, -errno, or CONN_LOOK_AGAIN (send.h). */
 ssize_t receive_message(const struct sealed *sealed, const struct iovec *iov, size_t count, int flags);
 
+/* Takes the role rx as a reader with these MSG_ flags does: 0, -errno, CONN_LOOK_AGAIN. */
+int receive_begin(const struct sealed *sealed, int flags);
+
 #endif

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "conn/drive.h"
+#include "conn/private_pipe.h"
 #include "sys/net.h"
 
 enum { TABLE_MAX = 1 << 20 };
@@ -429,6 +430,7 @@ void registry_after_fork(void)
     memset((void *)gone, 0, ARENA_SLOTS + 1);
     each_connection(enter_self);
     drive_after_fork();
+    private_pipe_after_fork();
     drop_orphans();
 }
 

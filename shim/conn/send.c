@@ -25,7 +25,7 @@ static bool above_own_write(const struct conn *conn)
            (!parked || (uintptr_t)__builtin_frame_address(0) < conn->writer_frame);
 }
 
-static ssize_t broken_pipe(int flags)
+ssize_t send_broken_pipe(int flags)
 {
     if (!(flags & MSG_NOSIGNAL))
         net_tgkill(sys_getpid(), (int)role_self(), SIGPIPE);
@@ -163,11 +163,11 @@ static ssize_t send_once(const struct sealed *sealed, struct seal_source *source
     if (conn_failed(conn) || conn->write_shut) {
         int error = conn->error;
         conn_release(conn, &conn->tx);
-        return error && error != ECONNRESET ? -error : broken_pipe(flags);
+        return error && error != ECONNRESET ? -error : send_broken_pipe(flags);
     }
     int pending = atomic_exchange(&conn->pending, 0);
     ssize_t sent = !pending           ? send_held(sealed, source, flags)
-                   : pending == EPIPE ? broken_pipe(flags)
+                   : pending == EPIPE ? send_broken_pipe(flags)
                                       : -pending;
     if (sent == -ESTALE) {
         if (registry_current(sealed))
@@ -249,7 +249,7 @@ ssize_t send_message(const struct sealed *sealed, const struct iovec *iov, size_
     if (conn->connecting) {
         int result = open_wait_connected(sealed, flags);
         if (result < 0)
-            return result == -EPIPE ? broken_pipe(flags) : result;
+            return result == -EPIPE ? send_broken_pipe(flags) : result;
     }
     if (conn->plaintext)
         return send_plain(sealed, iov, count, flags);

@@ -18,4 +18,7 @@ enum { CONN_LOOK_AGAIN = -4096 };
  * SIGPIPE where the kernel would. */
 ssize_t send_message(const struct sealed *sealed, const struct iovec *iov, size_t count, int flags);
 
+/* What writing to nobody gives: SIGPIPE, unless `flags` have MSG_NOSIGNAL, and -EPIPE. */
+ssize_t send_broken_pipe(int flags);
+
 #endif

@@ -5,15 +5,12 @@
 
 #include "libc/door.h"
 
-#include <fcntl.h>
 #include <limits.h>
-#include <sys/sendfile.h>
 #include <unistd.h>
 
 #include "conn/failure.h"
 #include "conn/open.h"
 #include "conn/passing.h"
-#include "conn/scratch.h"
 #include "diag/log.h"
 
 ssize_t __write(int fd, const void *buffer, size_t len);
@@ -146,76 +143,3 @@ DOOR int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
 }
 
 DOOR_ALIAS("sendmmsg") int __sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags);
-
-/* One piece of a file through the sealed connection. What the kernel does not take is not counted as read. */
-static ssize_t send_piece(struct sealed sealed, int in, off_t *offset, uint8_t *buffer, size_t len)
-{
-    ssize_t got = offset ? pread(in, buffer, len, *offset) : real()->read(in, buffer, len);
-    if (got <= 0)
-        return got;
-    ssize_t sent = door_send(sealed, &(struct iovec){buffer, (size_t)got}, 1, 0);
-    if (offset && sent > 0)
-        *offset += sent;
-    if (!offset && sent < got) {
-        int saved = errno;
-        lseek(in, (sent > 0 ? sent : 0) - got, SEEK_CUR);
-        errno = saved;
-    }
-    return sent;
-}
-
-static void give_back(uint8_t **buffer)
-{
-    scratch_give(*buffer);
-}
-
-DOOR ssize_t sendfile(int out, int in, off_t *offset, size_t len)
-{
-    struct sealed sealed = registry_find(out);
-    if (!sealed.conn)
-        return real()->sendfile(out, in, offset, len);
-    enum { PIECE = SCRATCH_RECORDS * TLS_PLAINTEXT_MAX };
-    uint8_t *buffer __attribute__((cleanup(give_back))) = scratch_take();
-    size_t done = 0;
-    if (!buffer)
-        return door_result(-ENOMEM, errno);
-    while (done < len) {
-        size_t want = len - done < PIECE ? len - done : PIECE;
-        ssize_t sent = send_piece(sealed, in, offset, buffer, want);
-        if (sent <= 0)
-            return done ? (ssize_t)done : sent;
-        done += (size_t)sent;
-        if ((size_t)sent < want)
-            break;
-    }
-    return (ssize_t)done;
-}
-
-DOOR_ALIAS("sendfile") ssize_t sendfile64(int out, int in, off64_t *offset, size_t len);
-
-/* Pages cannot be moved between a pipe and a sealed connection. EINVAL is what splice(2) says of a descriptor
- * that does not support it, and programs then fall back to reading and writing. */
-static bool refused(int fd)
-{
-    struct sealed sealed = registry_find(fd);
-    if (sealed.conn)
-        failure_note(sealed.conn, LOG_INFO, "splice, tee and vmsplice are refused on a sealed connection");
-    return sealed.conn != NULL;
-}
-
-DOOR ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t len, unsigned flags)
-{
-    if (refused(in) || refused(out))
-        return door_result(-EINVAL, errno);
-    return real()->splice(in, in_offset, out, out_offset, len, flags);
-}
-
-DOOR ssize_t tee(int in, int out, size_t len, unsigned flags)
-{
-    return refused(in) || refused(out) ? door_result(-EINVAL, errno) : real()->tee(in, out, len, flags);
-}
-
-DOOR ssize_t vmsplice(int fd, const struct iovec *iov, size_t count, unsigned flags)
-{
-    return refused(fd) ? door_result(-EBADF, errno) : real()->vmsplice(fd, iov, count, flags);
-}

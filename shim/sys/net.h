@@ -39,6 +39,27 @@ static inline long net_send(int fd, const void *buffer, size_t len)
     return sys_call(SYS_sendto, fd, sys_ptr(buffer), (long)len, MSG_NOSIGNAL | MSG_DONTWAIT, 0, 0);
 }
 
+static inline int net_pipe(int ends[static 2], int flags)
+{
+    return (int)sys_call3(SYS_pipe2, sys_ptr(ends), flags, 0);
+}
+
+/* Without offsets. */
+static inline long net_splice(int in, int out, size_t len, unsigned flags)
+{
+    return sys_call(SYS_splice, in, 0, out, 0, (long)len, (long)flags);
+}
+
+static inline long net_tee(int in, int out, size_t len, unsigned flags)
+{
+    return sys_call(SYS_tee, in, out, (long)len, (long)flags, 0, 0);
+}
+
+static inline long net_writev(int fd, const struct iovec *iov, int count)
+{
+    return sys_call3(SYS_writev, fd, sys_ptr(iov), count);
+}
+
 static inline int net_shutdown(int fd, int how)
 {
     return (int)sys_call3(SYS_shutdown, fd, how, 0);
