@@ -3,6 +3,7 @@
 #include "suite.h"
 
 #include "doors.h"
+#include "doors_transfer.h"
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -183,16 +184,34 @@ static ssize_t by_sendmmsg(int fd, const void *data, size_t len)
 }
 
 const struct reader_door reader_doors[] = {
-    {"read", by_read},           {"__read", by_read_alias}, {"__read_chk", by_read_chk},
-    {"readv", by_readv},         {"preadv2", by_preadv2},   {"recv", by_recv},
-    {"__recv_chk", by_recv_chk}, {"recvfrom", by_recvfrom}, {"__recvfrom_chk", by_recvfrom_chk},
-    {"recvmsg", by_recvmsg},     {"recvmmsg", by_recvmmsg},
+    {"read", by_read},
+    {"__read", by_read_alias},
+    {"__read_chk", by_read_chk},
+    {"readv", by_readv},
+    {"preadv2", by_preadv2},
+    {"recv", by_recv},
+    {"__recv_chk", by_recv_chk},
+    {"recvfrom", by_recvfrom},
+    {"__recvfrom_chk", by_recvfrom_chk},
+    {"recvmsg", by_recvmsg},
+    {"recvmmsg", by_recvmmsg},
+    {"splice", transfer_read_by_splice},
+    {"sendfile to a pipe", transfer_read_by_sendfile},
 };
 const size_t reader_door_count = suite_count(reader_doors);
 
 const struct writer_door writer_doors[] = {
-    {"write", by_write},       {"__write", by_write_alias}, {"writev", by_writev},
-    {"pwritev2", by_pwritev2}, {"send", by_send},           {"__send", by_send_alias},
-    {"sendto", by_sendto},     {"sendmsg", by_sendmsg},     {"sendmmsg", by_sendmmsg},
+    {"write", by_write},
+    {"__write", by_write_alias},
+    {"writev", by_writev},
+    {"pwritev2", by_pwritev2},
+    {"send", by_send},
+    {"__send", by_send_alias},
+    {"sendto", by_sendto},
+    {"sendmsg", by_sendmsg},
+    {"sendmmsg", by_sendmmsg},
+    {"splice", transfer_write_by_splice},
+    {"sendfile", transfer_write_by_sendfile},
+    {"sendfile at", transfer_write_by_sendfile_at},
 };
 const size_t writer_door_count = suite_count(writer_doors);
