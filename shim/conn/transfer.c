@@ -322,9 +322,10 @@ static ssize_t from_file_at(const struct sealed *sealed, int in, off_t at, size_
 ssize_t transfer_from_file(const struct sealed *sealed, int in, off_t *offset, size_t len)
 {
     off_t at = offset ? *offset : sys_call3(SYS_lseek, in, 0, SEEK_CUR);
-    if (!offset &&
-        at < 0) /* splice(2) wants one end of it to be a pipe, sendfile(2) a file that has places */
-        return at == -ESPIPE ? -EINVAL : at;
+    if (!offset && at == -ESPIPE) /* without a byte to move, the kernel says what it has against it */
+        at = sys_call(SYS_sendfile, sealed->fd, in, 0, 0, 0, 0);
+    if (!offset && at < 0)
+        return at;
     if (len > SSIZE_MAX || at < 0 || len > (size_t)(INT64_MAX - at))
         return -EINVAL;
     if (sealed->conn->plaintext) {
