@@ -8,22 +8,31 @@
 
 #include <aio.h>
 
-static int refuse(void)
+#include "conn/failure.h"
+#include "diag/log.h"
+
+static bool refused(int fd)
 {
+    struct sealed sealed = registry_find(fd);
+    if (!sealed.conn)
+        return false;
+    if (sealed.conn != &registry_dead)
+        failure_note(sealed.conn, LOG_WARN,
+                     "asynchronous input and output (aio) is refused on a sealed connection");
     errno = EINVAL;
-    return -1;
+    return true;
 }
 
 DOOR int aio_read(struct aiocb *block)
 {
-    return registry_has(block->aio_fildes) ? refuse() : real()->aio_read(block);
+    return refused(block->aio_fildes) ? -1 : real()->aio_read(block);
 }
 
 DOOR_ALIAS("aio_read") int aio_read64(struct aiocb64 *block) __THROW;
 
 DOOR int aio_write(struct aiocb *block)
 {
-    return registry_has(block->aio_fildes) ? refuse() : real()->aio_write(block);
+    return refused(block->aio_fildes) ? -1 : real()->aio_write(block);
 }
 
 DOOR_ALIAS("aio_write") int aio_write64(struct aiocb64 *block) __THROW;
@@ -31,8 +40,8 @@ DOOR_ALIAS("aio_write") int aio_write64(struct aiocb64 *block) __THROW;
 DOOR int lio_listio(int mode, struct aiocb *const list[restrict], int count, struct sigevent *restrict event)
 {
     for (int i = 0; i < count; i++) {
-        if (list[i] && list[i]->aio_lio_opcode != LIO_NOP && registry_has(list[i]->aio_fildes))
-            return refuse();
+        if (list[i] && list[i]->aio_lio_opcode != LIO_NOP && refused(list[i]->aio_fildes))
+            return -1;
     }
     return real()->lio_listio(mode, list, count, event);
 }

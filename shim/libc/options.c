@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdarg.h>
@@ -19,9 +20,16 @@
 #include "conn/info.h"
 #include "conn/look.h"
 #include "diag/log.h"
+#include "sys/net.h"
 
 #ifndef TCP_ULP
 #define TCP_ULP 31
+#endif
+#ifndef TCP_ZEROCOPY_RECEIVE
+#define TCP_ZEROCOPY_RECEIVE 35
+#endif
+#ifndef TCP_INQ
+#define TCP_INQ 36
 #endif
 
 /* A handshake's failure is the socket's error, told once as SO_ERROR is (socket(7)). */
@@ -48,11 +56,40 @@ static int tell_info(const struct sealed *sealed, void *value, socklen_t *len)
     return 0;
 }
 
+/* What works on the bytes in the kernel's queues, which are not the program's; and what a kernel without the
+ * option says. */
+static const struct refused {
+    int level, name, error;
+    const char *what;
+} refused_options[] = {
+    {SOL_SOCKET, SO_ZEROCOPY, EOPNOTSUPP, "SO_ZEROCOPY is refused on a sealed connection"},
+    {SOL_SOCKET, SO_PEEK_OFF, EOPNOTSUPP, "SO_PEEK_OFF is refused on a sealed connection"},
+    {IPPROTO_TCP, TCP_ULP, ENOENT, "TCP_ULP is refused on a sealed connection"},
+    {IPPROTO_TCP, TCP_REPAIR, EPERM, "TCP_REPAIR is refused on a sealed connection"},
+    {IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, EINVAL, "TCP_ZEROCOPY_RECEIVE is refused on a sealed connection"},
+    {IPPROTO_TCP, TCP_INQ, ENOPROTOOPT, "TCP_INQ is refused on a sealed connection"},
+};
+
+/* The errno with which the option is refused, or 0. */
+static int refused(const struct conn *conn, int level, int name)
+{
+    for (size_t i = 0; i < sizeof refused_options / sizeof refused_options[0]; i++) {
+        if (refused_options[i].level != level || refused_options[i].name != name || conn->plaintext)
+            continue;
+        failure_note(conn, LOG_WARN, refused_options[i].what);
+        return refused_options[i].error;
+    }
+    return 0;
+}
+
 DOOR int getsockopt(int fd, int level, int name, void *restrict value, socklen_t *restrict len)
 {
     struct sealed sealed = registry_find(fd);
     if (level == SOCKSEAL_SOL && name == SOCKSEAL_INFO && (sealed.conn || config_get()->active))
         return tell_info(&sealed, value, len);
+    if (sealed.conn && level == IPPROTO_TCP && name == TCP_ZEROCOPY_RECEIVE && /* would give ciphertext */
+        refused(sealed.conn, level, name))
+        return (int)door_result(-EINVAL, errno);
     int result = real()->getsockopt(fd, level, name, value, len);
     if (!sealed.conn || result < 0 || level != SOL_SOCKET || *len != sizeof(int))
         return result;
@@ -74,21 +111,25 @@ static int set_low_water(struct conn *conn, const void *value, socklen_t len)
     return 0;
 }
 
+static bool is_tcp(int fd)
+{
+    int protocol = 0;
+    socklen_t len = sizeof protocol;
+    return net_getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) == 0 && protocol == IPPROTO_TCP;
+}
+
 DOOR int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 {
     struct sealed sealed = registry_find(fd);
     if (level == SOL_SOCKET && name == SO_LINGER && len >= sizeof(struct linger))
         closing_linger_used |= ((const struct linger *)value)->l_onoff != 0;
+    if (!sealed.conn && level == SOL_SOCKET && name == SO_PEEK_OFF && config_get()->active && is_tcp(fd))
+        return (int)door_result(-EOPNOTSUPP, errno); /* it may be sealed yet, and the shim peeks */
     if (!sealed.conn)
         return real()->setsockopt(fd, level, name, value, len);
-    if (level == SOL_SOCKET && name == SO_ZEROCOPY) {
-        failure_note(sealed.conn, LOG_WARN, "SO_ZEROCOPY is refused on a sealed connection");
-        return (int)door_result(-EOPNOTSUPP, errno);
-    }
-    if (level == IPPROTO_TCP && name == TCP_ULP) {
-        failure_note(sealed.conn, LOG_WARN, "TCP_ULP is refused on a sealed connection");
-        return (int)door_result(-ENOENT, errno); /* as a kernel without that protocol says */
-    }
+    int error = refused(sealed.conn, level, name);
+    if (error)
+        return (int)door_result(-error, errno);
     if (level == SOL_SOCKET && name == SO_RCVLOWAT)
         return (int)door_result(set_low_water(sealed.conn, value, len), errno);
     return real()->setsockopt(fd, level, name, value, len);
@@ -112,5 +153,7 @@ DOOR int ioctl(int fd, unsigned long request, ...)
     int result = real()->ioctl(fd, request, argument);
     if (sealed.conn && request == FIONREAD && result == 0 && !sealed.conn->plaintext)
         *(int *)argument = 0; /* handshake messages are none of the program's */
+    if (sealed.conn && (request == SIOCOUTQ || request == SIOCOUTQNSD) && result == 0)
+        *(int *)argument += (int)sealed.conn->to_send; /* accepted, and not given to the kernel yet */
     return result;
 }

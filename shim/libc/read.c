@@ -36,6 +36,13 @@ ssize_t door_receive(struct sealed sealed, const struct iovec *iov, size_t count
     }
 }
 
+/* Urgent data is not sealed: what a stranger marked so is none of the program's, and there is none (tcp(7)).
+ */
+static inline bool is_urgent(const struct sealed *sealed, int flags)
+{
+    return sealed->conn && (flags & MSG_OOB) && !sealed->conn->plaintext;
+}
+
 /* What comes before libc's own call: while a handshake is outstanding, a program that blocks in some other
  * read still drives it. */
 static inline int before_read(int fd, int flags)
@@ -85,6 +92,8 @@ ssize_t preadv64v2(int fd, const struct iovec *iov, int count, off64_t offset, i
 DOOR ssize_t recv(int fd, void *buffer, size_t len, int flags)
 {
     struct sealed sealed = registry_find(fd);
+    if (is_urgent(&sealed, flags))
+        return door_result(-EINVAL, errno);
     if (!sealed.conn || (flags & (MSG_OOB | MSG_ERRQUEUE)))
         return before_read(fd, flags) < 0 ? -1 : real()->recv(fd, buffer, len, flags);
     return door_receive(sealed, &(struct iovec){buffer, len}, 1, flags);
@@ -102,6 +111,8 @@ DOOR ssize_t __recv_chk(int fd, void *buffer, size_t len, size_t size, int flags
 DOOR ssize_t recvfrom(int fd, void *buffer, size_t len, int flags, struct sockaddr *from, socklen_t *from_len)
 {
     struct sealed sealed = registry_find(fd);
+    if (is_urgent(&sealed, flags))
+        return door_result(-EINVAL, errno);
     if (!sealed.conn || (flags & (MSG_OOB | MSG_ERRQUEUE)))
         return before_read(fd, flags) < 0 ? -1 : real()->recvfrom(fd, buffer, len, flags, from, from_len);
     ssize_t got = door_receive(sealed, &(struct iovec){buffer, len}, 1, flags);
@@ -130,6 +141,8 @@ static ssize_t recvmsg_plain(int fd, struct msghdr *message, int flags)
 DOOR ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
     struct sealed sealed = registry_find(fd);
+    if (is_urgent(&sealed, flags))
+        return door_result(-EINVAL, errno);
     if (!sealed.conn || !message || (flags & (MSG_OOB | MSG_ERRQUEUE)) || message->msg_iovlen > IOV_MAX)
         return recvmsg_plain(fd, message, flags);
     ssize_t got = door_receive(sealed, message->msg_iov, message->msg_iovlen, flags);

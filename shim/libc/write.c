@@ -12,10 +12,19 @@
 #include "conn/open.h"
 #include "conn/passing.h"
 #include "diag/log.h"
+#include "sys/net.h"
 
 ssize_t __write(int fd, const void *buffer, size_t len);
 ssize_t __send(int fd, const void *buffer, size_t len, int flags);
 int __sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags);
+
+/* Whether SO_ZEROCOPY was set, before the descriptor was a sealed one. */
+static bool notifies(int fd)
+{
+    int on = 0;
+    socklen_t len = sizeof on;
+    return net_getsockopt(fd, SOL_SOCKET, SO_ZEROCOPY, &on, &len) == 0 && on;
+}
 
 ssize_t door_send(struct sealed sealed, const struct iovec *iov, size_t count, int flags)
 {
@@ -24,6 +33,8 @@ ssize_t door_send(struct sealed sealed, const struct iovec *iov, size_t count, i
         failure_note(sealed.conn, LOG_WARN, "urgent data (MSG_OOB) cannot be sealed, the call is refused");
         return door_result(-EOPNOTSUPP, saved);
     }
+    if ((flags & MSG_ZEROCOPY) && notifies(sealed.fd)) /* the program would wait for what does not come */
+        return door_result(-ENOBUFS, saved);
     for (;;) {
         struct conn *pinned __attribute__((cleanup(door_unpin), unused)) = door_pin(&sealed);
         ssize_t sent = send_message(&sealed, iov, count, flags);
