@@ -207,6 +207,19 @@ bool open_wants(int fd, const struct sockaddr *address, socklen_t len)
     return rules_match(&config_get()->rules, RULES_CONNECT, peer, open_address(peer).port) && open_is_tcp(fd);
 }
 
+bool open_names(int fd)
+{
+    struct sockaddr_storage peer = {0}, local = {0};
+    socklen_t peer_len = sizeof peer, local_len = sizeof local;
+    if (net_getpeername(fd, &peer, &peer_len) < 0 || net_getsockname(fd, &local, &local_len) < 0 ||
+        !is_tcp(fd))
+        return false;
+    const struct sockaddr *other = (const struct sockaddr *)&peer;
+    struct conn_address own = open_address((const struct sockaddr *)&local);
+    return rules_match(&config_get()->rules, RULES_CONNECT, other, open_address(other).port) ||
+           rules_match(&config_get()->rules, RULES_LISTEN, other, own.port);
+}
+
 /* SOCKSEAL_STRICT: whether a rule names the address, and this is no TCP socket, which cannot be sealed. */
 static bool strictly_refused(int fd, const struct sockaddr *address, socklen_t len)
 {

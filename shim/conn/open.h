@@ -33,6 +33,8 @@ bool open_crypto(void);
 
 /* Whether fd is a TCP socket, in any state. */
 bool open_is_tcp(int fd);
+/* Whether fd is a TCP connection that a rule names, in one direction or the other, whoever made it. */
+bool open_names(int fd);
 
 /* The address in short form. */
 struct conn_address open_address(const struct sockaddr *address);

@@ -6,8 +6,10 @@
 #include "libc/door.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
+#include <threads.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,6 +23,7 @@ int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout
                 size_t size);
 int __select(int count, fd_set *read, fd_set *write, fd_set *except, struct timeval *timeout);
 int __nanosleep(const struct timespec *time, struct timespec *left);
+int __sigsuspend(const sigset_t *mask);
 void __chk_fail(void) __attribute__((noreturn));
 
 static int64_t after_ms(int timeout)
@@ -211,4 +214,37 @@ DOOR int clock_nanosleep(clockid_t clock, int flags, const struct timespec *time
     int saved = errno, result = nanosleep(&span, flags & TIMER_ABSTIME ? NULL : left) < 0 ? errno : 0;
     errno = saved;
     return result; /* it returns the error */
+}
+
+/* C11, 7.26.5.7: -1 when a signal came. */
+DOOR int thrd_sleep(const struct timespec *time, struct timespec *left)
+{
+    if (!time || !valid(time) || !drive_outstanding())
+        return real()->thrd_sleep(time, left);
+    int saved = errno, result = nanosleep(time, left);
+    errno = saved;
+    return result;
+}
+
+DOOR int pause(void)
+{
+    if (!drive_outstanding())
+        return real()->pause();
+    while (waiting_sleep(INT64_MAX) == 0)
+        ;
+    return (int)door_result(-EINTR, 0);
+}
+
+DOOR int sigsuspend(const sigset_t *mask)
+{
+    if (!drive_outstanding())
+        return real()->sigsuspend(mask);
+    while (waiting_poll(NULL, 0, NULL, mask) >= 0)
+        ;
+    return (int)door_result(-EINTR, 0);
+}
+
+DOOR int __sigsuspend(const sigset_t *mask)
+{
+    return sigsuspend(mask);
 }

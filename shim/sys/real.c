@@ -88,6 +88,25 @@ static void bind_wait(void)
     BIND(usleep);
     BIND(nanosleep);
     BIND(clock_nanosleep);
+    BIND(thrd_sleep);
+    BIND(pause);
+    BIND(sigsuspend);
+}
+
+static void bind_others(void)
+{
+    BIND(perror);
+    BIND(herror);
+    BIND(psiginfo);
+    BIND(backtrace_symbols_fd);
+    BIND(openlog);
+    BIND(closelog);
+    BIND(vsyslog);
+    BIND(openpty);
+    BIND(login_tty);
+    BIND(forkpty);
+    BIND(rcmd_af);
+    BIND(rexec_af);
 }
 
 void real_bind(void)
@@ -96,5 +115,6 @@ void real_bind(void)
     bind_lifecycle();
     bind_data();
     bind_wait();
+    bind_others();
     __atomic_store_n(&real_table.bound, true, __ATOMIC_RELEASE);
 }

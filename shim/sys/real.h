@@ -11,6 +11,7 @@
 
 #include <aio.h>
 #include <poll.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -19,6 +20,9 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+
+struct termios;
+struct winsize;
 
 struct real {
     bool bound;
@@ -64,6 +68,21 @@ struct real {
     int (*usleep)(useconds_t);
     int (*nanosleep)(const struct timespec *, struct timespec *);
     int (*clock_nanosleep)(clockid_t, int, const struct timespec *, struct timespec *);
+    int (*thrd_sleep)(const struct timespec *, struct timespec *);
+    int (*pause)(void);
+    int (*sigsuspend)(const sigset_t *);
+    void (*perror)(const char *);
+    void (*herror)(const char *);
+    void (*psiginfo)(const siginfo_t *, const char *);
+    void (*backtrace_symbols_fd)(void *const *, int, int);
+    void (*openlog)(const char *, int, int);
+    void (*closelog)(void);
+    void (*vsyslog)(int, const char *, va_list);
+    int (*openpty)(int *, int *, char *, const struct termios *, const struct winsize *);
+    int (*login_tty)(int);
+    int (*forkpty)(int *, char *, const struct termios *, const struct winsize *);
+    int (*rcmd_af)(char **, unsigned short, const char *, const char *, const char *, int *, sa_family_t);
+    int (*rexec_af)(char **, int, const char *, const char *, const char *, int *, sa_family_t);
     pid_t (*fork)(void);
     pid_t (*_Fork)(void);
     void (*_exit)(int);

@@ -7,21 +7,28 @@
 
 #include "support/net.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
+#include <netdb.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #ifndef TCP_ULP
 #define TCP_ULP 31
 #endif
+
+int pidfd_getfd(int process, int fd, unsigned flags) __THROW;
 
 static void skip_unless_loaded(void)
 {
@@ -53,6 +60,134 @@ static void zero_copy(void)
     assert_int_equal(setsockopt(pair[0], SOL_SOCKET, SO_ZEROCOPY, &on, sizeof on), -1);
     assert_int_equal(errno, EOPNOTSUPP);
     close(pair[0]), close(pair[1]);
+}
+
+/* Set on a socket that is not sealed yet: the program would wait for notes about its buffers. */
+static void zero_copy_from_before(void)
+{
+    struct sockaddr_in address;
+    int on = 1;
+    skip_unless_loaded();
+    int listener = net_listen(&net_sealed, 4, &address), one = net_client(&net_sealed, 0);
+    assert_int_equal(setsockopt(one, SOL_SOCKET, SO_ZEROCOPY, &on, sizeof on), 0);
+    assert_int_equal(net_connect_to(one, &address), 0);
+    assert_int_equal(send(one, "copy", 4, MSG_ZEROCOPY), -1);
+    assert_int_equal(errno, ENOBUFS);
+    assert_int_equal(send(one, "copy", 4, 0), 4);
+    close(one), close(listener);
+}
+
+/* Options that show, or move, what stands in the kernel's queues. */
+static void options_of_the_queues(void)
+{
+    static const struct {
+        int level, name, error;
+    } options[] = {
+        {SOL_SOCKET, SO_PEEK_OFF, EOPNOTSUPP},
+        {IPPROTO_TCP, TCP_REPAIR, EPERM},
+        {IPPROTO_TCP, TCP_INQ, ENOPROTOOPT},
+    };
+    int pair[2], on = 1, fresh = socket(AF_INET, SOCK_STREAM, 0);
+    char room[256] = "";
+    socklen_t len = sizeof room;
+    skip_unless_loaded();
+    net_warm_pair(&net_sealed, pair);
+    for (size_t i = 0; i < suite_count(options); i++) {
+        assert_int_equal(setsockopt(pair[0], options[i].level, options[i].name, &on, sizeof on), -1);
+        assert_int_equal(errno, options[i].error);
+    }
+    assert_int_equal(setsockopt(fresh, SOL_SOCKET, SO_PEEK_OFF, &on, sizeof on), -1);
+    assert_int_equal(errno, EOPNOTSUPP);
+    assert_int_equal(write(pair[0], "secret", 6), 6);
+    assert_true(net_wait(pair[1], POLLIN, 3000) & POLLIN);
+    assert_int_equal(getsockopt(pair[1], IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, room, &len), -1);
+    assert_int_equal(errno, EINVAL);
+    assert_int_equal(net_read_all(pair[1], room, 6), 6);
+    assert_memory_equal(room, "secret", 6);
+    close(pair[0]), close(pair[1]), close(fresh);
+}
+
+/* A stranger on the way can mark a byte as urgent, which then stands beside the stream, not authenticated. */
+static void urgent_data_of_a_stranger(void)
+{
+    int pair[2];
+    char text[8];
+    ssize_t (*past_the_door)(int, const void *, size_t, int);
+    void *libc = dlopen("libc.so.6", RTLD_NOW | RTLD_NOLOAD), *symbol = dlsym(libc, "send");
+    skip_unless_loaded();
+    memcpy(&past_the_door, &symbol, sizeof symbol);
+    net_warm_pair(&net_sealed, pair);
+    assert_int_equal(past_the_door(pair[0], "!", 1, MSG_OOB), 1);
+    assert_true(net_wait(pair[1], POLLPRI, 3000) & POLLPRI);
+    struct iovec iov = {text, sizeof text};
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+    assert_int_equal(recv(pair[1], text, 1, MSG_OOB), -1);
+    assert_int_equal(errno, EINVAL);
+    assert_int_equal(recvfrom(pair[1], text, 1, MSG_OOB, NULL, NULL), -1);
+    assert_int_equal(errno, EINVAL);
+    assert_int_equal(recvmsg(pair[1], &message, MSG_OOB), -1);
+    assert_int_equal(errno, EINVAL);
+    dlclose(libc);
+    close(pair[0]), close(pair[1]);
+}
+
+/* Connections that libc makes inside: the rule of these tests names every port. */
+static void remote_shells(void)
+{
+    char name[] = "127.77.0.1", *host = name;
+    skip_unless_loaded();
+    assert_int_equal(rcmd(&host, htons(9), "me", "you", "true", NULL), -1);
+    assert_int_equal(errno, EACCES);
+    assert_int_equal(rcmd_af(&host, htons(9), "me", "you", "true", NULL, AF_INET), -1);
+    assert_int_equal(errno, EACCES);
+    assert_int_equal(rexec(&host, htons(9), "you", "pass", "true", NULL), -1);
+    assert_int_equal(errno, EACCES);
+    assert_int_equal(rexec_af(&host, htons(9), "you", "pass", "true", NULL, AF_INET), -1);
+    assert_int_equal(errno, EACCES);
+}
+
+/* A sealed connection of a process that has nothing to do with ours, and a pipe of it. */
+static void descriptors_of_another_process(void)
+{
+    int pipes[2], pair[2], numbers[2] = {-1, -1};
+    skip_unless_loaded();
+    assert_int_equal(pipe(pipes), 0);
+    pid_t child = suite_fork();
+    if (child == 0) {
+        net_warm_pair(&net_sealed, pair);
+        memcpy(numbers, (int[]){pair[0], pipes[0]}, sizeof numbers);
+        if (write(pipes[1], numbers, sizeof numbers) == sizeof numbers)
+            pause();
+        _exit(1);
+    }
+    assert_int_equal(read(pipes[0], numbers, sizeof numbers), sizeof numbers);
+    int process = (int)syscall(SYS_pidfd_open, child, 0);
+    assert_int_equal(pidfd_getfd(process, numbers[0], 0), -1);
+    assert_int_equal(errno, EACCES);
+    assert_int_equal(syscall(SYS_pidfd_getfd, process, numbers[0], 0), -1);
+    assert_int_equal(errno, EACCES);
+    assert_int_equal(pidfd_getfd(process, 12345, 0), -1);
+    assert_int_equal(errno, EBADF);
+    int copy = pidfd_getfd(process, numbers[1], 0);
+    assert_true(copy >= 0);
+    kill(child, SIGKILL);
+    suite_wait(child);
+    close(copy), close(process), close(pipes[0]), close(pipes[1]);
+}
+
+/* What stands in the queue of a connection without keys is not sent yet. */
+static void unsent_bytes_before_the_keys(void)
+{
+    struct sockaddr_in address;
+    int unsent = 0;
+    skip_unless_loaded();
+    int listener = net_listen(&net_sealed, 4, &address), one = net_connect(&net_sealed, &address);
+    net_set_nonblock(one, true);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(write(one, "0123456789", 10), 10);
+    assert_int_equal(ioctl(one, SIOCOUTQ, &unsent), 0);
+    assert_in_range(unsent, 100, 2000);
+    close(one), close(listener);
 }
 
 static void upper_layer_protocol(void)
@@ -228,6 +363,12 @@ static const struct suite_test tests[] = {
     {.name = "out-of-band data", .run = out_of_band_data},
     {.name = "SO_ZEROCOPY", .run = zero_copy},
     {.name = "TCP_ULP", .run = upper_layer_protocol},
+    {.name = "SO_ZEROCOPY from before", .run = zero_copy_from_before},
+    {.name = "options of the kernel's queues", .run = options_of_the_queues},
+    {.name = "urgent data of a stranger", .run = urgent_data_of_a_stranger},
+    {.name = "rcmd and rexec", .run = remote_shells},
+    {.name = "pidfd_getfd", .run = descriptors_of_another_process},
+    {.name = "SIOCOUTQ before the keys", .run = unsent_bytes_before_the_keys},
     {.name = "a silent listener times out a read", .run = a_silent_listener_times_out_a_read},
     {.name = "a silent listener times out a poll", .run = a_silent_listener_times_out_a_poll},
     {.name = "no key file", .run = no_key_file},

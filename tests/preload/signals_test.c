@@ -17,7 +17,10 @@
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <threads.h>
 #include <unistd.h>
+
+int __sigsuspend(const sigset_t *mask);
 
 static volatile sig_atomic_t calls;
 static int handler_fd = -1;
@@ -359,6 +362,71 @@ static void sleeping_beside_a_handshake(const struct net *net)
     close(fd), close(listener);
 }
 
+/* Sleeps that are told as waits of other kinds; each is interrupted after 50 ms. */
+static void waiting_for_signals_beside_a_handshake(const struct net *net)
+{
+    struct sockaddr_in address;
+    int listener = net_listen(net, 4, &address), fd = net_connect(net, &address);
+    struct timespec span = {.tv_nsec = 60000000}, rest = {0};
+    sigset_t none, alarms;
+    char text[8];
+    sigemptyset(&none);
+    sigemptyset(&alarms);
+    sigaddset(&alarms, SIGALRM);
+    assert_int_equal(write(fd, "queued", 6), 6);
+    int64_t start = net_now_ms();
+    assert_int_equal(thrd_sleep(&span, NULL), 0);
+    assert_true(about(start, 60));
+    on_alarm(count_call, SA_RESTART, 50, 50);
+    span = (struct timespec){.tv_sec = 2};
+    assert_int_equal(thrd_sleep(&span, &rest), -1);
+    assert_in_range(rest.tv_sec, 0, 1);
+    assert_int_equal(pause(), -1);
+    assert_int_equal(errno, EINTR);
+    assert_int_equal(sigprocmask(SIG_BLOCK, &alarms, NULL), 0);
+    for (int form = 0; form < 2; form++) {
+        assert_int_equal(form == 0 ? sigsuspend(&none) : __sigsuspend(&none), -1);
+        assert_int_equal(errno, EINTR);
+    }
+    stop_alarm();
+    int peer = accept(listener, NULL, NULL);
+    assert_int_equal(net_read_all(peer, text, 6), 6);
+    close(fd), close(peer), close(listener);
+}
+
+/* A program that has written, and then waits for nothing but a signal: its bytes go out all the same. */
+static void a_wait_for_signals_drives(const struct net *net)
+{
+    struct sockaddr_in address;
+    char text[8];
+    int listener = net_listen(net, 4, &address);
+    for (int form = 0; form < 3; form++) {
+        pid_t child = suite_fork();
+        if (child == 0) {
+            sigset_t none;
+            sigemptyset(&none);
+            int fd = net_client(net, SOCK_NONBLOCK);
+            net_connect_to(fd, &address);
+            net_wait(fd, POLLOUT, 3000);
+            if (write(fd, "hello", 5) != 5)
+                _exit(1);
+            if (form == 0)
+                pause();
+            else if (form == 1)
+                sigsuspend(&none);
+            else
+                thrd_sleep(&(struct timespec){.tv_sec = 100}, NULL);
+            _exit(0);
+        }
+        int peer = accept(listener, NULL, NULL);
+        assert_int_equal(net_read_all(peer, text, 5), 5);
+        kill(child, SIGKILL);
+        suite_wait(child);
+        close(peer);
+    }
+    close(listener);
+}
+
 static const struct suite_case cases[] = {
     {.name = "a read is restarted", .run = a_read_is_restarted},
     {.name = "a read is interrupted", .run = a_read_is_interrupted},
@@ -368,6 +436,8 @@ static const struct suite_case cases[] = {
     {.name = "waits are interrupted", .run = waits_are_interrupted},
     {.name = "a mask for the wait", .run = a_mask_for_the_wait},
     {.name = "sleeping beside a handshake", .run = sleeping_beside_a_handshake},
+    {.name = "waiting for signals beside a handshake", .run = waiting_for_signals_beside_a_handshake},
+    {.name = "a wait for signals drives", .run = a_wait_for_signals_drives},
     {.name = "jumping out of a read", .run = jumping_out_of_a_read},
     {.name = "a handler writes", .run = a_handler_writes},
     {.name = "a handler in the thick of it", .run = a_handler_in_the_thick_of_it},
