@@ -10,18 +10,26 @@
 #include <linux/aio_abi.h>
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/select.h>
 #include <sys/sendfile.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "config/config.h"
+#include "conn/drive.h"
+#include "conn/waiting.h"
 #include "diag/log.h"
 #include "libc/raw.h"
+#include "sys/net.h"
+
+int pidfd_getfd(int process, int fd, unsigned flags) __THROW;
 
 /* A system call's six arguments. */
 struct arguments {
@@ -55,6 +63,12 @@ static bool on_sealed(long number, const struct arguments *arguments, long *resu
     case SYS_sendto:
         *result = sendto(fd, POINTER(1), SIZE(2), NUMBER(3), POINTER(4), (socklen_t)NUMBER(5));
         return true;
+    case SYS_preadv2: /* the offset comes in two halves, of which a 64-bit kernel takes the first */
+        *result = preadv2(fd, POINTER(1), NUMBER(2), arguments->a[3], NUMBER(5));
+        return true;
+    case SYS_pwritev2:
+        *result = pwritev2(fd, POINTER(1), NUMBER(2), arguments->a[3], NUMBER(5));
+        return true;
     case SYS_recvmsg:
         *result = recvmsg(fd, POINTER(1), NUMBER(2));
         return true;
@@ -63,9 +77,6 @@ static bool on_sealed(long number, const struct arguments *arguments, long *resu
         return true;
     case SYS_recvmmsg:
         *result = recvmmsg(fd, POINTER(1), (unsigned)NUMBER(2), NUMBER(3), POINTER(4));
-        return true;
-    case SYS_sendmmsg:
-        *result = sendmmsg(fd, POINTER(1), (unsigned)NUMBER(2), NUMBER(3));
         return true;
     case SYS_sendfile:
         *result = sendfile(fd, NUMBER(1), POINTER(2), SIZE(3));
@@ -103,7 +114,7 @@ static bool submits_sealed(int count, struct iocb **list)
     return false;
 }
 
-/* Calls that make, close or replace descriptors, or wait, whatever stands there now. */
+/* Calls that make, close or replace descriptors, or pass them on, whatever stands there now. */
 static bool on_any(long number, const struct arguments *arguments, long *result)
 {
     switch (number) {
@@ -137,6 +148,15 @@ static bool on_any(long number, const struct arguments *arguments, long *result)
     case SYS_execveat:
         *result = execveat(NUMBER(0), POINTER(1), POINTER(2), POINTER(3), NUMBER(4));
         return true;
+    case SYS_sendmmsg:
+        *result = sendmmsg(NUMBER(0), POINTER(1), (unsigned)NUMBER(2), NUMBER(3));
+        return true;
+    case SYS_listen:
+        *result = listen(NUMBER(0), NUMBER(1));
+        return true;
+    case SYS_pidfd_getfd:
+        *result = pidfd_getfd(NUMBER(0), NUMBER(1), (unsigned)NUMBER(2));
+        return true;
     case SYS_close:
         *result = close(NUMBER(0));
         return true;
@@ -151,27 +171,20 @@ static bool on_any(long number, const struct arguments *arguments, long *result)
     case SYS_dup3:
         *result = dup3(NUMBER(0), NUMBER(1), NUMBER(2));
         return true;
-#ifdef SYS_poll
-    case SYS_poll:
-        *result = poll(POINTER(0), (nfds_t)arguments->a[1], NUMBER(2));
+    case SYS_tee:
+        *result = tee(NUMBER(0), NUMBER(1), SIZE(2), (unsigned)NUMBER(3));
         return true;
-#endif
-#ifdef SYS_epoll_wait
-    case SYS_epoll_wait:
-        *result = epoll_wait(NUMBER(0), POINTER(1), NUMBER(2), NUMBER(3));
+    case SYS_vmsplice:
+        *result = vmsplice(NUMBER(0), POINTER(1), SIZE(2), (unsigned)NUMBER(3));
         return true;
-#endif
     case SYS_splice:
         *result = splice(NUMBER(0), POINTER(1), NUMBER(2), POINTER(3), SIZE(4), (unsigned)NUMBER(5));
         return true;
     case SYS_sendfile: /* from a sealed connection */
         *result = sendfile(NUMBER(0), NUMBER(1), POINTER(2), SIZE(3));
         return true;
-#ifdef SYS_fork
-    case SYS_fork:
-        *result = fork();
-        return true;
-#endif
+    case SYS_exit_group:
+        _exit(NUMBER(0));
     case SYS_io_submit:
         if (!submits_sealed(NUMBER(1), POINTER(2)))
             return false;
@@ -183,19 +196,136 @@ static bool on_any(long number, const struct arguments *arguments, long *result)
     }
 }
 
-/* fork(2) by its other name: a new process without our memory. */
-static bool forks(long number, const struct arguments *arguments)
+/* ---- waits ---- */
+
+static int64_t now_ns(void)
 {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* The kernel writes the time that is left back, where libc's functions do not; and it does not mind when it
+ * cannot. */
+static void write_left(struct timespec *timeout, const struct timespec *before, int64_t start_ns)
+{
+    if (!timeout || before->tv_sec > INT32_MAX)
+        return;
+    int64_t left = (int64_t)before->tv_sec * 1000000000 + before->tv_nsec - (now_ns() - start_ns);
+    struct timespec value = {left > 0 ? left / 1000000000 : 0, left > 0 ? left % 1000000000 : 0};
+    struct iovec from = {&value, sizeof value}, to = {timeout, sizeof value};
+    sys_call(SYS_process_vm_writev, getpid(), sys_ptr(&from), 1, sys_ptr(&to), 1, 0);
+}
+
+/* Waits whose time-out is a struct timespec, at `timeout`. */
+static bool on_timed_wait(long number, const struct arguments *arguments, struct timespec *timeout,
+                          long *result)
+{
+    struct {
+        const sigset_t *mask;
+        size_t size;
+    } *six = POINTER(5); /* pselect6(2)'s sixth argument */
+    struct timespec before = timeout ? *timeout : (struct timespec){0};
+    int64_t start_ns = now_ns();
+    if (number == SYS_ppoll)
+        *result = ppoll(POINTER(0), (nfds_t)arguments->a[1], timeout, POINTER(3));
+    else
+        *result = pselect(NUMBER(0), POINTER(1), POINTER(2), POINTER(3), timeout, six ? six->mask : NULL);
+    int saved = errno;
+    if (*result >= 0 || saved == EINTR)
+        write_left(timeout, &before, start_ns);
+    errno = saved;
+    return true;
+}
+
+/* The rest of them. */
+static bool on_wait(long number, const struct arguments *arguments, long *result)
+{
+    switch (number) {
+#ifdef SYS_poll
+    case SYS_poll:
+        *result = poll(POINTER(0), (nfds_t)arguments->a[1], NUMBER(2));
+        return true;
+    case SYS_select:
+        *result = select(NUMBER(0), POINTER(1), POINTER(2), POINTER(3), POINTER(4));
+        return true;
+    case SYS_epoll_wait:
+        *result = epoll_wait(NUMBER(0), POINTER(1), NUMBER(2), NUMBER(3));
+        return true;
+    case SYS_pause:
+        *result = pause();
+        return true;
+#endif
+    case SYS_ppoll:
+        return waiting_concerns_poll(POINTER(0), (nfds_t)arguments->a[1]) &&
+               on_timed_wait(number, arguments, POINTER(2), result);
+    case SYS_pselect6:
+        return waiting_concerns_select(waiting_select_bound(NUMBER(0)), POINTER(1), POINTER(2), POINTER(3)) &&
+               on_timed_wait(number, arguments, POINTER(4), result);
+    case SYS_epoll_pwait:
+        *result = epoll_pwait(NUMBER(0), POINTER(1), NUMBER(2), NUMBER(3), POINTER(4));
+        return true;
+    case SYS_epoll_pwait2:
+        *result = epoll_pwait2(NUMBER(0), POINTER(1), NUMBER(2), POINTER(3), POINTER(4));
+        return true;
+    case SYS_nanosleep:
+        *result = nanosleep(POINTER(0), POINTER(1));
+        return true;
+    case SYS_clock_nanosleep:
+        *result = clock_nanosleep((clockid_t)NUMBER(0), NUMBER(1), POINTER(2), POINTER(3));
+        *result = door_result(-*result, errno); /* clock_nanosleep(3) returns its error */
+        return true;
+    case SYS_rt_sigsuspend:
+        *result = sigsuspend(POINTER(0));
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* ---- new processes ---- */
+
+/* fork(2) by its other names: a new process without our memory. vfork(2) too, since its child would return
+ * over its parent's frames: it gets memory of its own, and its parent waits all the same. */
+static bool forks(long number, struct arguments *arguments)
+{
+    const unsigned long *flags = POINTER(0); /* of struct clone_args, clone(2) */
+    if (number == SYS_clone3)
+        return flags && arguments->a[1] >= (long)sizeof *flags && !(*flags & (CLONE_VM | CLONE_THREAD));
+#ifdef SYS_fork
+    if (number == SYS_fork || number == SYS_vfork) {
+        *arguments = (struct arguments){{SIGCHLD | (number == SYS_vfork ? CLONE_VFORK : 0)}};
+        return true;
+    }
+#endif
     return number == SYS_clone && !(arguments->a[0] & (CLONE_VM | CLONE_THREAD));
 }
 
-static long fork_raw(const struct arguments *arguments)
+static long fork_raw(long number, const struct arguments *arguments)
 {
     const long *a = arguments->a;
     registry_before_fork();
-    long child = real()->syscall(SYS_clone, a[0], a[1], a[2], a[3], a[4], a[5]);
+    long child =
+        real()->syscall(number == SYS_clone3 ? SYS_clone3 : SYS_clone, a[0], a[1], a[2], a[3], a[4], a[5]);
     door_forked(child);
     return child;
+}
+
+/* ---- the door ---- */
+
+static bool through_doors(long number, struct arguments *arguments, long *result)
+{
+    if (forks(number, arguments)) {
+        *result = fork_raw(number, arguments);
+        return true;
+    }
+    if (drive_outstanding() || registry_size) {
+        if (on_wait(number, arguments, result))
+            return true;
+        if ((drive_outstanding() || registry_has(NUMBER(0))) && on_sealed(number, arguments, result))
+            return true;
+    }
+    return on_any(number, arguments, result);
 }
 
 DOOR long syscall(long number, ...)
@@ -216,11 +346,7 @@ DOOR long syscall(long number, ...)
             errno = ENOSYS;
             return -1;
         }
-        if (forks(number, &arguments))
-            return fork_raw(&arguments);
-        if (registry_has((int)a[0]) && on_sealed(number, &arguments, &result))
-            return result;
-        if (on_any(number, &arguments, &result))
+        if (through_doors(number, &arguments, &result))
             return result;
     }
     return real()->syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);

@@ -4,6 +4,7 @@
 
 #include "doors.h"
 #include "doors_transfer.h"
+#include "doors_raw.h"
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -18,6 +19,8 @@ ssize_t __recvfrom_chk(int fd, void *data, size_t len, size_t room, int flags, s
 ssize_t __read(int fd, void *data, size_t len);
 ssize_t __write(int fd, const void *data, size_t len);
 ssize_t __send(int fd, const void *data, size_t len, int flags);
+ssize_t __recv(int fd, void *data, size_t len, int flags);
+int __sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags);
 
 enum { PIECES = 4 };
 
@@ -183,13 +186,42 @@ static ssize_t by_sendmmsg(int fd, const void *data, size_t len)
     return (ssize_t)messages[0].msg_len + (n > 1 ? (ssize_t)messages[1].msg_len : 0);
 }
 
+static ssize_t by_preadv64v2(int fd, void *data, size_t len)
+{
+    struct iovec iov[PIECES];
+    split(iov, data, len);
+    return preadv64v2(fd, iov, PIECES, -1, 0);
+}
+
+static ssize_t by_recv_alias(int fd, void *data, size_t len)
+{
+    return __recv(fd, data, len, 0);
+}
+
+static ssize_t by_pwritev64v2(int fd, const void *data, size_t len)
+{
+    struct iovec iov[PIECES];
+    split(iov, data, len);
+    return pwritev64v2(fd, iov, PIECES, -1, 0);
+}
+
+static ssize_t by_sendmmsg_alias(int fd, const void *data, size_t len)
+{
+    struct iovec iov = {(char *)(uintptr_t)data, len};
+    struct mmsghdr message = {.msg_hdr = {.msg_iov = &iov, .msg_iovlen = 1}};
+    int n = __sendmmsg(fd, &message, 1, 0);
+    return n > 0 ? (ssize_t)message.msg_len : n;
+}
+
 const struct reader_door reader_doors[] = {
     {"read", by_read},
     {"__read", by_read_alias},
     {"__read_chk", by_read_chk},
     {"readv", by_readv},
     {"preadv2", by_preadv2},
+    {"preadv64v2", by_preadv64v2},
     {"recv", by_recv},
+    {"__recv", by_recv_alias},
     {"__recv_chk", by_recv_chk},
     {"recvfrom", by_recvfrom},
     {"__recvfrom_chk", by_recvfrom_chk},
@@ -197,6 +229,12 @@ const struct reader_door reader_doors[] = {
     {"recvmmsg", by_recvmmsg},
     {"splice", transfer_read_by_splice},
     {"sendfile to a pipe", transfer_read_by_sendfile},
+    {"SYS_read", raw_read},
+    {"SYS_readv", raw_readv},
+    {"SYS_preadv2", raw_preadv2},
+    {"SYS_recvfrom", raw_recvfrom},
+    {"SYS_recvmsg", raw_recvmsg},
+    {"SYS_recvmmsg", raw_recvmmsg},
 };
 const size_t reader_door_count = suite_count(reader_doors);
 
@@ -205,6 +243,7 @@ const struct writer_door writer_doors[] = {
     {"__write", by_write_alias},
     {"writev", by_writev},
     {"pwritev2", by_pwritev2},
+    {"pwritev64v2", by_pwritev64v2},
     {"send", by_send},
     {"__send", by_send_alias},
     {"sendto", by_sendto},
@@ -213,5 +252,12 @@ const struct writer_door writer_doors[] = {
     {"splice", transfer_write_by_splice},
     {"sendfile", transfer_write_by_sendfile},
     {"sendfile at", transfer_write_by_sendfile_at},
+    {"__sendmmsg", by_sendmmsg_alias},
+    {"SYS_write", raw_write},
+    {"SYS_writev", raw_writev},
+    {"SYS_pwritev2", raw_pwritev2},
+    {"SYS_sendto", raw_sendto},
+    {"SYS_sendmsg", raw_sendmsg},
+    {"SYS_sendmmsg", raw_sendmmsg},
 };
 const size_t writer_door_count = suite_count(writer_doors);

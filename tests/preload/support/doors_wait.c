@@ -3,6 +3,7 @@
 #include "suite.h"
 
 #include "doors.h"
+#include "doors_raw.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -15,6 +16,9 @@
 int __poll_chk(struct pollfd *entries, nfds_t count, int timeout, size_t room);
 int __ppoll_chk(struct pollfd *entries, nfds_t count, const struct timespec *timeout, const sigset_t *mask,
                 size_t room);
+
+int __poll(struct pollfd *entries, nfds_t count, int timeout);
+int __select(int count, fd_set *in, fd_set *out, fd_set *except, struct timeval *timeout);
 
 static struct timespec span_of(int timeout_ms)
 {
@@ -153,6 +157,22 @@ static int by_nested_epoll(int fd, short events, int timeout_ms)
     return by_epoll(fd, events, timeout_ms, EPOLL_NESTED);
 }
 
+static int by_poll_alias(int fd, short events, int timeout_ms)
+{
+    struct pollfd one = {.fd = fd, .events = events};
+    int n = __poll(&one, 1, timeout_ms);
+    return n > 0 ? one.revents : n;
+}
+
+static int by_select_alias(int fd, short events, int timeout_ms)
+{
+    fd_set in, out;
+    struct timeval span = {timeout_ms / 1000, (timeout_ms % 1000) * 1000};
+    fill_sets(fd, events, &in, &out);
+    int n = __select(fd + 1, &in, &out, NULL, timeout_ms < 0 ? NULL : &span);
+    return read_sets(n, fd, &in, &out);
+}
+
 const struct waiter_door waiter_doors[] = {
     {"poll", by_poll},
     {"__poll_chk", by_poll_chk},
@@ -164,5 +184,14 @@ const struct waiter_door waiter_doors[] = {
     {"epoll_pwait", by_epoll_pwait},
     {"epoll_pwait2", by_epoll_pwait2},
     {"epoll in epoll", by_nested_epoll},
+    {"__poll", by_poll_alias},
+    {"__select", by_select_alias},
+    {"SYS_poll", raw_poll},
+    {"SYS_ppoll", raw_ppoll},
+    {"SYS_select", raw_select},
+    {"SYS_pselect6", raw_pselect6},
+    {"SYS_epoll_wait", raw_epoll_wait},
+    {"SYS_epoll_pwait", raw_epoll_pwait},
+    {"SYS_epoll_pwait2", raw_epoll_pwait2},
 };
 const size_t waiter_door_count = suite_count(waiter_doors);
