@@ -14,10 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <utmp.h>
 
 #include "config/config.h"
 #include "conn/inherit.h"
@@ -251,21 +249,5 @@ DOOR int daemon(int nochdir, int noclose)
         dup2(null, fd);
     if (null > STDERR_FILENO)
         close(null);
-    return 0;
-}
-
-DOOR int login_tty(int fd)
-{
-    config_load();
-    if (!config_get()->active)
-        return real()->login_tty(fd);
-    setsid();
-    if (ioctl(fd, TIOCSCTTY, NULL) < 0)
-        return -1;
-    for (int to = 0; to <= STDERR_FILENO; to++)
-        while (dup2(fd, to) < 0 && errno == EBUSY)
-            ;
-    if (fd > STDERR_FILENO)
-        close(fd);
     return 0;
 }

@@ -103,7 +103,6 @@ static void bind_others(void)
     BIND(closelog);
     BIND(vsyslog);
     BIND(openpty);
-    BIND(login_tty);
     BIND(forkpty);
     BIND(rcmd_af);
     BIND(rexec_af);

@@ -99,7 +99,6 @@ struct real {
     FILE *(*popen)(const char *, const char *);
     int (*pclose)(FILE *);
     int (*daemon)(int, int);
-    int (*login_tty)(int);
     int (*posix_spawn)(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,
                        char *const[], char *const[]);
     int (*posix_spawnp)(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,
