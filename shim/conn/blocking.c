@@ -64,8 +64,10 @@ ssize_t blocking_receive(const struct sealed *sealed, struct msghdr *message, in
 {
     struct parking parking
         __attribute__((cleanup(come_back))) = {.sealed = sealed, .role = &sealed->conn->rx};
-    if (flags & MSG_DONTWAIT)
-        return net_recvmsg(sealed->fd, message, flags);
+    if (flags & MSG_DONTWAIT) /* not a cancellation point: the role is not parked */
+        return message->msg_iovlen == 1
+                   ? net_recv(sealed->fd, message->msg_iov->iov_base, message->msg_iov->iov_len, flags)
+                   : net_recvmsg(sealed->fd, message, flags);
     sealed->conn->reader_frame = (uintptr_t)&parking;
     role_park(parking.role);
     parking.away = true;

@@ -3,6 +3,7 @@
 #include "conn/inbox.h"
 
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "conn/blocking.h"
 #include "conn/failure.h"
@@ -109,13 +110,14 @@ static int open_record(const struct sealed *sealed, size_t size, size_t rest)
     conn->rx_have = 0;
     if (result != TLS_OK)
         return inbox_fail(sealed, result);
+    conn->bulk = event == TLS_EVENT_DATA && len == TLS_PLAINTEXT_MAX;
     if (event == TLS_EVENT_DATA && len > 0) {
         if (!keep_content(conn, data + TLS_RECORD_HEADER, len)) {
             failure_set(sealed, ENOBUFS, "no memory for received data");
             return -ENOBUFS;
         }
         conn->stale += (uint32_t)rest;
-        conn->flight_alone = 0;
+        atomic_store_explicit(&conn->flight_alone, 0, memory_order_relaxed);
         atomic_store_explicit(&conn->readable, conn->inbox.total, memory_order_release);
         return INBOX_DATA;
     }
@@ -270,6 +272,24 @@ void inbox_taken(const struct sealed *sealed, size_t len)
     conn_bytes_drop(&conn->inbox, len);
     atomic_store_explicit(&conn->readable, conn->inbox.total, memory_order_release);
     inbox_settle(sealed);
+}
+
+bool inbox_has_bulk(const struct sealed *sealed)
+{
+    struct conn *conn = sealed->conn;
+    uint8_t header[TLS_RECORD_HEADER];
+    size_t size;
+    int queued = 0;
+    if (!conn->bulk || conn->stale > 0)
+        return false;
+    if (conn->rx_have >= TLS_RECORD_HEADER)
+        memcpy(header, conn_rx_data(conn), sizeof header);
+    else if (conn->rx_have > 0 ||
+             net_recv(sealed->fd, header, sizeof header, MSG_PEEK | MSG_DONTWAIT) != (long)sizeof header)
+        return false;
+    return tls_record_size(&conn->session, header, sizeof header, &size) == TLS_OK &&
+           size == TLS_PLAINTEXT_MAX + tls_session_overhead(&conn->session) &&
+           net_ioctl(sealed->fd, FIONREAD, &queued) == 0 && (size_t)queued >= size - conn->rx_have;
 }
 
 void inbox_rest(struct conn *conn)

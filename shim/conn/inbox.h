@@ -35,6 +35,10 @@ int inbox_gather(const struct sealed *sealed, size_t want, bool *drained);
 /* The program has taken `len` bytes from the inbox's head. */
 void inbox_taken(const struct sealed *sealed, size_t len);
 
+/* Whether the kernel has the whole of a record that is full, as the one before it was: then it is data, and
+ * need not be opened to see that. */
+bool inbox_has_bulk(const struct sealed *sealed);
+
 /* Takes what was opened out of the kernel's queue once the inbox is empty. */
 void inbox_settle(const struct sealed *sealed);
 

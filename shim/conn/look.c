@@ -12,6 +12,8 @@
 static bool look_held(const struct sealed *sealed)
 {
     struct conn *conn = sealed->conn;
+    if (conn->inbox.total == 0 && inbox_has_bulk(sealed))
+        return true;
     for (int i = 0; i < INBOX_EMPTY_MAX; i++) {
         if (conn->inbox.total > 0 || conn->ended || conn_failed(conn))
             return true;

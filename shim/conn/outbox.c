@@ -204,7 +204,7 @@ void outbox_release(const struct sealed *sealed)
                 drive_add(sealed->fd);
         }
         conn_release(conn, &conn->tx);
-    } while (registry_current(sealed) && conn->deferred.total > 0 && role_try(&conn->tx));
+    } while (conn->deferred.total > 0 && registry_current(sealed) && role_try(&conn->tx));
 }
 
 bool outbox_take(const struct sealed *sealed)

@@ -17,6 +17,7 @@
 
 enum {
     DIRECT_FROM = 2048, /* smaller content is opened aside and copied */
+    MARKER_MAX = 2048,  /* a marker up to this size is taken along with what follows it */
 };
 
 /* A receiving call of the program: where its bytes go, how far it got, and how many bytes it waits for. */
@@ -31,16 +32,15 @@ struct reading {
 };
 
 static struct reading reading_of(const struct sealed *sealed, const struct iovec *iov, size_t count,
-                                 int flags)
+                                 size_t len, int flags)
 {
-    struct reading reading = {.sealed = sealed, .iov = iov, .count = count, .flags = flags};
-    for (size_t i = 0; i < count; i++)
-        reading.left += iov[i].iov_len;
-    size_t low = (size_t)sealed->conn->low_water;
-    reading.need = flags & MSG_WAITALL ? reading.left : low > 1 ? low : 1;
-    if (reading.need > reading.left)
-        reading.need = reading.left;
-    return reading;
+    size_t low = (size_t)sealed->conn->low_water, need = flags & MSG_WAITALL ? len : low > 1 ? low : 1;
+    return (struct reading){.sealed = sealed,
+                            .iov = iov,
+                            .count = count,
+                            .left = len,
+                            .need = need < len ? need : len,
+                            .flags = flags};
 }
 
 /* The program's memory at the cursor, and how much of it lies in one piece. */
@@ -79,7 +79,8 @@ static void put(struct reading *reading, const uint8_t *data, size_t len)
     }
 }
 
-/* Hands out what stands in the inbox. */
+/* Hands out what stands in the inbox. Once that is empty, its marker is to be taken out of the kernel: by
+ * inbox_settle(), or with what follows it, by receive_into(). */
 static void serve_inbox(struct reading *reading)
 {
     struct conn *conn = reading->sealed->conn;
@@ -92,7 +93,6 @@ static void serve_inbox(struct reading *reading)
         conn_bytes_drop(&conn->inbox, len);
     }
     atomic_store_explicit(&conn->readable, conn->inbox.total, memory_order_release);
-    inbox_settle(reading->sealed);
 }
 
 /* Opens a record straight into the program's memory. The content type behind the content is written there for
@@ -121,13 +121,14 @@ static int open_record(struct reading *reading, uint8_t *record, size_t size)
                                             : open_direct(session, record, size, to, inner, &len, &event);
     if (result != TLS_OK)
         return inbox_fail(reading->sealed, result);
+    reading->sealed->conn->bulk = event == TLS_EVENT_DATA && len == TLS_PLAINTEXT_MAX;
     if (event != TLS_EVENT_DATA)
         return inbox_event(reading->sealed, event);
     if (to == in_place)
         put(reading, to, len);
     else
         moved(reading, len);
-    reading->sealed->conn->flight_alone = 0;
+    atomic_store_explicit(&reading->sealed->conn->flight_alone, 0, memory_order_relaxed);
     return INBOX_DATA;
 }
 
@@ -166,11 +167,18 @@ static int reached_end(struct reading *reading)
     return inbox_cut(reading->sealed);
 }
 
+/* As much ciphertext as certainly fits, opened, `room` bytes: whole records in it are either fewer than fill
+ * these, at the most that one holds (RFC 8446, 5.1), or they bring all the overhead that is added here. */
+static size_t cipher_for(size_t room, size_t overhead)
+{
+    return room + (room + TLS_PLAINTEXT_MAX - 1) / TLS_PLAINTEXT_MAX * overhead;
+}
+
 /*
  * One call of the kernel, for at most as much ciphertext as certainly fits, opened, the memory that is left:
  * `whole` is the size of the record begun in rx_chunk (0: none begun), its content fits. The first part
- * completes that record in its chunk, the second takes further ones in `buffer`. -errno, or 0;
- * reading->drained tells whether the kernel had less than we asked.
+ * completes that record in its chunk, the second takes further ones in `buffer`, behind a marker that may
+ * still stand before them. -errno, or 0; reading->drained tells whether the kernel had less than we asked.
  */
 static int receive_into(struct reading *reading, size_t whole, uint8_t *buffer, size_t cap, int flags)
 {
@@ -179,7 +187,7 @@ static int receive_into(struct reading *reading, size_t whole, uint8_t *buffer, 
     size_t first = whole ? whole - conn->rx_have : 0, more = reading->left;
     if (whole)
         more -= whole - overhead;
-    size_t second = more ? more + overhead : 0;
+    size_t marker = conn->stale, second = marker + cipher_for(more, overhead);
     if (second > cap)
         second = cap;
     struct iovec iov[2] = {{whole ? conn_rx_data(conn) + conn->rx_have : NULL, first}, {buffer, second}};
@@ -194,13 +202,16 @@ static int receive_into(struct reading *reading, size_t whole, uint8_t *buffer, 
     conn->rx_have += (uint32_t)used;
     if (used < first)
         return 0;
+    if (marker > (size_t)got - used)
+        marker = (size_t)got - used;
+    conn->stale -= (uint32_t)marker;
     if (whole) {
         conn->rx_have = 0;
         int what = open_record(reading, conn_rx_data(conn), whole);
         if (what < 0 || what == INBOX_END)
             return what < 0 ? what : 0;
     }
-    return open_records(reading, buffer, (size_t)got - used);
+    return open_records(reading, buffer + marker, (size_t)got - used - marker);
 }
 
 static void give_back(uint8_t **buffer)
@@ -216,7 +227,7 @@ static int receive_large(struct reading *reading, size_t whole, int flags)
 
 static int receive_small(struct reading *reading, size_t whole, int flags)
 {
-    uint8_t buffer[SCRATCH_SMALL + TLS_SEAL_OVERHEAD_MAX];
+    uint8_t buffer[MARKER_MAX + SCRATCH_SMALL + TLS_SEAL_OVERHEAD_MAX];
     return receive_into(reading, whole, buffer, sizeof buffer, flags);
 }
 
@@ -241,6 +252,8 @@ static int fetch(struct reading *reading, int flags)
     struct conn *conn = reading->sealed->conn;
     size_t whole = 0;
     flags &= ~(MSG_WAITALL | MSG_PEEK | MSG_TRUNC);
+    if (conn->stale > MARKER_MAX || conn->rx_have > 0 || !(flags & MSG_DONTWAIT))
+        inbox_settle(reading->sealed);
     if (conn->rx_have > 0) {
         if (conn->rx_have < TLS_RECORD_HEADER)
             return complete_header(reading, flags);
@@ -265,16 +278,12 @@ static bool over(const struct reading *reading)
            (reading->drained && reading->done >= reading->need);
 }
 
-/* Reads with the role held. A short count means that the kernel's queue was seen empty, as edge-triggered
- * programs expect. */
-static ssize_t read_held(struct reading *reading)
+/* Fetches until the call is over: 0 or -errno. */
+static int fetch_all(struct reading *reading)
 {
     struct conn *conn = reading->sealed->conn;
     int result = 0;
     unsigned empty = 0; /* records in a row that held nothing for the program */
-    serve_inbox(reading);
-    if (reading->done == 0 && conn->pending)
-        return -atomic_exchange(&conn->pending, 0);
     while (!over(reading)) {
         bool enough = reading->done >= reading->need;
         result = fetch(reading, reading->flags | (enough ? MSG_DONTWAIT : 0));
@@ -282,18 +291,32 @@ static ssize_t read_held(struct reading *reading)
             return -ESTALE;
         if (conn->inbox.total > 0)
             serve_inbox(reading);
-        if (result == 0 && !registry_current(reading->sealed)) { /* closed by another thread meanwhile */
-            result = reading->at_end || conn->ended ? 0 : -EBADF;
-            break;
-        }
+        if (result == 0 && !registry_current(reading->sealed)) /* closed by another thread meanwhile */
+            return reading->at_end || conn->ended ? 0 : -EBADF;
         if (result < 0)
-            break;
+            return result;
         if (reading->done < reading->need)
             reading->drained = false;
         if (reading->done == 0 && ++empty % INBOX_EMPTY_MAX == 0 &&
             !blocking_allowed(reading->sealed->fd, reading->flags))
             return -EAGAIN;
     }
+    return 0;
+}
+
+/* Reads with the role held. A short count means that the kernel's queue was seen empty, as edge-triggered
+ * programs expect. */
+static ssize_t read_held(struct reading *reading)
+{
+    struct conn *conn = reading->sealed->conn;
+    if (conn->inbox.total > 0)
+        serve_inbox(reading);
+    if (reading->done == 0 && conn->pending)
+        return -atomic_exchange(&conn->pending, 0);
+    int result = fetch_all(reading);
+    if (result == -ESTALE)
+        return -ESTALE;
+    inbox_settle(reading->sealed);
     if (reading->done > 0)
         inbox_remember(conn, result);
     if (reading->done > 0 || result == 0)
@@ -433,27 +456,29 @@ ssize_t receive_message(const struct sealed *sealed, const struct iovec *iov, si
         if (result <= 0)
             return result;
     }
-    struct reading reading = reading_of(sealed, iov, count, flags);
     if (conn->plaintext) {
         struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = count};
         ssize_t got = real()->recvmsg(sealed->fd, &message, flags);
         return got < 0 ? -errno : got;
     }
-    if (reading.left == 0)
+    size_t len = 0;
+    for (size_t i = 0; i < count; i++)
+        len += iov[i].iov_len;
+    if (len == 0)
         return 0;
     if ((flags & MSG_TRUNC) && !(flags & MSG_PEEK))
-        return discard_message(sealed, reading.left, flags);
+        return discard_message(sealed, len, flags);
     const bool gather = (flags & (MSG_PEEK | MSG_WAITALL)) == (MSG_PEEK | MSG_WAITALL);
     int64_t until_ms = gather ? blocking_limit(sealed->fd, SO_RCVTIMEO) : 0;
     for (;;) {
         int result = receive_begin(sealed, flags);
         if (result < 0)
             return result;
-        struct reading attempt = reading;
-        ssize_t got = flags & MSG_PEEK ? peek_held(&attempt) : read_held(&attempt);
+        struct reading reading = reading_of(sealed, iov, count, len, flags);
+        ssize_t got = flags & MSG_PEEK ? peek_held(&reading) : read_held(&reading);
         if (got == -ESTALE) {
-            if (attempt.done > 0)
-                return (ssize_t)attempt.done;
+            if (reading.done > 0)
+                return (ssize_t)reading.done;
             continue;
         }
         conn_release(conn, &conn->rx);

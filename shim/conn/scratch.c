@@ -55,7 +55,7 @@ void scratch_give(uint8_t *buffer)
     }
     uint64_t seen = atomic_load(&top), changed;
     do {
-        atomic_store(&below[number], (uint32_t)seen);
+        atomic_store_explicit(&below[number], (uint32_t)seen, memory_order_relaxed);
         changed = (((seen >> 32) + 1) << 32) | number;
     } while (!atomic_compare_exchange_weak(&top, &seen, changed));
 }

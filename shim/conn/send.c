@@ -165,7 +165,7 @@ static ssize_t send_once(const struct sealed *sealed, struct seal_source *source
         conn_release(conn, &conn->tx);
         return error && error != ECONNRESET ? -error : send_broken_pipe(flags);
     }
-    int pending = atomic_exchange(&conn->pending, 0);
+    int pending = conn->pending ? atomic_exchange(&conn->pending, 0) : 0;
     ssize_t sent = !pending           ? send_held(sealed, source, flags)
                    : pending == EPIPE ? send_broken_pipe(flags)
                                       : -pending;
