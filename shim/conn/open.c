@@ -212,7 +212,7 @@ bool open_names(int fd)
     struct sockaddr_storage peer = {0}, local = {0};
     socklen_t peer_len = sizeof peer, local_len = sizeof local;
     if (net_getpeername(fd, &peer, &peer_len) < 0 || net_getsockname(fd, &local, &local_len) < 0 ||
-        !is_tcp(fd))
+        !open_is_tcp(fd))
         return false;
     const struct sockaddr *other = (const struct sockaddr *)&peer;
     struct conn_address own = open_address((const struct sockaddr *)&local);

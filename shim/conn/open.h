@@ -28,7 +28,8 @@ bool open_wants(int fd, const struct sockaddr *address, socklen_t len);
  * that cannot be is shut down. */
 void open_inherited(int fd);
 
-/* Makes the cryptography ready, once in a process, before its first connection. False if that cannot be had. */
+/* Makes the cryptography ready, once in a process, before its first connection. False if that cannot be had.
+ */
 bool open_crypto(void);
 
 /* Whether fd is a TCP socket, in any state. */
