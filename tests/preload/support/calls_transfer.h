@@ -4,8 +4,8 @@
 #define PRELOAD_CALLS_TRANSFER_H
 
 /*
- * The calls of a scenario (calls.h) that move bytes between A's end and a pipe or a file. All are made in this
- * process. A pipe's write end is ends[1].
+ * The calls of a scenario (calls.h) that move bytes between A's end and a pipe or a file. All are made in
+ * this process. A pipe's write end is ends[1].
  */
 
 #include "scene.h"

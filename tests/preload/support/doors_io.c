@@ -3,8 +3,8 @@
 #include "suite.h"
 
 #include "doors.h"
-#include "doors_transfer.h"
 #include "doors_raw.h"
+#include "doors_transfer.h"
 
 #include <errno.h>
 #include <sys/socket.h>
