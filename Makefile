@@ -64,6 +64,7 @@ UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/*_test.c))
 TSAN_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/preload/*_tsan_test.c))
 PRELOAD_TESTS := $(filter-out $(TSAN_TESTS),$(patsubst %.c,$(BUILD)/%,$(wildcard tests/preload/*_test.c)))
 PRELOAD_HELPERS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/preload/*_helper.c))
+PRELOAD_PLUGINS := $(patsubst %.c,$(BUILD)/%.so,$(wildcard tests/preload/*_plugin.c))
 
 ifneq ($(V),1)
 Q := @
@@ -107,7 +108,7 @@ $(UNIT_TESTS): $(BUILD)/%: $(BUILD)/obj/%.o $(UNIT_SUPPORT) $(BUILD)/core.a $(SO
 $(PRELOAD_TESTS): $(BUILD)/%: $(BUILD)/obj/%.o $(PRELOAD_SUPPORT)
 	$(call say,LD)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -lcmocka -lpthread
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -Wl,-rpath,'$$ORIGIN' -o $@ $(filter %.o,$^) -lcmocka -lpthread
 
 # Linked with the doors themselves: a preloaded library would come before the sanitizer's runtime.
 $(TSAN_TESTS): $(BUILD)/%: $(BUILD)/obj/%.o $(PRELOAD_SUPPORT) $(PROGRAM_OBJECTS) $(SODIUM)/libs
@@ -120,9 +121,15 @@ $(PRELOAD_HELPERS): $(BUILD)/%: $(BUILD)/obj/%.o
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< -lpthread
 
+# What a test loads.
+$(PRELOAD_PLUGINS): $(BUILD)/%.so: %.c
+	$(call say,LD)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -o $@ $<
+
 unit-tests: $(UNIT_TESTS)
 tsan-tests: $(TSAN_TESTS)
-tests: all $(UNIT_TESTS) $(PRELOAD_TESTS) $(PRELOAD_HELPERS)
+tests: all $(UNIT_TESTS) $(PRELOAD_TESTS) $(PRELOAD_HELPERS) $(PRELOAD_PLUGINS)
 
 # Installs the packages among $(1) that are not there; without root it says which. What a package brings as a service
 # is not started (policy-rc.d: 101 is "action not allowed"), since the tests run servers of their own.

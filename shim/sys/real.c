@@ -48,6 +48,8 @@ static void bind_lifecycle(void)
     BIND(login_tty);
     BIND(posix_spawn);
     BIND(posix_spawnp);
+    BIND(dlopen);
+    BIND(dlmopen);
 }
 
 static void bind_data(void)

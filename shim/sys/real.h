@@ -10,6 +10,7 @@
  */
 
 #include <aio.h>
+#include <dlfcn.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -91,6 +92,8 @@ struct real {
     FILE *(*fdopen)(int, const char *);
     int (*vdprintf)(int, const char *, va_list);
     long (*syscall)(long, ...);
+    void *(*dlopen)(const char *, int);
+    void *(*dlmopen)(Lmid_t, const char *, int);
     int (*aio_read)(struct aiocb *);
     int (*aio_write)(struct aiocb *);
     int (*lio_listio)(int, struct aiocb *const[], int, struct sigevent *);

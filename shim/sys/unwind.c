@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sys/real.h"
+
 /* Declared here and not by <unwind.h>, which would have them exported. The types are those of the Itanium C++
  * ABI. */
 struct _Unwind_Exception;
@@ -22,7 +24,7 @@ int __gcc_personality_v0(int version, int actions, uint64_t class, struct _Unwin
 
 static void find(const char *name, void *function)
 {
-    void *library = dlopen("libgcc_s.so.1", RTLD_NOW | RTLD_LOCAL);
+    void *library = real()->dlopen("libgcc_s.so.1", RTLD_NOW | RTLD_LOCAL);
     void *symbol = library ? dlsym(library, name) : NULL;
     if (!symbol)
         abort(); /* nobody unwinds without it */

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+
+/*
+ * Doors of dlopen and dlmopen. A library that is loaded with RTLD_DEEPBIND finds libc before it finds us, as
+ * PHP has it for its extensions, libcurl among them: its sockets would be used in the clear. So that flag is
+ * taken off. A namespace of its own (LM_ID_NEWLM) has a libc of its own, without us: it is refused.
+ *
+ * libc searches the directories that its caller names (DT_RUNPATH, $ORIGIN) and takes the return address for
+ * the caller's. So these doors are no C functions: they leave no frame behind, but jump.
+ */
+
+#include "libc/door.h"
+
+#include <dlfcn.h>
+
+#include "config/config.h"
+#include "diag/log.h"
+
+/* The arguments as the registers had them; a door changes them. */
+struct loading {
+    union {
+        struct {
+            const char *file;
+            long mode;
+        } dlopen;
+        struct {
+            Lmid_t space;
+            const char *file;
+            long mode;
+        } dlmopen;
+    };
+};
+
+/* What the doors below call before they jump to what these give. */
+void *loading_dlopen(struct loading *call) __attribute__((visibility("hidden"), used));
+void *loading_dlmopen(struct loading *call) __attribute__((visibility("hidden"), used));
+
+static bool active(void)
+{
+    config_load();
+    return config_get()->active;
+}
+
+static void bind_shallow(const char *file, long *mode)
+{
+    if (!(*mode & RTLD_DEEPBIND))
+        return;
+    *mode &= ~(long)RTLD_DEEPBIND;
+    log_line(LOG_DEBUG, "%s is loaded without RTLD_DEEPBIND, so that its sockets can be sealed",
+             file ? file : "");
+}
+
+void *loading_dlopen(struct loading *call)
+{
+    int saved = errno;
+    if (active())
+        bind_shallow(call->dlopen.file, &call->dlopen.mode);
+    errno = saved;
+    return (void *)(uintptr_t)real()->dlopen;
+}
+
+void *loading_dlmopen(struct loading *call)
+{
+    int saved = errno;
+    if (active() && call->dlmopen.space == LM_ID_NEWLM) {
+        log_line(LOG_ERROR,
+                 "%s is not loaded: in a namespace of its own (dlmopen) its sockets could not be sealed",
+                 call->dlmopen.file ? call->dlmopen.file : "");
+        /* No function sets what dlerror(3) says, but this does. */
+        call->dlmopen.space = LM_ID_BASE;
+        call->dlmopen.file = "/sockseal allows no namespace of its own";
+    } else if (active()) {
+        bind_shallow(call->dlmopen.file, &call->dlmopen.mode);
+    }
+    errno = saved;
+    return (void *)(uintptr_t)real()->dlmopen;
+}
+
+#if defined __x86_64__
+#define JUMPING_DOOR(name)                                                                                   \
+    __asm__(".text\n"                                                                                        \
+            ".globl " #name "\n"                                                                             \
+            ".type " #name ", @function\n" #name ":\n"                                                       \
+            ".cfi_startproc\n"                                                                               \
+            "endbr64\n"                                                                                      \
+            "sub $24, %rsp\n"                                                                                \
+            ".cfi_adjust_cfa_offset 24\n"                                                                    \
+            "mov %rdi, (%rsp)\n"                                                                             \
+            "mov %rsi, 8(%rsp)\n"                                                                            \
+            "mov %rdx, 16(%rsp)\n"                                                                           \
+            "mov %rsp, %rdi\n"                                                                               \
+            "call loading_" #name "\n"                                                                       \
+            "mov (%rsp), %rdi\n"                                                                             \
+            "mov 8(%rsp), %rsi\n"                                                                            \
+            "mov 16(%rsp), %rdx\n"                                                                           \
+            "add $24, %rsp\n"                                                                                \
+            ".cfi_adjust_cfa_offset -24\n"                                                                   \
+            "jmp *%rax\n"                                                                                    \
+            ".cfi_endproc\n"                                                                                 \
+            ".size " #name ", .-" #name "\n")
+#elif defined __aarch64__
+#define JUMPING_DOOR(name)                                                                                   \
+    __asm__(".text\n"                                                                                        \
+            ".align 2\n"                                                                                     \
+            ".globl " #name "\n"                                                                             \
+            ".type " #name ", %function\n" #name ":\n"                                                       \
+            ".cfi_startproc\n"                                                                               \
+            "hint #34\n" /* bti c */                                                                         \
+            "stp x29, x30, [sp, #-48]!\n"                                                                    \
+            ".cfi_def_cfa_offset 48\n"                                                                       \
+            ".cfi_offset 29, -48\n"                                                                          \
+            ".cfi_offset 30, -40\n"                                                                          \
+            "stp x0, x1, [sp, #16]\n"                                                                        \
+            "str x2, [sp, #32]\n"                                                                            \
+            "add x0, sp, #16\n"                                                                              \
+            "bl loading_" #name "\n"                                                                         \
+            "mov x16, x0\n"                                                                                  \
+            "ldp x0, x1, [sp, #16]\n"                                                                        \
+            "ldr x2, [sp, #32]\n"                                                                            \
+            "ldp x29, x30, [sp], #48\n"                                                                      \
+            ".cfi_restore 29\n"                                                                              \
+            ".cfi_restore 30\n"                                                                              \
+            ".cfi_def_cfa_offset 0\n"                                                                        \
+            "br x16\n"                                                                                       \
+            ".cfi_endproc\n"                                                                                 \
+            ".size " #name ", .-" #name "\n")
+#endif
+
+JUMPING_DOOR(dlopen);
+JUMPING_DOOR(dlmopen);
