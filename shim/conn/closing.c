@@ -61,19 +61,19 @@ static bool end_sending(const struct sealed *sealed, bool closing)
 }
 
 /* SO_LINGER's seconds, -1: off. */
-static int linger_time(int fd)
+static int linger_time(const struct sealed *sealed)
 {
     struct linger linger = {0};
     socklen_t len = sizeof linger;
-    if (!closing_linger_used || net_getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len) < 0 ||
-        !linger.l_onoff)
+    if ((!closing_linger_used && !sealed->conn->lingers) ||
+        net_getsockopt(sealed->fd, SOL_SOCKET, SO_LINGER, &linger, &len) < 0 || !linger.l_onoff)
         return -1;
     return linger.l_linger;
 }
 
-bool closing_lingers(int fd)
+bool closing_lingers(const struct sealed *sealed)
 {
-    return linger_time(fd) > 0;
+    return linger_time(sealed) > 0;
 }
 
 /* Whether the kernel will answer the close with a reset: SO_LINGER with time 0, or data that the program has
@@ -81,7 +81,7 @@ bool closing_lingers(int fd)
 static bool will_reset(const struct sealed *sealed)
 {
     look_discard(sealed);
-    return sealed->conn->readable > 0 || linger_time(sealed->fd) == 0;
+    return sealed->conn->readable > 0 || linger_time(sealed) == 0;
 }
 
 void closing_finish_step(const struct sealed *sealed)

@@ -12,11 +12,12 @@
 
 #include "conn/registry.h"
 
-/* Whether the program has set SO_LINGER on any descriptor; saves asking at each close. */
+/* Whether this process has set SO_LINGER on any descriptor, listeners among them; saves asking at each close.
+ */
 extern _Atomic bool closing_linger_used;
 
 /* Whether closing this descriptor may wait (SO_LINGER with a time). */
-bool closing_lingers(int fd);
+bool closing_lingers(const struct sealed *sealed);
 
 /* To be called before the descriptor is closed or replaced: ends its connection if it was the last one. True
  * if it is hidden now (registry.h): registry_show(), or registry_add() of what replaces it, must follow.

@@ -58,6 +58,7 @@ struct conn {
     _Atomic uint8_t connecting;  /* TCP is not connected yet, as far as we know */
     _Atomic uint8_t write_shut;  /* shutdown(SHUT_WR) was called */
     _Atomic uint8_t read_shut;   /* shutdown(SHUT_RD) was called */
+    _Atomic uint8_t lingers;     /* SO_LINGER was set, by any process that has it */
     _Atomic uint8_t fin_due;     /* close_notify, and a FIN if write_shut, are still to be sent (closing.h) */
     _Atomic uint8_t ended;       /* the peer's close_notify was read */
     _Atomic uint8_t plaintext;   /* SOCKSEAL_PLAINTEXT=accept, and the peer does not seal: pass through */

@@ -101,7 +101,7 @@ DOOR int close(int fd)
         return (int)door_result(-EBADF, saved);
     if (!sealed.conn)
         return real()->close(fd);
-    int result = closing_lingers(fd) ? close_lingering(&sealed) : close_sealed(&sealed, saved);
+    int result = closing_lingers(&sealed) ? close_lingering(&sealed) : close_sealed(&sealed, saved);
     streams_follow(fd);
     return result;
 }

@@ -19,6 +19,7 @@
 #include "conn/failure.h"
 #include "conn/info.h"
 #include "conn/look.h"
+#include "conn/open.h"
 #include "diag/log.h"
 #include "sys/net.h"
 
@@ -111,19 +112,21 @@ static int set_low_water(struct conn *conn, const void *value, socklen_t len)
     return 0;
 }
 
-static bool is_tcp(int fd)
+/* In the connection too, since another process may be the last to close it. */
+static void note_linger(struct conn *conn, bool on)
 {
-    int protocol = 0;
-    socklen_t len = sizeof protocol;
-    return net_getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) == 0 && protocol == IPPROTO_TCP;
+    if (on)
+        closing_linger_used = true;
+    if (on && conn && conn != &registry_dead)
+        conn->lingers = 1;
 }
 
 DOOR int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 {
     struct sealed sealed = registry_find(fd);
     if (level == SOL_SOCKET && name == SO_LINGER && len >= sizeof(struct linger))
-        closing_linger_used |= ((const struct linger *)value)->l_onoff != 0;
-    if (!sealed.conn && level == SOL_SOCKET && name == SO_PEEK_OFF && config_get()->active && is_tcp(fd))
+        note_linger(sealed.conn, ((const struct linger *)value)->l_onoff != 0);
+    if (!sealed.conn && level == SOL_SOCKET && name == SO_PEEK_OFF && config_get()->active && open_is_tcp(fd))
         return (int)door_result(-EOPNOTSUPP, errno); /* it may be sealed yet, and the shim peeks */
     if (!sealed.conn)
         return real()->setsockopt(fd, level, name, value, len);

@@ -316,6 +316,26 @@ static void workers_share_a_listener(const struct net *net)
     close(listener);
 }
 
+/* The last to close is the parent, who has never heard of SO_LINGER. */
+static void a_child_sets_linger(const struct net *net)
+{
+    int pair[2], error = 0;
+    char text[8];
+    socklen_t len = sizeof error;
+    const struct linger abort = {.l_onoff = 1};
+    net_warm_pair(net, pair);
+    pid_t child = suite_fork();
+    if (child == 0)
+        _exit(setsockopt(pair[0], SOL_SOCKET, SO_LINGER, &abort, sizeof abort) < 0);
+    assert_int_equal(suite_wait(child), 0);
+    close(pair[0]);
+    assert_int_equal(read(pair[1], text, sizeof text), -1);
+    assert_int_equal(errno, ECONNRESET);
+    assert_int_equal(getsockopt(pair[1], SOL_SOCKET, SO_ERROR, &error, &len), 0);
+    assert_int_equal(error, 0);
+    close(pair[1]);
+}
+
 static const struct suite_case cases[] = {
     {.name = "writing in turn", .run = writing_in_turn},
     {.name = "reading in turn", .run = reading_in_turn},
@@ -323,6 +343,7 @@ static const struct suite_case cases[] = {
     {.name = "reading at once", .run = reading_at_once},
     {.name = "a close in one leaves the other", .run = a_close_in_one_leaves_the_other},
     {.name = "a child that ends leaves the connection", .run = a_child_that_ends_leaves_the_connection},
+    {.name = "a child sets SO_LINGER", .run = a_child_sets_linger},
     {.name = "a forking server", .run = a_forking_server},
     {.name = "forked in the handshake", .run = forked_in_the_handshake},
     {.name = "workers share a listener", .run = workers_share_a_listener},
