@@ -5,7 +5,9 @@
 #include <signal.h>
 #include <sys/time.h>
 
+#include "conn/drive.h"
 #include "conn/failure.h"
+#include "conn/waiting.h"
 #include "sys/net.h"
 #include "sys/real.h"
 
@@ -60,6 +62,20 @@ static bool take_back(const struct sealed *sealed)
     return false;
 }
 
+/* While something is outstanding, what we wait for may depend on it: another connection's last bytes, say, in
+ * a program that has both ends. */
+static ssize_t receive_driving(int fd, struct msghdr *message, int flags)
+{
+    int waited = drive_outstanding() ? waiting_before_read(fd, flags) : 0;
+    if (waited < 0) {
+        errno = -waited;
+        return -1;
+    }
+    return message->msg_iovlen == 1
+               ? real()->recv(fd, message->msg_iov[0].iov_base, message->msg_iov[0].iov_len, flags)
+               : real()->recvmsg(fd, message, flags);
+}
+
 ssize_t blocking_receive(const struct sealed *sealed, struct msghdr *message, int flags)
 {
     struct parking parking
@@ -71,9 +87,7 @@ ssize_t blocking_receive(const struct sealed *sealed, struct msghdr *message, in
     sealed->conn->reader_frame = (uintptr_t)&parking;
     role_park(parking.role);
     parking.away = true;
-    ssize_t got = message->msg_iovlen == 1 ? real()->recv(sealed->fd, message->msg_iov[0].iov_base,
-                                                          message->msg_iov[0].iov_len, flags)
-                                           : real()->recvmsg(sealed->fd, message, flags);
+    ssize_t got = receive_driving(sealed->fd, message, flags);
     int error = errno;
     parking.away = false;
     /* A signal handler of this thread may have read from the same connection meanwhile, and be done: then

@@ -345,7 +345,29 @@ static void bad_descriptors(const struct net *net)
     assert_int_equal(errno, EBADF);
 }
 
+/* The end of a full connection is still to be sent when the same thread blocks in reading its other end. */
+static void a_reader_sends_what_is_outstanding(const struct net *net)
+{
+    static uint8_t data[30000];
+    int pair[2];
+    size_t sent = 0, got = 0;
+    net_warm_pair(net, pair);
+    for (int refusals = 0; refusals < 30;) {
+        ssize_t n = send(pair[0], data, sizeof data, MSG_DONTWAIT);
+        sent += n > 0 ? (size_t)n : 0;
+        refusals = n > 0 ? 0 : refusals + 1;
+        net_sleep_ms(n > 0 ? 0 : 10);
+    }
+    assert_int_equal(shutdown(pair[0], SHUT_WR), 0);
+    for (ssize_t n; (n = read(pair[1], data, sizeof data)) > 0;)
+        got += (size_t)n;
+    assert_int_equal(got, sent);
+    close(pair[0]);
+    close(pair[1]);
+}
+
 static const struct suite_case cases[] = {
+    {.name = "a reader sends what is outstanding", .run = a_reader_sends_what_is_outstanding},
     {.name = "copies share the connection", .run = copies_share_the_connection},
     {.name = "dup2 replaces", .run = dup2_replaces},
     {.name = "a number is used again", .run = a_number_is_used_again},
