@@ -64,12 +64,14 @@ static ssize_t room_in(int pipe)
 }
 
 /* The kernel's part of it. The role is parked: if nobody reads the pipe SIGPIPE comes, and its handler may
- * jump away. *lost: the role is not ours any more. */
-static ssize_t move(const struct sealed *sealed, const struct private_pipe *own, int pipe, size_t len,
-                    bool *lost)
+ * jump away. Whoever reads after that must not be taken for the handler, which stands below us on the stack
+ * (receive.c): so we stand deeper than any reader's way to the role. *lost: the role is not ours any more. */
+__attribute__((noinline)) static ssize_t move(const struct sealed *sealed, const struct private_pipe *own,
+                                              int pipe, size_t len, bool *lost)
 {
+    volatile uint8_t depth[4096];
     struct conn *conn = sealed->conn;
-    conn->reader_frame = (uintptr_t)__builtin_frame_address(0);
+    conn->reader_frame = (uintptr_t)depth;
     role_park(&conn->rx);
     ssize_t moved = net_splice(own->read_end, pipe, len, SPLICE_F_NONBLOCK);
     *lost = !role_unpark(&conn->rx);
