@@ -108,12 +108,21 @@ DOOR int close(int fd)
 
 DOOR_ALIAS("close") int __close(int fd);
 
+/* FD_CLOEXEC as the program knows it (descriptors.c). */
+static int mark_range(unsigned first, unsigned last, int flags)
+{
+    int result = real()->close_range(first, last, flags);
+    for (unsigned fd = first; result == 0 && fd <= last && fd < (unsigned)registry_bound(); fd++) {
+        if (registry_has((int)fd) && registry_is_ours())
+            registry_unmark((int)fd, REGISTRY_INHERIT);
+    }
+    return result;
+}
+
 /* A range in pieces: what is sealed is closed as close() does it, what is ours stays. */
-DOOR int close_range(unsigned first, unsigned last, int flags)
+static int close_pieces(unsigned first, unsigned last)
 {
     unsigned from = first, bound = (unsigned)own_bound();
-    if (flags || first > last)
-        return real()->close_range(first, last, flags);
     for (unsigned fd = first; fd <= last && fd < bound; fd++) {
         bool ours = own_is((int)fd);
         if (!ours && !registry_has((int)fd))
@@ -125,6 +134,19 @@ DOOR int close_range(unsigned first, unsigned last, int flags)
         from = fd + 1;
     }
     return from > last ? 0 : real()->close_range(from, last, 0);
+}
+
+DOOR int close_range(unsigned first, unsigned last, int flags)
+{
+    const unsigned known = CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC;
+    if (first > last || (flags & ~(int)known))
+        return real()->close_range(first, last, flags);
+    if (flags & (int)CLOSE_RANGE_CLOEXEC)
+        return mark_range(first, last, flags);
+    /* A range without descriptors, for the table of its own. */
+    if (flags && real()->close_range(~0u, ~0u, flags) < 0)
+        return -1;
+    return close_pieces(first, last);
 }
 
 DOOR void closefrom(int low)
