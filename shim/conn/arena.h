@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 enum {
-    ARENA_SLOT_SIZE = 1024,
+    ARENA_SLOT_SIZE = 768,
     ARENA_SLOT_KEPT = 16,
     ARENA_SLOTS = 1 << 18,
     ARENA_CHUNK_SIZE =

@@ -27,7 +27,7 @@
 #include "tls/tls.h"
 
 enum {
-    CONN_HOLDERS = 6,            /* processes that are told apart; further ones are only counted */
+    CONN_HOLDERS = 16,           /* processes that are told apart; further ones are only counted */
     CONN_QUEUE_MAX = 256 * 1024, /* plaintext bytes that wait for keys (design, section 7) */
     CONN_BRIEF_MS = 400,         /* how long a blocking write, or an exit, waits for a handshake */
 };

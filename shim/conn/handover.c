@@ -69,7 +69,6 @@ static void count(struct handover *plan, const struct sealed *sealed)
 static void prepare(struct handover *plan, const struct sealed *sealed)
 {
     struct conn *conn = sealed->conn;
-    (void)plan;
     switch (fate_of(sealed)) {
     case FATE_SURVIVES:
         set_flag(sealed->fd, false);
@@ -78,6 +77,7 @@ static void prepare(struct handover *plan, const struct sealed *sealed)
         if (!registry_leave(conn))
             break;
         registry_rejoin(conn);
+        plan->late |= plan->surviving + plan->doomed == 0;
         /* fall through */
     case FATE_DOOMED:
         conn->doomed = 1;
@@ -220,6 +220,10 @@ int handover_begin(struct handover *plan)
         each_sealed(plan, prepare);
     else
         descriptors_each(prepare_in_child, NULL);
+    if (plan->late) {
+        put_back(plan);
+        return -EAGAIN;
+    }
     if (!state)
         return 0;
     for (int fd = 0; fd < HANDOVER_STANDARD && error == 0; fd++)

@@ -28,6 +28,7 @@ struct handover {
     bool any;                        /* this process has sealed descriptors */
     bool ours;                       /* the registry is this process's */
     unsigned surviving;              /* sealed descriptors that the next program gets */
+    bool late;                       /* another process has given up a connection since we looked */
     unsigned doomed;                 /* connections that it is to end */
     int standard[HANDOVER_STANDARD]; /* where 0, 1 and 2 stand meanwhile, -1: nowhere */
     char text[HANDOVER_TEXT];        /* for the next program: the value of ENVIRONMENT_STATE */
@@ -37,7 +38,8 @@ struct handover {
  */
 bool handover_plan(struct handover *plan);
 
-/* To be called just before exec(2), also when nothing survives, for the bookkeeping: 0 or -errno. */
+/* To be called just before exec(2), also when nothing survives, for the bookkeeping: 0 or -errno, after which
+ * everything stands as before. -EAGAIN: plan anew. */
 int handover_begin(struct handover *plan);
 
 /* exec(2) has failed: everything stands as before. */

@@ -77,7 +77,7 @@ static int replace(int from, int to, int flags, bool inherit)
         registry_show(to);
     registry_unlock(locked);
     if (result >= 0)
-        streams_follow(to);
+        streams_replaced(to);
     return result;
 }
 

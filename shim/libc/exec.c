@@ -86,32 +86,37 @@ static int hand_over(struct handover *plan, const struct target *target, char *c
     return result;
 }
 
+static int attempt(const struct target *target, char *const argv[], char *const envp[]);
+
 /* Nothing sealed reaches the next program; this process's part in its connections ends all the same. */
 static int leave_behind(struct handover *plan, const struct target *target, char *const argv[],
                         char *const envp[])
 {
-    handover_begin(plan);
+    int error = handover_begin(plan);
+    if (error == -EAGAIN)
+        return attempt(target, argv, envp);
+    if (error < 0)
+        return (int)door_result(error, errno);
     int result = call(target, argv, envp), saved = errno;
     handover_undo(plan);
     errno = saved;
     return result;
 }
 
-int exec_at(int directory, const char *path, char *const argv[], char *const envp[], int flags)
+static int attempt(const struct target *target, char *const argv[], char *const envp[])
 {
-    const struct target target = {directory, path, flags};
     struct handover plan;
     struct program program;
     config_load();
     const bool strict = config_get()->active && config_get()->strict, any = handover_plan(&plan);
     const bool needed = plan.surviving + plan.doomed > 0;
-    if (!path || (!strict && !needed))
-        return any ? leave_behind(&plan, &target, argv, envp) : call(&target, argv, envp);
-    check(&target, &program);
+    if (!target->path || (!strict && !needed))
+        return any ? leave_behind(&plan, target, argv, envp) : call(target, argv, envp);
+    check(target, &program);
     if (program.verdict == PROGRAM_GOOD)
-        return hand_over(&plan, &target, argv, envp);
+        return hand_over(&plan, target, argv, envp);
     if (program.verdict != PROGRAM_UNSEALABLE)
-        return call(&target, argv,
+        return call(target, argv,
                     envp); /* the kernel's to refuse; or it knows what we do not, and closes them */
     if (strict)
         return refuse(program.reason, " (SOCKSEAL_STRICT)");
@@ -119,8 +124,14 @@ int exec_at(int directory, const char *path, char *const argv[], char *const env
         return refuse(program.reason, ", for the program would get a sealed connection");
     handover_end_doomed();
     if (handover_plan(&plan))
-        return leave_behind(&plan, &target, argv, envp);
-    return call(&target, argv, envp);
+        return leave_behind(&plan, target, argv, envp);
+    return call(target, argv, envp);
+}
+
+int exec_at(int directory, const char *path, char *const argv[], char *const envp[], int flags)
+{
+    const struct target target = {directory, path, flags};
+    return attempt(&target, argv, envp);
 }
 
 /* What execvp(3) does with a file without "#!" that is no program. */

@@ -138,6 +138,35 @@ static void become_plain(struct standard *standard, int fd)
     move_output(standard->cookie, plain);
 }
 
+/* glibc's list of all streams; FILE is the beginning of what stands in it. */
+struct _IO_FILE_plus;
+extern struct _IO_FILE_plus *_IO_list_all;
+void _IO_list_lock(void);
+void _IO_list_unlock(void);
+
+static bool is_cookie(const FILE *stream)
+{
+    return stream->_wide_data == NULL; /* as streams_open() made it */
+}
+
+static void detach(int fd)
+{
+    _IO_list_lock();
+    for (FILE *stream = (FILE *)(void *)_IO_list_all; stream; stream = stream->_chain) {
+        if (stream->_fileno == fd && !is_cookie(stream))
+            stream->_fileno = -1;
+    }
+    _IO_list_unlock();
+}
+
+void streams_replaced(int fd)
+{
+    if (fd >= STANDARDS && registry_is_ours() && registry_has(fd))
+        detach(fd);
+    else
+        streams_follow(fd);
+}
+
 void streams_follow(int fd)
 {
     int saved = errno;

@@ -8,7 +8,9 @@
  * these are cookie streams (fopencookie(3)), whose reading and writing come back to the doors.
  *
  * stdin, stdout and stderr are variables: while their descriptor is sealed they point to a cookie stream, and
- * otherwise to glibc's own. What stands in the buffer of the one moves to the other.
+ * otherwise to glibc's own. What stands in the buffer of the one moves to the other. Any other stream of
+ * glibc's whose descriptor becomes sealed under it (dup2) loses the descriptor: an error rather than a byte
+ * in the clear.
  */
 
 #include <stdbool.h>
@@ -20,6 +22,9 @@ FILE *streams_open(int fd, const char *mode);
 /* To be called when something else stands at descriptor fd than before; may allocate, if fd is a standard
  * descriptor that has become sealed, or plain again. Keeps errno. */
 void streams_follow(int fd);
+
+/* The same after dup2(2) onto fd, where another stream may be. */
+void streams_replaced(int fd);
 
 /* Has `last` called when the process ends by exit(3): after its destructors, after every stream was flushed.
  * From the constructor. False if that cannot be had. */
