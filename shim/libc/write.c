@@ -104,10 +104,19 @@ static bool fast_open(int fd, const struct sockaddr *address, socklen_t len, int
     return true;
 }
 
+/* Where there is a connection, or the beginning of one, the flag is an error, which the kernel tells. */
+static bool opens_twice(int fd, const struct sockaddr *address, socklen_t len, int flags)
+{
+    return (flags & MSG_FASTOPEN) && registry_has(fd) &&
+           real()->sendto(fd, NULL, 0, flags | MSG_NOSIGNAL, address, len) < 0;
+}
+
 DOOR ssize_t sendto(int fd, const void *buffer, size_t len, int flags, const struct sockaddr *to,
                     socklen_t to_len)
 {
     int opened;
+    if (opens_twice(fd, to, to_len, flags))
+        return -1;
     if (!registry_has(fd) && !fast_open(fd, to, to_len, flags, &opened))
         return real()->sendto(fd, buffer, len, flags, to, to_len);
     struct sealed sealed = registry_find(fd);
@@ -121,6 +130,8 @@ DOOR ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
     int opened;
     if (message && !registry_has(fd) && passing_concerns(message))
         return door_result(passing_send(fd, message, flags), errno);
+    if (message && opens_twice(fd, message->msg_name, message->msg_namelen, flags))
+        return -1;
     if (!message ||
         (!registry_has(fd) && !fast_open(fd, message->msg_name, message->msg_namelen, flags, &opened)))
         return real()->sendmsg(fd, message, flags);
