@@ -364,6 +364,12 @@ const struct keyring *keyring_acquire(void)
     return &fresh->keyring;
 }
 
+const struct keyring *keyring_current(void)
+{
+    struct ring *held = hold_current();
+    return held ? &held->keyring : keyring_acquire();
+}
+
 void keyring_release(const struct keyring *keyring)
 {
     if (keyring)

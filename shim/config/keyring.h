@@ -28,6 +28,10 @@ const struct keyring *keyring_acquire(void);
  */
 void keyring_freeze(void);
 
+/* The same without a look at the file, if it has been read before: for further steps of a connection whose
+ * first one was keyring_acquire(). */
+const struct keyring *keyring_current(void);
+
 /* Gives up a keyring; the last holder of one that has been replaced wipes it. NULL is allowed. */
 void keyring_release(const struct keyring *keyring);
 

@@ -86,6 +86,21 @@ void drive_drop(int fd)
                       NULL); /* another process may hold the same socket: it would stay */
 }
 
+/* Whether nothing is left to be done for a connection of the program's. */
+static bool settled(const struct conn *conn)
+{
+    return conn_failed(conn) || (conn->established && conn->to_send == 0 && !conn->fin_due);
+}
+
+void drive_settle(const struct sealed *sealed)
+{
+    if ((registry_marks(sealed->fd) & REGISTRY_ORPHAN) || !settled(sealed->conn))
+        return;
+    drive_drop(sealed->fd);
+    if (!settled(sealed->conn)) /* a writer came between, and found it marked still */
+        drive_add(sealed->fd);
+}
+
 /* Calls drive_step() or watch() for each outstanding descriptor. */
 static void each_outstanding(void (*visit)(const struct sealed *sealed))
 {
@@ -141,16 +156,15 @@ void drive_step(const struct sealed *sealed)
         outbox_flush(sealed);
     if (conn->fin_due)
         closing_finish_step(sealed);
-    bool over = conn_failed(conn) || (conn->established && conn->to_send == 0 && !conn->fin_due);
+    bool over = settled(conn);
     if (registry_marks(sealed->fd) & REGISTRY_ORPHAN) {
         if (closing_orphan_step(sealed, over))
             return;
         lower_deadline(over && conn->look_ms ? conn->look_ms : conn->deadline_ms);
     }
-    if (over) {
-        drive_drop(sealed->fd);
+    drive_settle(sealed);
+    if (!(registry_marks(sealed->fd) & REGISTRY_OUTSTANDING))
         return;
-    }
     if (!conn->established && !conn->connecting)
         lower_deadline(conn->deadline_ms);
     int epoll = own_get(OWN_EPOLL);
@@ -264,6 +278,15 @@ int drive_wait(int fd, short events, int64_t until_ms)
 {
     struct pollfd one = {.fd = fd, .events = events};
     int ready = drive_poll(&one, fd < 0 ? 0 : 1, until_ms, NULL);
+    return ready < 0 ? (ready == -EINTR ? -EINTR : 1) : ready;
+}
+
+int drive_wait_for(int fd, short events, int64_t until_ms)
+{
+    struct pollfd one = {.fd = fd, .events = events};
+    if (atomic_load(&drive_count) != 1 || !(registry_marks(fd) & REGISTRY_OUTSTANDING))
+        return drive_wait(fd, events, until_ms);
+    int ready = plain_poll(&one, 1, until_ms, NULL); /* nothing else is outstanding */
     return ready < 0 ? (ready == -EINTR ? -EINTR : 1) : ready;
 }
 

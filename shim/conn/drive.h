@@ -28,6 +28,9 @@ void drive_add(int fd);
 /* Unmarks it. To be called before the descriptor is closed, too. */
 void drive_drop(int fd);
 
+/* Unmarks it if nothing is outstanding any more. */
+void drive_settle(const struct sealed *sealed);
+
 /* Does for one connection what can be done without waiting, and unmarks it when nothing is left. */
 void drive_step(const struct sealed *sealed);
 
@@ -46,6 +49,10 @@ int64_t drive_deadline(void);
  * has, 0 when `until_ms` (net_now_ms(), INT64_MAX: no limit) is past, -EINTR. fd -1: waits for progress
  * alone: 1 after some. */
 int drive_wait(int fd, short events, int64_t until_ms);
+
+/* The same for a sealed descriptor whose handshake the caller makes progress with himself when it is ready.
+ */
+int drive_wait_for(int fd, short events, int64_t until_ms);
 
 /* Like ppoll(2), and makes progress meanwhile. Result >= 0 or -errno. `until_ms` as above. */
 int drive_poll(struct pollfd *fds, nfds_t count, int64_t until_ms, const sigset_t *mask);

@@ -43,7 +43,7 @@ static int start_client(const struct sealed *sealed)
     struct conn *conn = sealed->conn;
     uint8_t bytes[TLS_FLIGHT_MAX];
     struct tls_buffer out = {.data = bytes, .cap = sizeof bytes};
-    const struct keyring *keys = keyring_acquire();
+    const struct keyring *keys = keyring_current();
     if (!keys)
         return -ENOKEY;
     struct tls_config config = engine_config(keys);
@@ -95,6 +95,7 @@ static void finish(const struct sealed *sealed)
     conn->handshake = 0;
     arena_chunk_give(state);
     conn->established = 1;
+    drive_settle(sealed);
     if (log_enabled(LOG_INFO)) {
         char text[80] = "sealed with ";
         open_name_local(sealed);
@@ -163,7 +164,7 @@ static enum tls_result take_receiving(const struct sealed *sealed, const struct 
 static enum tls_result take_record(const struct sealed *sealed, uint8_t *record, size_t len)
 {
     struct conn *conn = sealed->conn;
-    const struct keyring *keys = keyring_acquire();
+    const struct keyring *keys = keyring_current();
     if (!keys) {
         failure_set(sealed, ENOKEY, "there is no usable key");
         return TLS_FAIL_INTERNAL;
@@ -223,6 +224,7 @@ static void become_plaintext(const struct sealed *sealed)
     conn->rx_have = 0;
     conn->plaintext = 1;
     conn->established = 1;
+    drive_settle(sealed);
 }
 
 /* All that a server gets before it has answered is handshake; later, and at a client, data may follow the
@@ -232,10 +234,12 @@ static bool only_handshake_can_come(const struct conn *conn)
     return conn->session.role == TLS_SERVER && !conn->can_send && !config_get()->accept_plaintext;
 }
 
-/* One round with the kernel: 1 to go on, 0 when there is nothing more, -1 on failure. Role rx held. */
+/* One round with the kernel: 1 to go on, 0 when there is nothing more, or the peer has to answer first, -1 on
+ * failure. Role rx held. */
 static int advance(const struct sealed *sealed)
 {
     struct conn *conn = sealed->conn;
+    const bool could_send = conn->can_send;
     if (!conn->rx_chunk && !(conn->rx_chunk = arena_chunk_take())) {
         failure_set(sealed, ENOBUFS, "no memory for the handshake");
         return -1;
@@ -268,7 +272,7 @@ static int advance(const struct sealed *sealed)
         arena_chunk_give(conn->rx_chunk);
         conn->rx_chunk = 0;
     }
-    return !over;
+    return !over && could_send == conn->can_send;
 }
 
 int handshake_progress(const struct sealed *sealed)
@@ -326,9 +330,8 @@ int handshake_wait(const struct sealed *sealed, bool sending, int64_t until_ms)
     struct conn *conn = sealed->conn;
     for (;;) {
         handshake_expire(sealed);
-        int result = handshake_progress(sealed);
-        if (result < 0)
-            return result;
+        if (conn_failed(conn))
+            return -conn->error;
         if (conn->established || (sending && conn->can_send))
             return 1;
         int64_t now = net_now_ms(), slice = now + SLICE_MS;
@@ -337,7 +340,11 @@ int handshake_wait(const struct sealed *sealed, bool sending, int64_t until_ms)
         short events = conn->cipher_left ? POLLIN | POLLOUT : POLLIN;
         if (conn->connecting)
             events = POLLOUT;
-        if (drive_wait(sealed->fd, events, slice < until_ms ? slice : until_ms) == -EINTR)
+        int ready = drive_wait_for(sealed->fd, events, slice < until_ms ? slice : until_ms);
+        if (ready == -EINTR)
             return -EINTR;
+        int result = handshake_progress(sealed);
+        if (result < 0)
+            return result;
     }
 }

@@ -19,8 +19,8 @@ int handshake_start(const struct sealed *sealed);
  */
 int handshake_progress(const struct sealed *sealed);
 
-/* Waits for `established`, or (`sending`) for can_send, until `until_ms`: 1, 0 at the limit, -EINTR, -errno
- * of a failure. */
+/* To be called after handshake_progress(). Waits for `established`, or (`sending`) for can_send, until
+ * `until_ms`: 1, 0 at the limit, -EINTR, -errno of a failure. */
 int handshake_wait(const struct sealed *sealed, bool sending, int64_t until_ms);
 
 /* Fails the connection with ETIMEDOUT if its time is up. */

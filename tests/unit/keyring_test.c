@@ -471,6 +471,34 @@ static int count_descriptors(void *argument)
     return open_descriptors() == before ? GOOD : BAD;
 }
 
+static int take_current(void *argument)
+{
+    (void)argument;
+    configure(NULL);
+    write_file("alpha:" KEY_16 "\n");
+    const struct keyring *first = keyring_current(); /* nothing was read yet */
+    if (!first || first->psks[0].identity_len != 5)
+        return BAD;
+    keyring_release(first);
+    write_file("beta:" KEY_16 "\n");
+    const struct keyring *current = keyring_current(), *anew = keyring_acquire();
+    bool good = current && current->psks[0].identity[0] == 'a' && anew && anew->psks[0].identity[0] == 'b';
+    keyring_release(current);
+    keyring_release(anew);
+    current = keyring_current();
+    good = good && current && current->psks[0].identity[0] == 'b';
+    keyring_release(current);
+    return good ? GOOD : BAD;
+}
+
+static void test_further_steps_of_a_connection_do_not_look_at_the_file(void **state)
+{
+    (void)state;
+    struct child_result result;
+    child_run(&result, take_current, NULL);
+    assert_int_equal(result.status, GOOD);
+}
+
 static void test_no_descriptor_stays_open(void **state)
 {
     (void)state;
@@ -500,6 +528,7 @@ int main(void)
         cmocka_unit_test(test_a_broken_change_is_reported_once_and_the_old_keys_stay),
         cmocka_unit_test(test_keys_in_use_outlive_their_file),
         cmocka_unit_test(test_threads_and_a_fork_during_changes),
+        cmocka_unit_test(test_further_steps_of_a_connection_do_not_look_at_the_file),
         cmocka_unit_test(test_no_descriptor_stays_open),
     };
     return cmocka_run_group_tests(tests, make_directory, remove_directory);
