@@ -52,8 +52,10 @@ static int start_client(const struct sealed *sealed)
     conn->session.identity_len = (uint8_t)keys->psks[0].identity_len;
     memcpy(conn->session.identity, keys->psks[0].identity, conn->session.identity_len);
     keyring_release(keys);
-    if (result != TLS_OK)
-        return -failure_errno(result);
+    if (result != TLS_OK) {
+        failure_from(sealed, &conn->session, result);
+        return -conn->error;
+    }
     if (!outbox_append(conn, bytes, out.len))
         return -ENOBUFS;
     if (!conn->connecting)

@@ -120,7 +120,8 @@ static const struct {
                                "the peer ended the connection with a fatal alert"},
 
     [TLS_REASON_NO_KEY] = {TLS_FAIL_INTERNAL, TLS_ALERT_NONE, "there is no usable pre-shared key"},
-    [TLS_REASON_NO_USABLE_SUITE] = {TLS_FAIL_INTERNAL, TLS_ALERT_NONE, "there is no usable cipher suite"},
+    [TLS_REASON_NO_USABLE_SUITE] = {TLS_FAIL_INTERNAL, TLS_ALERT_NONE,
+                                    "none of the suites that SOCKSEAL_SUITES names is for this processor"},
     [TLS_REASON_MISUSE] = {TLS_FAIL_INTERNAL, TLS_ALERT_INTERNAL_ERROR, "internal error"},
     [TLS_REASON_DECLARED] = {TLS_OK, TLS_ALERT_NONE, "the connection was given up"},
 };
