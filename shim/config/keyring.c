@@ -342,7 +342,7 @@ static _Atomic bool frozen;
 
 void keyring_freeze(void)
 {
-    keyring_release(keyring_acquire());
+    keyring_release(keyring_current());
     atomic_store(&frozen, true);
 }
 
