@@ -113,17 +113,59 @@ static bool is_arena(int fd)
            info.st_size == (off_t)ARENA_SIZE;
 }
 
-bool arena_attach(int fd, uint32_t layout)
+static struct arena_header *map_existing(int fd, uint32_t layout)
 {
     struct arena_header *found = is_arena(fd) ? map_shared(0, fd) : NULL;
-    if (!found)
-        return false;
-    if (found->magic == ARENA_MAGIC && found->layout == layout) {
-        atomic_store(&arena_base, (uint8_t *)found);
-        return true;
-    }
+    if (!found || (found->magic == ARENA_MAGIC && found->layout == layout))
+        return found;
     sys_call3(SYS_munmap, sys_ptr(found), (long)ARENA_SIZE, 0);
-    return false;
+    return NULL;
+}
+
+bool arena_attach(int fd, uint32_t layout)
+{
+    struct arena_header *found = map_existing(fd, layout);
+    if (found)
+        atomic_store(&arena_base, (uint8_t *)found);
+    return found;
+}
+
+bool arena_view_open(struct arena_view *view, int fd, uint32_t layout)
+{
+    view->base = (uint8_t *)map_existing(fd, layout);
+    return view->base;
+}
+
+void arena_view_close(struct arena_view *view)
+{
+    sys_call3(SYS_munmap, sys_ptr(view->base), (long)ARENA_SIZE, 0);
+    view->base = NULL;
+}
+
+static arena_ref find_in(struct arena_header *arena, uint64_t cookie)
+{
+    arena_ref used = atomic_load(&arena->slots.fresh);
+    for (arena_ref slot = 1; cookie && slot <= used && slot <= ARENA_SLOTS; slot++) {
+        if (atomic_load_explicit(&arena->cookies[slot], memory_order_acquire) == cookie)
+            return slot;
+    }
+    return 0;
+}
+
+arena_ref arena_view_find(const struct arena_view *view, uint64_t cookie)
+{
+    return find_in((struct arena_header *)(void *)view->base, cookie);
+}
+
+void *arena_view_slot(const struct arena_view *view, arena_ref slot)
+{
+    return slot && slot <= ARENA_SLOTS ? view->base + SLOTS_OFFSET + (size_t)slot * ARENA_SLOT_SIZE : NULL;
+}
+
+uint8_t *arena_view_chunk(const struct arena_view *view, arena_ref chunk)
+{
+    return chunk && chunk <= ARENA_CHUNKS ? view->base + CHUNKS_OFFSET + (size_t)chunk * ARENA_CHUNK_SIZE
+                                          : NULL;
 }
 
 void arena_note_namespace(uint64_t space)
@@ -201,12 +243,7 @@ uint64_t arena_cookie(arena_ref slot)
 
 arena_ref arena_find(uint64_t cookie)
 {
-    arena_ref used = header() ? atomic_load(&header()->slots.fresh) : 0;
-    for (arena_ref slot = 1; cookie && slot <= used; slot++) {
-        if (arena_cookie(slot) == cookie)
-            return slot;
-    }
-    return 0;
+    return header() ? find_in(header(), cookie) : 0;
 }
 
 uint8_t *arena_chunk(arena_ref chunk)

@@ -119,12 +119,14 @@ size_t conn_bytes_copy(const struct conn_bytes *list, size_t skip, uint8_t *out,
     return done;
 }
 
-/* What must be the same in two builds for one to read the other's slots. */
-static const uint32_t LAYOUT = (uint32_t)(sizeof(struct conn) << 16 | offsetof(struct conn, session));
+uint32_t conn_layout(void)
+{
+    return (uint32_t)(sizeof(struct conn) << 16 | offsetof(struct conn, session));
+}
 
 bool conn_open_arena(void)
 {
-    if (!arena_open(LAYOUT))
+    if (!arena_open(conn_layout()))
         return false;
     int fd = arena_take_descriptor();
     if (fd >= 0)
@@ -134,7 +136,7 @@ bool conn_open_arena(void)
 
 bool conn_attach_arena(int fd)
 {
-    return arena_attach(fd, LAYOUT) && own_keep(OWN_ARENA, fd) >= 0;
+    return arena_attach(fd, conn_layout()) && own_keep(OWN_ARENA, fd) >= 0;
 }
 
 struct conn *conn_new(enum tls_role role, bool connecting)

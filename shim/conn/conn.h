@@ -145,6 +145,9 @@ int conn_bytes_view(const struct conn_bytes *list, size_t len, struct iovec *iov
 /* Copies up to `len` bytes from `skip` bytes behind the head without dropping them; gives how many. */
 size_t conn_bytes_copy(const struct conn_bytes *list, size_t skip, uint8_t *out, size_t len);
 
+/* What must be the same in two builds for one to read the other's slots. */
+uint32_t conn_layout(void);
+
 /* Makes the arena if this process has none. False if the kernel refuses the memory. */
 bool conn_open_arena(void);
 

@@ -9,6 +9,7 @@
 #include "config/config.h"
 #include "conn/adoption.h"
 #include "conn/failure.h"
+#include "conn/moving.h"
 #include "conn/open.h"
 #include "conn/own.h"
 #include "conn/registry.h"
@@ -214,18 +215,22 @@ static bool same_file(int one, int other)
            a.st_dev == b.st_dev;
 }
 
-/* Whether connections in this arena can be used here; takes the descriptor. */
-static bool share_arena(int envelope, int arena)
+/* The connection, in an arena that this process has. *moved: out of another, where the message counted. NULL:
+ * it cannot be used here. */
+static struct conn *find(int envelope, int arena, uint64_t cookie, bool *moved)
 {
-    if (arena_present()) {
-        bool same = same_file(own_get(OWN_ARENA), arena);
-        sys_close(arena);
-        return same;
+    *moved = false;
+    if (!arena_present() && !is_foreign(envelope)) {
+        int copy = net_fcntl(arena, F_DUPFD_CLOEXEC, 0);
+        if (copy < 0 || !conn_attach_arena(copy))
+            return NULL;
     }
-    if (!is_foreign(envelope) && conn_attach_arena(arena))
-        return registry_open();
-    sys_close(arena);
-    return false;
+    if (same_file(own_get(OWN_ARENA), arena)) {
+        arena_ref slot = registry_open() ? arena_find(cookie) : 0;
+        return slot ? arena_slot(slot) : NULL;
+    }
+    *moved = true;
+    return is_foreign(envelope) || !registry_open() ? NULL : moving_in(arena, cookie);
 }
 
 /* The program has the descriptor already, so it gets one that is at its end. */
@@ -245,17 +250,21 @@ static void open_envelope(int fd, int flags)
     const bool peek = flags & MSG_PEEK;
     if (!take_out(fd, peek, &letter, fds))
         return;
-    arena_ref slot = share_arena(fd, fds[1]) ? arena_find(letter.cookie) : 0;
-    if (!slot) {
+    bool moved;
+    struct conn *conn = find(fd, fds[1], letter.cookie, &moved);
+    sys_close(fds[1]);
+    if (!conn) {
         sys_close(fds[0]);
         refuse(fd);
         return;
     }
     sys_call3(SYS_dup3, fds[0], fd, flags & MSG_CMSG_CLOEXEC ? O_CLOEXEC : 0);
     sys_close(fds[0]);
-    adoption_of(fd, arena_slot(slot));
-    if (!peek) /* it is here now, and not on its way any more */
-        atomic_fetch_sub(&((struct conn *)arena_slot(slot))->holders, 1);
+    if (moved)
+        arena_set_cookie(registry_slot(conn), letter.cookie);
+    adoption_of(fd, conn);
+    if (!moved && !peek) /* it is here now, and not on its way any more */
+        atomic_fetch_sub(&conn->holders, 1);
 }
 
 void passing_received(struct msghdr *message, int flags)
