@@ -74,12 +74,21 @@ static struct conn *copy_held(const struct arena_view *view, struct conn *theirs
     return NULL;
 }
 
+/* Waits while somebody computes with it; false if he is in the kernel with it, which may take any time. */
+static bool take(struct role *role)
+{
+    enum role_result taken = role_take(role);
+    if (taken == ROLE_ABANDONED || taken == ROLE_RESUMED)
+        role_release(role);
+    return taken == ROLE_TAKEN;
+}
+
 static struct conn *move(const struct arena_view *view, struct conn *theirs)
 {
     struct conn *ours = NULL;
-    if (!role_try(&theirs->rx))
+    if (!take(&theirs->rx))
         return NULL;
-    if (role_try(&theirs->tx)) {
+    if (take(&theirs->tx)) {
         ours = copy_held(view, theirs);
         role_release(&theirs->tx);
     }

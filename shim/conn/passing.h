@@ -10,10 +10,10 @@
  * take out, by the shim in the process that receives it, the sealed descriptor and the arena. A process
  * without the shim holds a dead socket.
  *
- * A process of the same tree has the arena already; one that has none yet maps it, if the sender runs under
- * the same user (whoever controls the arena controls who maps it). Between others it is refused: the sender
- * gets EACCES where he is connected to another user's process; otherwise the receiver finds a socket that is
- * shut down, and a log line.
+ * A process of the same tree has the arena already. One that has none yet maps it, and into another tree the
+ * connection moves (conn/moving.h), if the sender runs under the same user: whoever controls the arena controls who
+ * reads it. Between users it is refused: the sender gets EACCES where he is connected to another user's process;
+ * otherwise the receiver finds a socket that is shut down, and a log line.
  */
 
 #include <stdbool.h>
