@@ -12,6 +12,7 @@
 
 #include "config/keyring.h"
 #include "conn/own.h"
+#include "conn/registry.h"
 #include "conn/role.h"
 #include "diag/log.h"
 #include "sys/net.h"
@@ -103,6 +104,8 @@ static void put_prefix(struct writer *writer)
 static void get_ready(void)
 {
     const char *file = log_file_name();
+    if (conn_open_arena())
+        registry_open();
     keyring_freeze();
     role_stop_looking();
     if (file && own_get(OWN_LOG) < 0)
