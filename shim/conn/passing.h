@@ -11,9 +11,9 @@
  * without the shim holds a dead socket.
  *
  * A process of the same tree has the arena already. One that has none yet maps it, and into another tree the
- * connection moves (conn/moving.h), if the sender runs under the same user: whoever controls the arena controls who
- * reads it. Between users it is refused: the sender gets EACCES where he is connected to another user's process;
- * otherwise the receiver finds a socket that is shut down, and a log line.
+ * connection moves (conn/moving.h), if the sender runs under the same user: whoever controls the arena
+ * controls who reads it. Between users it is refused: the sender gets EACCES where he is connected to another
+ * user's process; otherwise the receiver finds a socket that is shut down, and a log line.
  */
 
 #include <stdbool.h>
