@@ -224,7 +224,7 @@ DOOR int fexecve(int fd, char *const argv[], char *const envp[])
     return exec_at(fd, "", argv, envp, AT_EMPTY_PATH);
 }
 
-/* The arguments of an execl() call, from the first one on: how many, without the NULL. */
+/* The arguments of an execl() call behind the first, with the NULL: how many. */
 static size_t count_words(va_list list)
 {
     va_list copy;
@@ -238,16 +238,17 @@ static size_t count_words(va_list list)
 
 static void collect_words(char *words[], const char *first, va_list *list)
 {
-    words[0] = (char *)(uintptr_t)first;
-    for (size_t i = 0; words[i]; i++)
-        words[i + 1] = va_arg(*list, char *);
+    size_t i = 0;
+    words[i++] = (char *)(uintptr_t)first;
+    while ((words[i] = va_arg(*list, char *)))
+        i++;
 }
 
 DOOR int execl(const char *path, const char *first, ...)
 {
     va_list list;
     va_start(list, first);
-    char **words = alloca((first ? count_words(list) + 1 : 1) * sizeof *words);
+    char **words = alloca((count_words(list) + 1) * sizeof *words);
     collect_words(words, first, &list);
     va_end(list);
     return exec_at(AT_FDCWD, path, words, environ, 0);
@@ -257,7 +258,7 @@ DOOR int execlp(const char *file, const char *first, ...)
 {
     va_list list;
     va_start(list, first);
-    char **words = alloca((first ? count_words(list) + 1 : 1) * sizeof *words);
+    char **words = alloca((count_words(list) + 1) * sizeof *words);
     collect_words(words, first, &list);
     va_end(list);
     return exec_search(file, words, environ);
@@ -267,7 +268,7 @@ DOOR int execle(const char *path, const char *first, ...)
 {
     va_list list;
     va_start(list, first);
-    char **words = alloca((first ? count_words(list) + 1 : 1) * sizeof *words);
+    char **words = alloca((count_words(list) + 1) * sizeof *words);
     collect_words(words, first, &list);
     char *const *envp = va_arg(list, char *const *); /* behind the NULL */
     va_end(list);
