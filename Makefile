@@ -39,7 +39,9 @@ SODIUM := $(DEPS)/sodium
 
 BUILD_PACKAGES := gcc libc6-dev binutils tar gzip xz-utils
 TEST_PACKAGES := clang clang-format libcmocka-dev binutils procps valgrind python3 netcat-openbsd \
-	netcat-traditional ncat openssl gnutls-bin curl socat iperf3 tcpdump tshark iproute2 util-linux
+	netcat-traditional ncat openssl gnutls-bin curl socat iperf3 tcpdump tshark iproute2 util-linux strace
+BENCH_PACKAGES := libssl-dev python3 iperf3 curl redis-server redis-tools nginx-light wrk postgresql postgresql-contrib \
+	stunnel4 spiped openssh-server openssh-client socat openssl gnuplot-nox valgrind strace
 DEMO_PACKAGES := netcat-openbsd openssl python3-minimal tcpdump
 # A test of a real program names what it needs in a comment, "# packages: redis-server redis-tools". One with a
 # comment "# suite: full" is left to make test-apps.
@@ -65,6 +67,11 @@ TSAN_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/preload/*_tsan_test.c))
 PRELOAD_TESTS := $(filter-out $(TSAN_TESTS),$(patsubst %.c,$(BUILD)/%,$(wildcard tests/preload/*_test.c)))
 PRELOAD_HELPERS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/preload/*_helper.c))
 PRELOAD_PLUGINS := $(patsubst %.c,$(BUILD)/%.so,$(wildcard tests/preload/*_plugin.c))
+# The load programs speak TLS themselves too; the others need libc alone (`micro`: our own crypto).
+BENCH_LOADS := $(addprefix $(BUILD)/tests/bench/,echo pingpong connects crowd)
+BENCH_PLAIN := $(addprefix $(BUILD)/tests/bench/,pipe spawn ops)
+BENCH_SUPPORT := $(call objects,tests/bench/support/*.c)
+BENCH_PROGRAMS := $(BENCH_LOADS) $(BENCH_PLAIN) $(BUILD)/tests/bench/micro $(BUILD)/tests/bench/empty.so
 
 ifneq ($(V),1)
 Q := @
@@ -73,8 +80,8 @@ else
 say = @:
 endif
 
-.PHONY: all deps deps-demo deps-test deps-apps demo test test-apps bench fuzz install uninstall clean distclean tests \
-	unit-tests tsan-tests FORCE
+.PHONY: all deps deps-demo deps-test deps-apps deps-bench demo test test-apps bench bench-programs fuzz install \
+	uninstall clean distclean tests unit-tests tsan-tests FORCE
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/libsockseal.so $(BUILD)/sockseal
@@ -98,7 +105,7 @@ $(BUILD)/obj/%.o: %.c $(SODIUM)/libs
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) @$(SODIUM)/cflags $(CPPFLAGS) -MMD -MP -c -o $@ $<
 
-$(TEST_OBJECTS): CPPFLAGS += -Itests/support -Itests/preload/support
+$(TEST_OBJECTS): CPPFLAGS += -Itests/support -Itests/preload/support -Itests/bench/support
 
 $(UNIT_TESTS): $(BUILD)/%: $(BUILD)/obj/%.o $(UNIT_SUPPORT) $(BUILD)/core.a $(SODIUM)/libs
 	$(call say,LD)
@@ -121,15 +128,35 @@ $(PRELOAD_HELPERS): $(BUILD)/%: $(BUILD)/obj/%.o
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< -lpthread
 
+$(BENCH_LOADS): $(BUILD)/%: $(BUILD)/obj/%.o $(BENCH_SUPPORT)
+	$(call say,LD)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ -lssl -lcrypto -lpthread
+
+$(BENCH_PLAIN): $(BUILD)/%: $(BUILD)/obj/%.o
+	$(call say,LD)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $<
+
+$(BUILD)/tests/bench/micro: $(BUILD)/obj/tests/bench/micro.o $(BUILD)/core.a $(SODIUM)/libs
+	$(call say,LD)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) @$(SODIUM)/libs
+
+$(BUILD)/tests/bench/empty.so: $(BUILD)/obj/tests/bench/empty.o
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -o $@ $<
+
 # What a test loads.
 $(PRELOAD_PLUGINS): $(BUILD)/%.so: %.c
 	$(call say,LD)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -o $@ $<
 
+bench-programs: $(BENCH_PROGRAMS)
 unit-tests: $(UNIT_TESTS)
 tsan-tests: $(TSAN_TESTS)
-tests: all $(UNIT_TESTS) $(PRELOAD_TESTS) $(PRELOAD_HELPERS) $(PRELOAD_PLUGINS)
+tests: all $(UNIT_TESTS) $(PRELOAD_TESTS) $(PRELOAD_HELPERS) $(PRELOAD_PLUGINS) $(BENCH_PLAIN)
 
 # Installs the packages among $(1) that are not there; without root it says which. What a package brings as a service
 # is not started (policy-rc.d: 101 is "action not allowed"), since the tests run servers of their own.
@@ -172,6 +199,9 @@ deps-test:
 deps-apps:
 	@mkdir -p $(DEPS); $(call install_packages,$(BUILD_PACKAGES) $(TEST_PACKAGES) $(APP_PACKAGES))
 
+deps-bench:
+	@mkdir -p $(DEPS); $(call install_packages,$(BUILD_PACKAGES) $(BENCH_PACKAGES))
+
 demo: deps-demo
 	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@examples/demo.sh $(BUILD)
@@ -185,9 +215,10 @@ test-apps: deps-apps
 	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@tests/support/run-tests --build $(BUILD) --jobs $(or $(JOBS),2) --apps
 
-bench:
-	@if [ -x tests/bench/run ]; then $(MAKE) --no-print-directory all && tests/bench/run $(BUILD); \
-	else echo "make bench: there are no benchmarks yet" >&2; exit 2; fi
+# BENCH=latency,bulk: some parts; BENCH=quick: all, short; ROUNDS=9; UPDATE=1: rewrites the table of counts.
+bench: deps-bench
+	@$(MAKE) --no-print-directory -j$$(nproc) all bench-programs
+	@tests/bench/run --build $(BUILD) --parts "$(BENCH)" $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(UPDATE),--update)
 
 fuzz:
 	@if [ -x tests/fuzz/run ]; then $(MAKE) --no-print-directory all && tests/fuzz/run $(BUILD); \
