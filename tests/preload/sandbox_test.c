@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+
+/* A program that allows itself few system calls goes on with its sealed connections, and is allowed no others
+ * than it would be on plain TCP. */
+
+#include "support/suite.h"
+
+#include "support/net.h"
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Allows read, write, close and the process's end; all else kills. */
+#define ALLOW(number)                                                                                        \
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)number, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+
+static struct sock_filter instructions[] = {
+    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+    ALLOW(SYS_read),
+    ALLOW(SYS_write),
+    ALLOW(SYS_close),
+    ALLOW(SYS_exit_group),
+    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+};
+static struct sock_fprog filter = {suite_count(instructions), instructions};
+
+static bool confine(bool raw)
+{
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return false;
+    return (raw ? (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter)
+                : prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0)) == 0;
+}
+
+/* Reads a word, writes one and closes; `then` is tried in the end. */
+static void be_confined(int fd, bool raw, long then)
+{
+    char word[4];
+    if (!confine(raw))
+        _exit(90);
+    for (int round = 0; round < 3; round++) {
+        if (net_read_all(fd, word, 4) != 4 || memcmp(word, "ping", 4) != 0 || write(fd, "pong", 4) != 4)
+            _exit(91);
+    }
+    if (then)
+        syscall(then, 0, 0, 0, 0, 0, 0);
+    close(fd);
+    _exit(0);
+}
+
+static void confined(const struct net *net, bool warm, bool raw, long then, int status)
+{
+    int pair[2];
+    char word[4];
+    if (warm)
+        net_warm_pair(net, pair);
+    else
+        net_pair(net, pair);
+    pid_t child = suite_fork();
+    if (child == 0) {
+        close(pair[0]);
+        be_confined(pair[1], raw, then);
+    }
+    close(pair[1]);
+    for (int round = 0; round < 3; round++) {
+        assert_int_equal(write(pair[0], "ping", 4), 4);
+        assert_int_equal(net_read_all(pair[0], word, 4), 4);
+        assert_memory_equal(word, "pong", 4);
+    }
+    assert_int_equal(suite_wait(child), status);
+    close(pair[0]);
+}
+
+static void a_filter_by_prctl(const struct net *net)
+{
+    confined(net, true, false, 0, 0);
+    confined(net, false, false, 0, 0);
+}
+
+static void a_filter_by_seccomp(const struct net *net)
+{
+    confined(net, true, true, 0, 0);
+    confined(net, false, true, 0, 0);
+}
+
+static void what_the_filter_forbids(const struct net *net)
+{
+    enum { KILLED = 1000 + SIGSYS };
+    confined(net, true, false, SYS_socket, KILLED);
+    confined(net, true, false, SYS_openat, KILLED);
+    confined(net, true, true, SYS_execve, KILLED);
+}
+
+static const struct suite_case cases[] = {
+    {.name = "a filter by prctl", .run = a_filter_by_prctl},
+    {.name = "a filter by seccomp", .run = a_filter_by_seccomp},
+    {.name = "what the filter forbids", .run = what_the_filter_forbids},
+};
+
+int main(int argc, char **argv)
+{
+    suite_cases(cases, suite_count(cases));
+    return suite_run(argc, argv);
+}
