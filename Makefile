@@ -145,6 +145,7 @@ $(BUILD)/tests/bench/micro: $(BUILD)/obj/tests/bench/micro.o $(BUILD)/core.a $(S
 
 $(BUILD)/tests/bench/empty.so: $(BUILD)/obj/tests/bench/empty.o
 	$(call say,LD)
+	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -o $@ $<
 
 # What a test loads.
