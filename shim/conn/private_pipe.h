@@ -28,6 +28,9 @@ void private_pipe_give(struct private_pipe *own, size_t left);
 /* Takes up to `len` bytes out of any pipe and throws them away, without waiting. */
 void private_pipe_discard(int fd, size_t len);
 
+/* Opens what needs a file, before a program forbids itself to open one (sandbox.h). */
+void private_pipe_ready(void);
+
 /* In a forked child, which must not use its parent's. */
 void private_pipe_after_fork(void);
 

@@ -12,6 +12,7 @@
 
 #include "config/keyring.h"
 #include "conn/own.h"
+#include "conn/private_pipe.h"
 #include "conn/registry.h"
 #include "conn/role.h"
 #include "diag/log.h"
@@ -30,6 +31,8 @@ static const unsigned FREE[] = {
     SYS_ppoll,         SYS_epoll_create1,  SYS_epoll_ctl,     SYS_epoll_pwait,     SYS_futex,
     SYS_getpid,        SYS_gettid,         SYS_sched_yield,   SYS_close,           SYS_munmap,
     SYS_clock_gettime, SYS_rt_sigprocmask, SYS_rt_sigpending, SYS_rt_sigtimedwait, SYS_exit_group,
+    SYS_pread64,       SYS_lseek,          SYS_writev,        SYS_splice,          SYS_tee,
+    SYS_pipe2,
 };
 
 /* Allowed with this value of one argument (its low half; the high one is 0 or of no account to the kernel).
@@ -42,12 +45,14 @@ static const struct {
     {SYS_fcntl, 1, F_GETFD},
     {SYS_fcntl, 1, F_SETFD},
     {SYS_fcntl, 1, F_DUPFD_CLOEXEC},
+    {SYS_fcntl, 1, F_GETPIPE_SZ},
     {SYS_ioctl, 1, SIOCOUTQNSD},
     {SYS_ioctl, 1, FIONREAD},
     {SYS_kill, 1, 0},
     {SYS_tgkill, 2, 0},
     {SYS_tgkill, 2, SIGPIPE},
     {SYS_rt_sigaction, 1, 0}, /* asks only */
+    {SYS_prlimit64, 2, 0},    /* the same */
     {SYS_mmap, 3, MAP_PRIVATE | MAP_ANONYMOUS},
     {SYS_madvise, 2, MADV_REMOVE},
 };
@@ -108,6 +113,7 @@ static void get_ready(void)
         registry_open();
     keyring_freeze();
     role_stop_looking();
+    private_pipe_ready();
     if (file && own_get(OWN_LOG) < 0)
         log_keep_open(
             own_keep(OWN_LOG, sys_open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640)));

@@ -12,15 +12,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { BULK = 8 << 20, PROXIES = 4 };
@@ -240,6 +244,47 @@ static void without_a_descriptor_to_spare(const struct net *net)
     close(pair[0]), close(pair[1]), close(pipe[0]), close(pipe[1]);
 }
 
+/* Allows itself these few calls, and is killed at any other. */
+static int enter_sandbox(void)
+{
+    static const unsigned allowed[] = {SYS_read, SYS_write, SYS_splice, SYS_sendfile, SYS_exit_group};
+    struct sock_filter filter[2 + 2 * suite_count(allowed)];
+    struct sock_fprog program = {.len = suite_count(filter), .filter = filter};
+    filter[0] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+    for (size_t i = 0; i < suite_count(allowed); i++) {
+        filter[1 + 2 * i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, allowed[i], 0, 1);
+        filter[2 + 2 * i] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    }
+    filter[program.len - 1] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+static void in_a_sandbox(const struct net *net)
+{
+    int pair[2], pipe[2], file = transfer_file("a file", 6);
+    char text[16] = "";
+    transfer_pipe(pipe);
+    net_warm_pair(net, pair);
+    pid_t child = suite_fork();
+    if (child == 0) {
+        off_t at = 2;
+        if (enter_sandbox() < 0)
+            _exit(1);
+        if (splice(pair[1], NULL, pipe[1], NULL, 10, 0) != 4 ||
+            splice(pipe[0], NULL, pair[1], NULL, 10, 0) != 4)
+            _exit(2);
+        if (sendfile(pair[1], file, NULL, 6) != 6 || sendfile(pair[1], file, NULL, 6) != 0)
+            _exit(3);
+        _exit(sendfile(pair[1], file, &at, 6) == 4 && at == 6 ? 0 : 4);
+    }
+    assert_int_equal(write(pair[0], "data", 4), 4);
+    assert_int_equal(net_read_all(pair[0], text, 14), 14);
+    assert_string_equal(text, "dataa filefile");
+    assert_int_equal(suite_wait(child), 0);
+    close(pair[0]), close(pair[1]), close(pipe[0]), close(pipe[1]), close(file);
+}
+
 /* A program without the library, at a server that takes it all the same. */
 static int stranger(int argc, char **argv)
 {
@@ -283,6 +328,7 @@ static const struct suite_case cases[] = {
     {"several proxies in threads", several_proxies_in_threads, 0},
     {"proxies on both sides of a fork", proxies_on_both_sides_of_a_fork, 0},
     {"after everything was closed", after_everything_was_closed, 0},
+    {"in a sandbox", in_a_sandbox, 0},
     {"without a descriptor to spare", without_a_descriptor_to_spare, 0},
 };
 
