@@ -257,7 +257,8 @@ int inbox_gather(const struct sealed *sealed, size_t want, bool *drained)
     uint8_t *buffer __attribute__((cleanup(give_back))) = scratch_take();
     if (!buffer)
         return -ENOBUFS;
-    struct iovec iov = {buffer, want < most - overhead ? want + overhead : most};
+    const size_t ask = want + (want / TLS_PLAINTEXT_MAX + 1) * overhead; /* if the records are full */
+    struct iovec iov = {buffer, ask < most ? ask : most};
     struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
     ssize_t seen = inbox_receive(sealed, &message, MSG_PEEK | MSG_DONTWAIT);
     if (seen <= 0)

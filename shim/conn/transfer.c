@@ -83,14 +83,9 @@ static ssize_t inbox_to_pipe(const struct sealed *sealed, int pipe, size_t len, 
 {
     struct iovec iov[PIECES_MAX];
     struct private_pipe own;
-    ssize_t room = room_in(pipe);
-    if (room < 0)
-        return room;
     int result = private_pipe_take(&own);
     if (result < 0)
         return result;
-    if (len > (size_t)room)
-        len = (size_t)room;
     long put = net_writev(own.write_end, iov, conn_bytes_view(&sealed->conn->inbox, len, iov, PIECES_MAX));
     ssize_t moved = put > 0 ? move(sealed, &own, pipe, (size_t)put, lost) : put;
     private_pipe_give(&own, put > moved ? (size_t)(put - (moved > 0 ? moved : 0)) : 0);
@@ -178,10 +173,11 @@ ssize_t transfer_to_pipe(const struct sealed *sealed, int pipe, size_t len, unsi
 {
     uint8_t byte;
     const struct iovec one = {&byte, 1};
-    if (room_in(pipe) < 0)
-        return flags_for_writing(pipe) < 0 ? -EBADF : -EINVAL;
     for (;;) {
-        ssize_t moved = to_pipe_now(sealed, pipe, len);
+        ssize_t room = room_in(pipe);
+        if (room < 0)
+            return flags_for_writing(pipe) < 0 ? -EBADF : room;
+        ssize_t moved = to_pipe_now(sealed, pipe, len < (size_t)room ? len : (size_t)room);
         if (moved != 0)
             return moved;
         int result = wait_for_room(pipe, flags);
