@@ -36,9 +36,8 @@ PATIENCE = 100  # seconds, for what takes a few when nothing else runs
 
 
 class Scenarios:
-    """`command` gives the server's argv without ADDRESS PORT FILE."""
+    """command() gives the server's argv without ADDRESS PORT FILE."""
 
-    command = None
     can_reset = True  # not every language can abort a connection
     aborted = {"error ECONNRESET"}  # what the server may say when its client does: after sendfile(2), also EPIPE
     large = LARGE
@@ -99,6 +98,7 @@ class Scenarios:
         seen = self.load(port, *(["reset:20"] if self.can_reset else []), "abort:10", "echo:10:1000")
         if self.can_reset:
             self.assertEqual(seen[0], "reset b'last words\\n', then ECONNRESET: 20")
+        self.assertEqual(seen[-1], "echo ok: 10")
         self.server.out.wait(lambda o: o.data.count(b"\n") >= 10, sealed.DEADLINE)
         errors = bytes(self.server.out.data).decode().splitlines()
         self.assertEqual(len(errors), 10, errors)
