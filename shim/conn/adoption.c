@@ -98,11 +98,16 @@ static void look_at(int fd, void *context)
     uint64_t cookie = own_is(fd) ? 0 : registry_cookie(fd);
     if (!cookie || registry_has(fd))
         return;
-    arena_ref slot = from->arena >= 0 ? arena_find(cookie) : 0;
+    arena_ref slot = arena_find(cookie);
     if (slot)
         take_over(fd, arena_slot(slot), from->counted && from->pid == sys_getpid());
     else
         open_inherited(fd);
+}
+
+void adoption_of_stray(int fd)
+{
+    look_at(fd, &(struct inheritance){.arena = -1});
 }
 
 void adoption_of_inherited(const char *text)

@@ -17,4 +17,8 @@ struct conn;
 /* Lets fd, which another process has passed to this one, stand for the connection. */
 void adoption_of(int fd, struct conn *conn);
 
+/* The same for an fd that came without word of its connection: one more for a connection that stands here
+ * already, or, if a rule matches, for a new one (open_inherited()). */
+void adoption_of_stray(int fd);
+
 #endif

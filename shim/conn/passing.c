@@ -10,7 +10,6 @@
 #include "conn/adoption.h"
 #include "conn/failure.h"
 #include "conn/moving.h"
-#include "conn/open.h"
 #include "conn/own.h"
 #include "conn/registry.h"
 #include "diag/log.h"
@@ -278,7 +277,7 @@ void passing_received(struct msghdr *message, int flags)
             if (is_envelope(fd))
                 open_envelope(fd, flags);
             else
-                open_inherited(fd);
+                adoption_of_stray(fd);
         }
     }
     errno = saved;

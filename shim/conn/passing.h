@@ -28,7 +28,7 @@ ssize_t passing_send(int fd, const struct msghdr *message, int flags);
 
 /* To be called on a message that recvmsg(2) has filled in with these flags: what is in envelopes is taken
  * out. A TCP connection that comes without one, and that a rule matches, is sealed from here on
- * (open_inherited()). Keeps errno. */
+ * (adoption_of_stray()). Keeps errno. */
 void passing_received(struct msghdr *message, int flags);
 
 #endif
