@@ -64,6 +64,7 @@ struct conn {
     _Atomic uint8_t plaintext;   /* SOCKSEAL_PLAINTEXT=accept, and the peer does not seal: pass through */
     _Atomic uint8_t key_update;  /* the peer asked for new keys of ours */
     _Atomic uint8_t error_told;  /* SO_ERROR has reported the failure */
+    _Atomic uint8_t looked;      /* it moved here with a message that was only looked at, and holds it */
     _Atomic uint8_t doomed;      /* its last holder is in exec(2) without it: the new program is to end it */
     _Atomic uint8_t
         refused_edge;      /* a write was refused though the kernel had room: an EPOLLOUT edge is owed */

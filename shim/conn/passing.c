@@ -214,22 +214,43 @@ static bool same_file(int one, int other)
            a.st_dev == b.st_dev;
 }
 
-/* The connection, in an arena that this process has. *moved: out of another, where the message counted. NULL:
- * it cannot be used here. */
-static struct conn *find(int envelope, int arena, uint64_t cookie, bool *moved)
+static struct conn *find_here(uint64_t cookie)
 {
-    *moved = false;
+    arena_ref slot = registry_open() ? arena_find(cookie) : 0;
+    return slot ? arena_slot(slot) : NULL;
+}
+
+/* A connection of another tree. It may have moved here already: another descriptor of it was in the message,
+ * or that was looked at before. */
+static struct conn *find_elsewhere(int arena, uint64_t cookie, bool peek, bool *counted)
+{
+    struct conn *conn = find_here(cookie);
+    if (conn) {
+        *counted = !peek && atomic_exchange(&conn->looked, 0);
+        return conn;
+    }
+    conn = registry_open() ? moving_in(arena, cookie) : NULL;
+    if (!conn)
+        return NULL;
+    atomic_store(&conn->looked, peek);
+    atomic_fetch_add(&conn->holders, peek); /* the message holds it still */
+    arena_set_cookie(registry_slot(conn), cookie);
+    return conn;
+}
+
+/* The connection, in an arena that this process has. NULL: it cannot be used here. *counted: the message
+ * counts among its holders. */
+static struct conn *find(int envelope, int arena, uint64_t cookie, bool peek, bool *counted)
+{
     if (!arena_present() && !is_foreign(envelope)) {
         int copy = net_fcntl(arena, F_DUPFD_CLOEXEC, 0);
         if (copy < 0 || !conn_attach_arena(copy))
             return NULL;
     }
-    if (same_file(own_get(OWN_ARENA), arena)) {
-        arena_ref slot = registry_open() ? arena_find(cookie) : 0;
-        return slot ? arena_slot(slot) : NULL;
-    }
-    *moved = true;
-    return is_foreign(envelope) || !registry_open() ? NULL : moving_in(arena, cookie);
+    *counted = same_file(own_get(OWN_ARENA), arena) && !peek;
+    if (same_file(own_get(OWN_ARENA), arena))
+        return find_here(cookie);
+    return is_foreign(envelope) ? NULL : find_elsewhere(arena, cookie, peek, counted);
 }
 
 /* The program has the descriptor already, so it gets one that is at its end. */
@@ -249,8 +270,8 @@ static void open_envelope(int fd, int flags)
     const bool peek = flags & MSG_PEEK;
     if (!take_out(fd, peek, &letter, fds))
         return;
-    bool moved;
-    struct conn *conn = find(fd, fds[1], letter.cookie, &moved);
+    bool counted;
+    struct conn *conn = find(fd, fds[1], letter.cookie, peek, &counted);
     sys_close(fds[1]);
     if (!conn) {
         sys_close(fds[0]);
@@ -259,10 +280,8 @@ static void open_envelope(int fd, int flags)
     }
     sys_call3(SYS_dup3, fds[0], fd, flags & MSG_CMSG_CLOEXEC ? O_CLOEXEC : 0);
     sys_close(fds[0]);
-    if (moved)
-        arena_set_cookie(registry_slot(conn), letter.cookie);
     adoption_of(fd, conn);
-    if (!moved && !peek) /* it is here now, and not on its way any more */
+    if (counted) /* it is here now, and not on its way any more */
         atomic_fetch_sub(&conn->holders, 1);
 }
 
