@@ -132,23 +132,6 @@ static int open_record(struct reading *reading, uint8_t *record, size_t size)
     return INBOX_DATA;
 }
 
-/* Opens two full records at once straight into the program's memory; gives their size, or 0. */
-static size_t open_pair(struct reading *reading, const uint8_t *records, size_t len)
-{
-    struct conn *conn = reading->sealed->conn;
-    size_t here;
-    if (reading->left < TLS_PAIR || len < TLS_PAIR)
-        return 0;
-    uint8_t *to = room(reading, &here);
-    size_t size = here >= TLS_PAIR ? tls_session_open_pair(&conn->session, records, len, to) : 0;
-    if (size > 0) {
-        moved(reading, TLS_PAIR);
-        conn->bulk = 1;
-        atomic_store_explicit(&conn->flight_alone, 0, memory_order_relaxed);
-    }
-    return size;
-}
-
 /* Keeps the start of a record that is not whole yet. */
 static int keep_part(struct conn *conn, const uint8_t *data, size_t len)
 {
@@ -165,10 +148,6 @@ static int open_records(struct reading *reading, uint8_t *data, size_t len)
     struct conn *conn = reading->sealed->conn;
     size_t at = 0, size;
     while (at < len) {
-        size_t pair = open_pair(reading, data + at, len - at);
-        at += pair;
-        if (pair > 0)
-            continue;
         enum tls_result result = tls_record_size(&conn->session, data + at, len - at, &size);
         if (result != TLS_OK)
             return inbox_fail(reading->sealed, result);

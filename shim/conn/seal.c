@@ -80,17 +80,6 @@ static enum tls_result seal_record(struct tls_session *session, struct seal_sour
     return tls_session_seal(session, data, len, out, out_len);
 }
 
-/* Seals two full records at once if there is so much in one piece; gives their size, or 0. */
-static size_t seal_pair(struct tls_session *session, struct seal_source *source, uint8_t *out)
-{
-    size_t here;
-    const uint8_t *data = source->left >= TLS_PAIR ? seal_contiguous(source, &here) : NULL;
-    size_t size = data && here >= TLS_PAIR ? tls_session_seal_pair(session, data, out) : 0;
-    if (size > 0)
-        seal_advance(source, TLS_PAIR);
-    return size;
-}
-
 static enum tls_result seal_batch(struct tls_session *session, struct seal_source *source, uint8_t *out,
                                   struct batch *batch)
 {
@@ -98,13 +87,7 @@ static enum tls_result seal_batch(struct tls_session *session, struct seal_sourc
         (struct batch){.first_sequence = session->tx.sequence, .overhead = tls_session_overhead(session)};
     size_t before = source->left;
     while (source->left > 0 && batch->records < SCRATCH_RECORDS) {
-        size_t len =
-            batch->records + 2 <= SCRATCH_RECORDS ? seal_pair(session, source, out + batch->cipher) : 0;
-        if (len > 0) {
-            batch->cipher += len;
-            batch->records += 2;
-            continue;
-        }
+        size_t len;
         enum tls_result result = seal_record(session, source, out + batch->cipher, &len);
         if (result != TLS_OK)
             return result;

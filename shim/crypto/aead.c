@@ -5,8 +5,6 @@
 #include <sodium.h>
 #include <string.h>
 
-#include "crypto/aegis_pair.h"
-
 bool aead_pretend_no_aes;
 
 static bool chacha20_seal(const uint8_t *key, const uint8_t *nonce, const uint8_t *aad, size_t aad_len,
@@ -86,16 +84,6 @@ const struct aead *aead_of(uint16_t suite)
         return &aegis;
 #endif
     return NULL;
-}
-
-bool aead_in_pairs(const struct aead *aead)
-{
-#ifndef SOCKSEAL_NO_AEGIS
-    return aead == &aegis && aegis_pair_usable();
-#else
-    (void)aead;
-    return false;
-#endif
 }
 
 bool aead_usable(uint16_t suite)

@@ -51,7 +51,4 @@ static inline bool aead_open(const struct aead *aead, const uint8_t *key, const 
     return aead->open(key, nonce, aad, aad_len, in, len, out);
 }
 
-/* Whether crypto/aegis_pair.h is for this suite on this processor. */
-bool aead_in_pairs(const struct aead *aead);
-
 #endif

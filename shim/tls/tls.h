@@ -240,20 +240,6 @@ TLS_CHECKED enum tls_result tls_session_seal_padded(struct tls_session *session,
                                                     size_t len, size_t padding, uint8_t *out,
                                                     size_t *out_len);
 
-/*
- * Two full records at once, TLS_PAIR bytes of content, where this suite is faster so on this processor. Each
- * gives the size of the two records, or 0 when nothing was done: then the records are to be sealed or opened
- * one by one, which also tells what is wrong with them.
- *
- * Sealing: as two calls of tls_session_seal() would; `content` and `out` do not overlap. Opening: only if the
- * `len` bytes at `records` begin with two full records of application data; `out`, which does not overlap
- * them, may have been overwritten with zeros otherwise.
- */
-enum { TLS_PAIR = 2 * TLS_PLAINTEXT_MAX };
-
-size_t tls_session_seal_pair(struct tls_session *session, const uint8_t *content, uint8_t *out);
-size_t tls_session_open_pair(struct tls_session *session, const uint8_t *records, size_t len, uint8_t *out);
-
 /* Whether the tx keys should be renewed with tls_session_key_update() before more is sealed (RFC 8446, 5.5).
  */
 bool tls_session_wants_key_update(const struct tls_session *session);

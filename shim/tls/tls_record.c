@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "crypto/aead.h"
-#include "crypto/aegis_pair.h"
 #include "crypto/secret.h"
 #include "tls/tls_schedule.h"
 
@@ -102,9 +101,10 @@ enum tls_result tls_record_size(struct tls_session *session, const uint8_t *head
 }
 
 /* RFC 8446, 5.3: the IV xor the sequence number, padded on the left with zeros to the IV's length. */
-static void make_nonce(const struct aead *aead, const struct tls_traffic *traffic, uint64_t sequence,
+static void make_nonce(const struct aead *aead, const struct tls_traffic *traffic,
                        uint8_t nonce[static AEAD_IV_MAX])
 {
+    uint64_t sequence = traffic->sequence;
     memcpy(nonce, traffic->iv, sizeof traffic->iv);
     for (size_t i = aead->iv_len; sequence != 0; sequence >>= 8)
         nonce[--i] ^= (uint8_t)sequence;
@@ -135,7 +135,7 @@ enum tls_reason tls_record_protect(struct tls_session *session, enum tls_record_
         memcpy(inner, content, len);
     inner[len] = (uint8_t)type; /* TLSInnerPlaintext (RFC 8446, 5.2) */
     memset(inner + len + 1, 0, padding);
-    make_nonce(aead, &session->tx, session->tx.sequence, nonce);
+    make_nonce(aead, &session->tx, nonce);
     if (!aead_seal(aead, session->tx.key, nonce, out, TLS_RECORD_HEADER, inner, inner_len, inner))
         return TLS_REASON_MISUSE;
     session->tx.sequence++;
@@ -171,7 +171,7 @@ enum tls_reason tls_record_deprotect(struct tls_session *session, const uint8_t 
         return TLS_REASON_RECORD_LONG; /* RFC 8446, 5.4 */
     if (session->rx.sequence == UINT64_MAX)
         return TLS_REASON_SEQUENCE; /* RFC 8446, 5.3 */
-    make_nonce(aead, &session->rx, session->rx.sequence, nonce);
+    make_nonce(aead, &session->rx, nonce);
     if (!aead_open(aead, session->rx.key, nonce, record, TLS_RECORD_HEADER, record + TLS_RECORD_HEADER,
                    sealed, out))
         return TLS_REASON_RECORD_MAC;
@@ -180,62 +180,6 @@ enum tls_reason tls_record_deprotect(struct tls_session *session, const uint8_t 
     if (reason != TLS_REASON_NONE)
         memset(out, 0, inner);
     return reason;
-}
-
-/* What both directions have in common: the two nonces, the header, the length. */
-struct pair {
-    struct aegis_pair aegis;
-    uint8_t nonces[2][AEAD_IV_MAX];
-    uint8_t header[TLS_RECORD_HEADER];
-    size_t size; /* of a record */
-};
-
-static void make_pair(struct pair *pair, const struct tls_session *session, const struct tls_traffic *traffic)
-{
-    const struct aead *aead = aead_of(session->suite);
-    for (uint64_t i = 0; i < 2; i++)
-        make_nonce(aead, traffic, traffic->sequence + i, pair->nonces[i]);
-    pair->size = TLS_RECORD_HEADER + TLS_PLAINTEXT_MAX + 1u + aead->tag_len;
-    put_header(pair->header, TLS_RECORD_APPLICATION_DATA, pair->size - TLS_RECORD_HEADER);
-    pair->aegis = (struct aegis_pair){.key = traffic->key,
-                                      .nonce = {pair->nonces[0], pair->nonces[1]},
-                                      .aad = pair->header,
-                                      .aad_len = sizeof pair->header,
-                                      .len = TLS_PLAINTEXT_MAX};
-}
-
-void tls_record_protect_pair(struct tls_session *session, const uint8_t *content, uint8_t *out)
-{
-    struct pair pair;
-    make_pair(&pair, session, &session->tx);
-    uint8_t *second = out + pair.size;
-    memcpy(out, pair.header, sizeof pair.header);
-    memcpy(second, pair.header, sizeof pair.header);
-    const uint8_t *const in[2] = {content, content + TLS_PLAINTEXT_MAX};
-    uint8_t *const to[2] = {out + TLS_RECORD_HEADER, second + TLS_RECORD_HEADER};
-    aegis_pair_seal(&pair.aegis, in, TLS_RECORD_APPLICATION_DATA, to);
-    session->tx.sequence += 2;
-}
-
-bool tls_record_deprotect_pair(struct tls_session *session, const uint8_t *records, uint8_t *out)
-{
-    struct pair pair;
-    uint8_t types[2];
-    make_pair(&pair, session, &session->rx);
-    const uint8_t *second = records + pair.size;
-    if (memcmp(records, pair.header, sizeof pair.header) != 0 ||
-        memcmp(second, pair.header, sizeof pair.header) != 0)
-        return false;
-    const uint8_t *const in[2] = {records + TLS_RECORD_HEADER, second + TLS_RECORD_HEADER};
-    uint8_t *const to[2] = {out, out + TLS_PLAINTEXT_MAX};
-    if (!aegis_pair_open(&pair.aegis, in, types, to))
-        return false;
-    if (types[0] != TLS_RECORD_APPLICATION_DATA || types[1] != TLS_RECORD_APPLICATION_DATA) {
-        memset(out, 0, TLS_PAIR);
-        return false;
-    }
-    session->rx.sequence += 2;
-    return true;
 }
 
 enum tls_reason tls_record_append(struct tls_session *session, enum tls_record_type type,

@@ -51,12 +51,6 @@ enum tls_reason tls_record_protect(struct tls_session *session, enum tls_record_
 enum tls_reason tls_record_deprotect(struct tls_session *session, const uint8_t *record, size_t len,
                                      uint8_t *out, size_t *out_len, uint8_t *type);
 
-/* Protects TLS_PAIR bytes of application data as two full records at `out`, which does not overlap them, or
- * removes that protection; the suite is one for aead_in_pairs(). False, with nothing done (but for zeros in
- * `out` where it takes content), if the two records that begin at `records` are anything else. */
-void tls_record_protect_pair(struct tls_session *session, const uint8_t *content, uint8_t *out);
-bool tls_record_deprotect_pair(struct tls_session *session, const uint8_t *records, uint8_t *out);
-
 /* Appends a record, protected if there are keys and in the clear before (change_cipher_spec always in the
  * clear). */
 enum tls_reason tls_record_append(struct tls_session *session, enum tls_record_type type,

@@ -159,16 +159,6 @@ enum tls_result tls_session_open(struct tls_session *session, uint8_t *record, s
     return TLS_OK;
 }
 
-size_t tls_session_open_pair(struct tls_session *session, const uint8_t *records, size_t len, uint8_t *out)
-{
-    const size_t size = TLS_PAIR + 2 * tls_session_overhead(session);
-    if (len < size || tls_failure_get(session) != TLS_OK || !session->complete || session->closed_in ||
-        session->message.have > 0 || session->rx.sequence >= UINT64_MAX - 2 || /* RFC 8446, 5.3 */
-        !aead_in_pairs(aead_of(session->suite)))
-        return 0;
-    return tls_record_deprotect_pair(session, records, out) ? size : 0;
-}
-
 /* Sending */
 
 size_t tls_session_overhead(const struct tls_session *session)
@@ -200,17 +190,6 @@ enum tls_result tls_session_seal_padded(struct tls_session *session, const uint8
         reason =
             tls_record_protect(session, TLS_RECORD_APPLICATION_DATA, content, len, padding, out, out_len);
     return tls_failure_set(session, reason);
-}
-
-size_t tls_session_seal_pair(struct tls_session *session, const uint8_t *content, uint8_t *out)
-{
-    const struct aead *aead = aead_of(session->suite);
-    if (tls_failure_get(session) != TLS_OK || !session->can_send ||
-        session->tx_keys != TLS_KEYS_APPLICATION || session->closed_out || !aead_in_pairs(aead) ||
-        session->tx.sequence >= aead->records_max - 1) /* RFC 8446, 5.5 */
-        return 0;
-    tls_record_protect_pair(session, content, out);
-    return TLS_PAIR + 2 * tls_session_overhead(session);
 }
 
 /* At half of what the suite allows, so that no call between needs to look. */
