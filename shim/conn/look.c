@@ -3,10 +3,12 @@
 #include "conn/look.h"
 
 #include <errno.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "conn/handshake.h"
 #include "conn/inbox.h"
+#include "sys/net.h"
 
 /* Looks for data behind what is not: 1 there is something for the program, 0 nothing now. */
 static bool look_held(const struct sealed *sealed)
@@ -47,23 +49,38 @@ bool look_ready(const struct sealed *sealed)
     return ready;
 }
 
+/* What the kernel's queue still holds, opened: exact for full records, more than it will be for smaller ones.
+ */
+static size_t unopened(const struct sealed *sealed)
+{
+    const size_t overhead = tls_session_overhead(&sealed->conn->session), full = TLS_PLAINTEXT_MAX + overhead;
+    int queued = 0;
+    if (net_ioctl(sealed->fd, FIONREAD, &queued) < 0 || (size_t)queued <= sealed->conn->stale)
+        return 0;
+    size_t rest = (size_t)queued - sealed->conn->stale, records = (rest + full - 1) / full;
+    return rest > records * overhead ? rest - records * overhead : 0;
+}
+
 size_t look_available(const struct sealed *sealed)
 {
     struct conn *conn = sealed->conn;
+    bool more = true;
     if (!conn->established)
         handshake_progress(sealed);
     if (!conn->established || role_take(&conn->rx) != ROLE_TAKEN)
         return 0;
     for (int i = 0; i < INBOX_EMPTY_MAX && registry_current(sealed) && conn->inbox.total < CONN_QUEUE_MAX;
          i++) {
-        if (conn->ended || conn_failed(conn))
+        more = !conn->ended && !conn_failed(conn);
+        if (!more)
             break;
         int result = inbox_fill(sealed, MSG_DONTWAIT);
         inbox_remember(conn, result);
-        if (result < 0 || result == INBOX_CUT)
+        more = result > 0 && result != INBOX_CUT && result != INBOX_END;
+        if (!more)
             break;
     }
-    size_t available = conn->inbox.total;
+    size_t available = conn->inbox.total + (more ? unopened(sealed) : 0);
     inbox_rest(conn);
     conn_release(conn, &conn->rx);
     return available;

@@ -11,7 +11,9 @@
  * in what is none of these (handshake messages, tickets, half records). Does not wait. */
 bool look_ready(const struct sealed *sealed);
 
-/* FIONREAD: bytes of plaintext that can be read without waiting. */
+/* FIONREAD: bytes of plaintext that can be read without waiting. Never fewer: nginx reads that many and takes
+ * the next event to be new ones (edge-triggered). Behind 256 KiB it is an estimate, too high for small
+ * records. */
 size_t look_available(const struct sealed *sealed);
 
 /* Before a close: takes what is not data for the program out of the kernel's queue, so that a close is not a

@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -90,6 +91,52 @@ static void *read_slowly(void *context)
     }
     stream->ok = true;
     return NULL;
+}
+
+/* Takes what FIONREAD says is there, in pieces; gives how much. Whatever comes later has an edge of its own.
+ */
+static size_t read_counted(int fd, size_t buffer, size_t done)
+{
+    static uint8_t data[65536];
+    int left = 0;
+    size_t taken = 0;
+    assert_int_equal(ioctl(fd, FIONREAD, &left), 0);
+    while (left > 0) {
+        ssize_t n = recv(fd, data, buffer, 0);
+        if (n < 0) {
+            assert_int_equal(errno, EAGAIN);
+            break;
+        }
+        assert_true(n > 0);
+        assert_true(net_is_pattern(data, (size_t)n, done + taken));
+        taken += (size_t)n;
+        left -= (int)n;
+    }
+    return taken;
+}
+
+/* As nginx reads the body of a request: no further than FIONREAD counted. The writer is faster than the
+ * reader, so that the window shuts again and again, and has to open without a further read. */
+static void edges_read_what_fionread_counts(const struct net *net)
+{
+    int pair[2];
+    pthread_t thread;
+    size_t done = 0;
+    net_pair(net, pair);
+    net_set_nonblock(pair[1], true);
+    int epoll = watch(pair[1], EPOLLIN | EPOLLRDHUP | EPOLLET);
+    struct stream stream = {.fd = pair[0], .total = 60000000, .seed = 6};
+    assert_int_equal(pthread_create(&thread, NULL, write_bursts, &stream), 0);
+    for (unsigned round = 0; done < stream.total; round++) {
+        if (next_event(epoll, LOST_MS) == 0)
+            fail_msg("no edge after %zu of %zu bytes", done, stream.total);
+        if (round % 16 == 0)
+            usleep(20000); /* let the kernel's queue fill */
+        done += read_counted(pair[1], 8192, done);
+    }
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(stream.ok);
+    close(epoll), close(pair[0]), close(pair[1]);
 }
 
 /* An edge-triggered reader. stop_at_short: as nginx does, takes a short read for "there is no more". */
@@ -336,6 +383,7 @@ static const struct suite_case cases[] = {
     {.name = "edges: read until EAGAIN, small buffer", .run = edges_read_until_eagain_small_buffer},
     {.name = "edges: stop at a short read", .run = edges_stop_at_a_short_read},
     {.name = "edges: stop at a short read, small buffer", .run = edges_stop_at_a_short_read_small_buffer},
+    {.name = "edges: read what FIONREAD counts", .run = edges_read_what_fionread_counts},
     {.name = "edges: write until EAGAIN", .run = edges_for_writing},
     {.name = "edge for writing after EAGAIN in the handshake",
      .run = edge_for_writing_after_eagain_in_the_handshake},
