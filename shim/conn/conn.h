@@ -85,6 +85,7 @@ struct conn {
     uintptr_t reader_frame;  /* where on its stack the parked reader is */
     uint32_t stale;          /* bytes at the head of the kernel's queue that are opened already: the marker */
     uint8_t bulk;            /* the last record was a full one, of data alone */
+    uint8_t part_marks;      /* the marker is the next byte of the incomplete record in rx_chunk */
 
     /* (tx) */
     arena_ref tx_chunk; /* ciphertext that must go out next, or what the cut record has of content so far */

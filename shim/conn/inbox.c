@@ -23,10 +23,27 @@ static void discard(const struct sealed *sealed, size_t len)
         net_recv(sealed->fd, NULL, len, MSG_TRUNC | MSG_DONTWAIT); /* tcp(7): drops without copying */
 }
 
+/* The byte that marked the inbox joins its record. Left in the kernel it would hold the whole skb that it is
+ * the end of, and with it the window shut: no more would arrive, and an edge-triggered program hear of
+ * nothing. */
+static void take_part_marker(const struct sealed *sealed)
+{
+    struct conn *conn = sealed->conn;
+    conn->part_marks = 0;
+    if (!registry_current(sealed) || (!conn->rx_chunk && !(conn->rx_chunk = arena_chunk_take())))
+        return;
+    if (net_recv(sealed->fd, conn_rx_data(conn) + conn->rx_have, 1, MSG_DONTWAIT) == 1)
+        conn->rx_have++;
+}
+
 void inbox_settle(const struct sealed *sealed)
 {
     struct conn *conn = sealed->conn;
-    if (conn->inbox.total > 0 || conn->stale == 0)
+    if (conn->inbox.total > 0)
+        return;
+    if (conn->part_marks)
+        take_part_marker(sealed);
+    if (conn->stale == 0)
         return;
     discard(sealed, conn->stale);
     conn->stale = 0;
@@ -108,6 +125,7 @@ static int open_record(const struct sealed *sealed, size_t size, size_t rest)
     enum tls_result result =
         tls_session_open(&conn->session, data, size, data + TLS_RECORD_HEADER, &len, &event);
     conn->rx_have = 0;
+    conn->part_marks = 0;
     if (result != TLS_OK)
         return inbox_fail(sealed, result);
     conn->bulk = event == TLS_EVENT_DATA && len == TLS_PLAINTEXT_MAX;
@@ -152,6 +170,7 @@ static int keep_part(const struct sealed *sealed, size_t seen)
         discard(sealed, conn->stale + seen - 1);
         conn->stale = 0;
         conn->rx_have += (uint32_t)seen - 1;
+        conn->part_marks = 1;
         return -EAGAIN;
     }
     discard(sealed, seen);
@@ -209,6 +228,7 @@ static int open_seen(const struct sealed *sealed, uint8_t *record, size_t size)
     if (result != TLS_OK)
         return inbox_fail(sealed, result);
     conn->stale += (uint32_t)size;
+    conn->part_marks = 0;
     if (event != TLS_EVENT_DATA)
         return inbox_event(sealed, event);
     if (len == 0)

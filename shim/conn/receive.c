@@ -252,7 +252,7 @@ static int fetch(struct reading *reading, int flags)
     struct conn *conn = reading->sealed->conn;
     size_t whole = 0;
     flags &= ~(MSG_WAITALL | MSG_PEEK | MSG_TRUNC);
-    if (conn->stale > MARKER_MAX || conn->rx_have > 0 || !(flags & MSG_DONTWAIT))
+    if (conn->stale > MARKER_MAX || conn->rx_have > 0 || conn->part_marks || !(flags & MSG_DONTWAIT))
         inbox_settle(reading->sealed);
     if (conn->rx_have > 0) {
         if (conn->rx_have < TLS_RECORD_HEADER)
