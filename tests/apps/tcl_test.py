@@ -5,6 +5,7 @@
 
 import sys
 import unittest
+import zlib
 
 from pathlib import Path
 
@@ -12,6 +13,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 import sealed
 import services
+
+from sealed import both_modes
 
 PROGRAMS = {"tclsh": ["sh", "-c", "echo 'puts [info patchlevel]' | tclsh"]}
 
@@ -31,6 +34,14 @@ class Tcl(services.Scenarios, sealed.TestCase):
     @staticmethod
     def command():
         return ["tclsh", services.PROGRAMS / "services.tcl"]
+
+    @both_modes
+    def test_client(self):
+        port = self.serve()
+        client = self.run_program("tclsh", services.PROGRAMS / "client.tcl", self.address, port, services.MANY, 100000)
+        status, lines = client.status(services.PATIENCE), bytes(client.out.data).decode().splitlines()
+        self.assertEqual(lines, [f"echo {services.MANY}", f"file {zlib.crc32(self.file.read_bytes()):08x}", "turns"], bytes(client.err.data))
+        return status, lines, self.end()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: ISC
+# Copyright (c) 2026 the sockseal authors
+#
+# WEBrick over a directory, and a servlet that sums what is posted: serve ADDRESS PORT DIRECTORY. Net::HTTP as its client:
+# fetch ADDRESS PORT.
+
+require 'digest'
+
+def serve(address, port, directory)
+  require 'webrick'
+  server = WEBrick::HTTPServer.new(
+    BindAddress: address, Port: port.to_i, DocumentRoot: directory, AccessLog: [],
+    Logger: WEBrick::Log.new(File::NULL)
+  )
+  server.mount_proc('/sum') { |request, response| response.body = Digest::SHA256.hexdigest(request.body) }
+  trap('TERM') { server.shutdown }
+  server.start
+end
+
+def fetch(address, port)
+  require 'net/http'
+  workers = Array.new(20) do |number|
+    Thread.new do
+      body = Random.bytes((number + 1) * 10_007)
+      Net::HTTP.start(address, port.to_i, nil) do |http|
+        Array.new(10) { http.post('/sum', body).body == Digest::SHA256.hexdigest(body) }.all?
+      end
+    end
+  end
+  puts "post #{workers.count(&:value)}"
+  sha = Digest::SHA256.new
+  Net::HTTP.start(address, port.to_i, nil) do |http|
+    http.request_get('/file') { |response| response.read_body { |chunk| sha << chunk } }
+    puts "file #{sha.hexdigest}"
+    puts "missing #{http.get('/missing').code}"
+  end
+end
+
+send(*ARGV)
