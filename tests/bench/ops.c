@@ -91,6 +91,13 @@ static struct sockaddr_in address(uint16_t port)
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 }
 
+/* Room for a message of 128 KiB that nobody reads yet, as far as the kernel allows it. */
+static void widen(int fd, int option)
+{
+    const int size = 1 << 20;
+    check(setsockopt(fd, SOL_SOCKET, option, &size, sizeof size) == 0, "buffer");
+}
+
 static int listen_on(uint16_t port)
 {
     const int on = 1;
@@ -121,8 +128,11 @@ static int ordered(uint16_t port, uint32_t what, size_t size, size_t count)
 
 static void run_message(uint16_t port, size_t size, size_t count)
 {
-    int listener = listen_on(port), a = connect_to(port), b = accept(listener, NULL, NULL);
+    int listener = listen_on(port);
+    widen(listener, SO_RCVBUF);
+    int a = connect_to(port), b = accept(listener, NULL, NULL);
     check(b >= 0, "accept");
+    widen(a, SO_SNDBUF);
     for (size_t i = 0; i < count; i++) {
         mark();
         op_send(a, size);

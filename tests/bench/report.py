@@ -3,6 +3,7 @@
 """The tables on the terminal."""
 import textwrap
 
+import budget
 import peers as p
 
 ORDER = (p.PLAIN, "none", "empty", "unset", "elsewhere", p.AEGIS, p.CHACHA, p.TLS_AES, p.TLS_CHACHA, p.TLS_PSK,
@@ -57,9 +58,16 @@ def groups(rows):
     return found.values()
 
 
-def pieces_lines(rows):
-    return [f"  {row['label']:36s} {number(row['peers'][p.PLAIN]['median']):>10s} ns "
-            f"{spread(row['peers'][p.PLAIN])}" for row in rows]
+def pieces_lines(part):
+    """The whole calls as a table, the pieces one a line, and what they add up to."""
+    lines = []
+    for row in part["rows"]:
+        if len(row["peers"]) > 1:
+            lines += group_lines([row])
+    lines += ["", "pieces"]
+    lines += [f"  {row['label']:36s} {number(row['peers'][p.PLAIN]['median']):>10s} ns {spread(row['peers'][p.PLAIN])}"
+              for row in part["rows"] if len(row["peers"]) == 1]
+    return [*lines, "", *budget.markdown(part)]
 
 
 def left_out_lines(rows):
@@ -79,7 +87,7 @@ def table(name, part):
     lines = ["", f"=== {name}: median of {part['rounds']} rounds, ± half the range, ratio to plain; ↑ more is "
                  f"better, ↓ less ({part['seconds']} s)"]
     if name == "pieces":
-        return "\n".join(lines + pieces_lines(part["rows"]))
+        return "\n".join(lines + pieces_lines(part))
     for rows in groups(part["rows"]):
         lines += group_lines(rows)
     return "\n".join(lines + left_out_lines(part["rows"]))
