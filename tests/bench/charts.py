@@ -16,9 +16,10 @@ HEAD = """set terminal svg noenhanced size {width},{height} font "sans-serif,12"
 set output "{output}"
 set datafile missing "?"
 set title "{title}" font "sans-serif,15"
-set label 1 "{machine}" at screen 0.01,0.055 font "sans-serif,10" textcolor rgb "#555555"
-set label 2 "{command}" at screen 0.01,0.02 font "sans-serif,10" textcolor rgb "#555555"
-set bmargin at screen 0.29
+set label 1 "{machine}" at screen 0.01,0.08 font "sans-serif,10" textcolor rgb "#555555"
+set label 2 "{programs}" at screen 0.01,0.05 font "sans-serif,10" textcolor rgb "#555555"
+set label 3 "{command}" at screen 0.01,0.02 font "sans-serif,10" textcolor rgb "#555555"
+set bmargin at screen 0.285
 unset key
 set grid ytics linecolor rgb "#dddddd"
 set border 3
@@ -47,6 +48,7 @@ class Chart:
         self.path = path
         self.script = HEAD.format(width=width, height=height, output=path, title=title,
                                   machine=machine.one_line(result["machine"]),
+                                  programs=machine.programs(result["machine"]),
                                   command=f"{result['command']}   (median of {result['rounds']} rounds, interleaved)")
 
     def add(self, text):
@@ -55,7 +57,7 @@ class Chart:
     def legend(self, peers):
         """Names beside the colours of their bars, below the axis, five a line."""
         for index, peer in enumerate(peers):
-            left, top = 0.02 + 0.2 * (index % 5), 0.155 - 0.04 * (index // 5)
+            left, top = 0.02 + 0.2 * (index % 5), 0.16 - 0.037 * (index // 5)
             for number, text, x, colour in ((10, "■", left, COLOURS[peer]),
                                             (30, p.LABELS[peer], left + 0.016, "#222222")):
                 self.add(f'set label {number + index} "{text}" at screen {x:.3f},{top:.3f} font "sans-serif,11" '

@@ -58,7 +58,7 @@ def environment():
     valgrind = subprocess.run(["valgrind", "--version"], capture_output=True, text=True, check=True).stdout
     compiler = subprocess.run(["gcc", "-dumpfullversion"], capture_output=True, text=True, check=False).stdout.strip()
     return {"machine": platform.machine(), "features": sorted(flags & FEATURES),
-            "libsodium": sodium_version(), "valgrind": short_version("valgrind", valgrind),
+            "libsodium": sodium_version(), "valgrind": short_version(valgrind),
             "gcc": compiler.split(".")[0],
             "libc": platform.libc_ver()[1]}
 

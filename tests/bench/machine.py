@@ -34,18 +34,10 @@ def commit():
     return (git("rev-parse", "--short", "HEAD") or "unknown") + ("+" if git("status", "--porcelain", "shim") else "")
 
 
-def short_version(name, line):
-    if line is None:
-        return "missing"
-    found = re.search(r"\d+\.\d+[\w.]*", line.replace("OpenSSH_", ""))
-    if name == "socat":
-        found = re.search(r"\d+\.\d+[\w.]*", version_line("socat", "-V", 1))
-    return found.group(0) if found else line
-
-
-def version_line(program, option, number):
-    text = subprocess.run([program, option], capture_output=True, text=True, check=False, timeout=20).stdout
-    return text.splitlines()[number]
+def short_version(line):
+    """The version number in such a line: "7.0.15" of "Redis server v=7.0.15 sha=...", "9.2p1" of "OpenSSH_9.2p1"."""
+    found = re.search(r"\d+\.\d+[\w.]*", line or "missing")
+    return found.group(0) if found else "missing"
 
 
 def describe():
@@ -56,10 +48,16 @@ def describe():
             "kernel": platform.release(), "libc": " ".join(platform.libc_ver()),
             "distribution": platform.freedesktop_os_release().get("PRETTY_NAME", "unknown"),
             "commit": commit(), "date": time.strftime("%Y-%m-%d"),
-            "versions": {name: short_version(name, version_of(*argv)) for name, argv in PROGRAMS.items()}}
+            "versions": {name: short_version(version_of(*argv)) for name, argv in PROGRAMS.items()}}
 
 
 def one_line(machine):
     virtual = ", virtual machine" if "hypervisor" in machine["features"] else ""
     return (f"{machine['cpu']}, {machine['cores']} cores{virtual}, Linux {machine['kernel'].split('-')[0]}, "
             f"{machine['distribution']}, {machine['date']}, commit {machine['commit']}")
+
+
+def programs(machine):
+    """The programs that took part, with versions."""
+    return ", ".join(f"{name} {version}" for name, version in machine["versions"].items()
+                     if name not in ("valgrind", "gcc", "curl", "wrk"))

@@ -8,6 +8,7 @@ TCP_NODELAY.
 """
 import getpass
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -224,8 +225,9 @@ class Peers:
 
 
 def version_of(*argv):
-    """The first line that a program prints about its version, or None if it is not there."""
+    """The first line with a version number that a program prints, or None if it is not there."""
     if shutil.which(argv[0]) is None:
         return None
     result = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=20)
-    return next((line.strip() for line in (result.stdout + result.stderr).splitlines() if line.strip()), None)
+    lines = (result.stdout + result.stderr).splitlines()
+    return next((line.strip() for line in lines if re.search(r"\d\.\d", line)), None)
