@@ -83,6 +83,28 @@ static void many_records_in_one_segment(const struct net *net)
     finish(&proxy, pair);
 }
 
+/* The same while full records follow each other, whose look does not open them. */
+static void poll_tells_the_truth_of_full_records(const struct net *net)
+{
+    static uint8_t data[96 * 1024], got[128 * 1024];
+    int pair[2];
+    struct proxy_plan plan = {.piece = 3000, .pause_us = 4000};
+    struct proxy proxy = proxy_pair(net, &plan, pair);
+    size_t done = 0;
+    exchange(pair, 1); /* what waits for the keys is not sealed in full records */
+    net_pattern(data, sizeof data, 0);
+    assert_int_equal(net_write_all(pair[0], data, sizeof data), sizeof data);
+    while (done < sizeof data) {
+        assert_int_equal(net_wait(pair[1], POLLIN, 3000), POLLIN);
+        ssize_t n = recv(pair[1], got, sizeof got, MSG_DONTWAIT);
+        assert_true(n > 0); /* EAGAIN: a blocking read would have waited */
+        assert_true(net_is_pattern(got, (size_t)n, done));
+        done += (size_t)n;
+    }
+    assert_int_equal(net_wait(pair[1], POLLIN, 0), 0);
+    finish(&proxy, pair);
+}
+
 /* poll() called a blocking descriptor readable: then a read must not block, though only half a record has
  * come. */
 static void poll_tells_the_truth_of_a_blocking_descriptor(const struct net *net)
@@ -233,6 +255,7 @@ static const struct suite_case cases[] = {
     {.name = "one byte a segment", .run = one_byte_a_segment},
     {.name = "small segments", .run = small_segments},
     {.name = "many records in one segment", .run = many_records_in_one_segment},
+    {.name = "poll tells the truth of full records", .run = poll_tells_the_truth_of_full_records},
     {.name = "poll tells the truth of a blocking descriptor",
      .run = poll_tells_the_truth_of_a_blocking_descriptor},
     {.name = "edges with cut records", .run = edges_with_cut_records},
