@@ -10,6 +10,7 @@
 #include "support/net.h"
 #include "support/scene.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -305,6 +306,47 @@ static void a_number_is_used_again(const struct net *net)
     close(pipes[1]);
 }
 
+static size_t open_descriptors(void)
+{
+    size_t count = 0;
+    DIR *entries = opendir("/proc/self/fd");
+    while (readdir(entries))
+        count++;
+    closedir(entries);
+    return count;
+}
+
+/* A full queue is sent after the close, to a reader that comes late, and then no descriptor is left. */
+static void the_rest_goes_out_and_nothing_stays_open(const struct net *net)
+{
+    static uint8_t data[1 << 16];
+    int pair[2];
+    uint64_t sent = 0, got = 0;
+    ssize_t n;
+    net_warm_pair(net, pair);
+    const size_t before = open_descriptors();
+    net_set_nonblock(pair[0], true);
+    for (int refused = 0; refused < 3;) {
+        net_pattern(data, sizeof data, sent);
+        n = write(pair[0], data, sizeof data);
+        refused = n > 0 ? 0 : refused + 1;
+        sent += n > 0 ? (uint64_t)n : 0;
+        net_wait(pair[1], 0, refused ? 5 : 0);
+    }
+    assert_int_equal(close(pair[0]), 0);
+    net_wait(pair[1], 0, 100);
+    while ((n = read(pair[1], data, sizeof data)) > 0) {
+        assert_true(net_is_pattern(data, (size_t)n, got));
+        got += (uint64_t)n;
+    }
+    assert_int_equal(n, 0);
+    assert_int_equal(got, sent);
+    assert_int_equal(close(pair[1]), 0);
+    for (int i = 0; i < 200 && open_descriptors() > before - 2; i++)
+        poll(NULL, 0, 10);
+    assert_int_equal(open_descriptors(), before - 2);
+}
+
 static void flags_are_the_programs(const struct net *net)
 {
     int pair[2], on = 1;
@@ -371,6 +413,7 @@ static const struct suite_case cases[] = {
     {.name = "copies share the connection", .run = copies_share_the_connection},
     {.name = "dup2 replaces", .run = dup2_replaces},
     {.name = "a number is used again", .run = a_number_is_used_again},
+    {.name = "the rest goes out and nothing stays open", .run = the_rest_goes_out_and_nothing_stays_open},
     {.name = "flags are the program's", .run = flags_are_the_programs},
     {.name = "bad descriptors", .run = bad_descriptors},
 };
