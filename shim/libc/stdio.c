@@ -8,6 +8,7 @@
 #include "libc/door.h"
 
 #include <fcntl.h>
+#include <paths.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -39,6 +40,44 @@ DOOR FILE *fdopen(int fd, const char *mode)
 }
 
 DOOR_ALIAS("fdopen") FILE *_IO_fdopen(int fd, const char *mode) __THROW __attribute_malloc__;
+
+/* libc's freopen(3) puts the file in the descriptor's place without passing a door, so the connection gives
+ * way before. Gives the stream to go on with: for stdout, say, that is libc's own again. */
+static FILE *make_way(FILE *stream, int fd)
+{
+    int null = open(_PATH_DEVNULL, O_RDWR | O_CLOEXEC);
+    FILE **standards[] = {&stdin, &stdout, &stderr};
+    bool standard = fd <= STDERR_FILENO && *standards[fd] == stream;
+    fflush(stream);
+    if (null >= 0)
+        dup2(null, fd);
+    close(null < 0 ? fd : null); /* without a descriptor to be had, freopen(3) fails, too */
+    return standard ? *standards[fd] : stream;
+}
+
+typedef FILE *reopen(const char *, const char *, FILE *);
+
+static FILE *reopen_sealed(const char *path, const char *mode, FILE *stream, reopen *call)
+{
+    if (path)
+        return call(path, mode, make_way(stream, fileno(stream)));
+    fclose(stream); /* the same file in another mode: a socket cannot be opened (open(2)) */
+    errno = ENXIO;
+    return NULL;
+}
+
+DOOR FILE *freopen(const char *restrict path, const char *restrict mode, FILE *restrict stream)
+{
+    bool sealed = stream && registry_has(stream->_fileno);
+    return sealed ? reopen_sealed(path, mode, stream, real()->freopen) : real()->freopen(path, mode, stream);
+}
+
+DOOR FILE *freopen64(const char *restrict path, const char *restrict mode, FILE *restrict stream)
+{
+    bool sealed = stream && registry_has(stream->_fileno);
+    return sealed ? reopen_sealed(path, mode, stream, real()->freopen64)
+                  : real()->freopen64(path, mode, stream);
+}
 
 DOOR int vdprintf(int fd, const char *format, va_list list)
 {

@@ -73,6 +73,8 @@ static void bind_data(void)
     BIND(tee);
     BIND(vmsplice);
     BIND(fdopen);
+    BIND(freopen);
+    BIND(freopen64);
     BIND(vdprintf);
     BIND(syscall);
 }

@@ -90,6 +90,8 @@ struct real {
     int (*close_range)(unsigned, unsigned, int);
     void (*closefrom)(int);
     FILE *(*fdopen)(int, const char *);
+    FILE *(*freopen)(const char *, const char *, FILE *);
+    FILE *(*freopen64)(const char *, const char *, FILE *);
     int (*vdprintf)(int, const char *, va_list);
     long (*syscall)(long, ...);
     void *(*dlopen)(const char *, int);
