@@ -2,6 +2,7 @@
  * Copyright (c) 2026 the sockseal authors */
 #include "crypto/hkdf.h"
 
+#include <sodium.h>
 #include <string.h>
 
 #include "crypto/secret.h"
@@ -21,13 +22,14 @@ bool hkdf_expand(const uint8_t prk[static HKDF_PRK_LEN], const uint8_t *info, si
     if (out_len > HKDF_OUT_MAX)
         return false;
     for (uint8_t counter = 1; out_len > 0; counter++) {
-        struct sha256_hmac state;
-        sha256_hmac_init(&state, prk, HKDF_PRK_LEN);
+        crypto_auth_hmacsha256_state state;
+        crypto_auth_hmacsha256_init(&state, prk, HKDF_PRK_LEN);
         if (counter > 1)
-            sha256_hmac_update(&state, block, sizeof block);
-        sha256_hmac_update(&state, info, info_len);
-        sha256_hmac_update(&state, &counter, 1);
-        sha256_hmac_final(&state, block);
+            crypto_auth_hmacsha256_update(&state, block, sizeof block);
+        crypto_auth_hmacsha256_update(&state, info, info_len);
+        crypto_auth_hmacsha256_update(&state, &counter, 1);
+        crypto_auth_hmacsha256_final(&state, block);
+        secret_wipe(&state, sizeof state);
         size_t take = out_len < sizeof block ? out_len : sizeof block;
         memcpy(out, block, take);
         out += take;

@@ -21,15 +21,6 @@ void sha256_update(struct sha256 *state, const uint8_t *data, size_t len);
 /* Ends the hash; the state is used up. To go on hashing afterwards, finish a copy. */
 void sha256_final(struct sha256 *state, uint8_t out[static SHA256_LEN]);
 
-struct sha256_hmac {
-    struct sha256 inner, outer;
-};
-
-/* HMAC. sha256_hmac_final() wipes the state. */
-void sha256_hmac_init(struct sha256_hmac *state, const uint8_t *key, size_t key_len);
-void sha256_hmac_update(struct sha256_hmac *state, const uint8_t *data, size_t len);
-void sha256_hmac_final(struct sha256_hmac *state, uint8_t out[static SHA256_LEN]);
-
 /* HMAC of one piece of data. The key may have any length. */
 void sha256_hmac(const uint8_t *key, size_t key_len, const uint8_t *data, size_t len,
                  uint8_t out[static SHA256_LEN]);
