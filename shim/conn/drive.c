@@ -101,6 +101,18 @@ void drive_settle(const struct sealed *sealed)
         drive_add(sealed->fd);
 }
 
+void drive_review(const struct sealed *sealed)
+{
+    if (!(registry_marks(sealed->fd) & REGISTRY_OUTSTANDING))
+        return;
+    if (sealed->conn->fin_due)
+        closing_finish_step(sealed);
+    drive_settle(sealed);
+    int epoll = own_get(OWN_EPOLL);
+    if (epoll >= 0 && (registry_marks(sealed->fd) & REGISTRY_OUTSTANDING))
+        watch(epoll, sealed);
+}
+
 /* Calls drive_step() or watch() for each outstanding descriptor. */
 static void each_outstanding(void (*visit)(const struct sealed *sealed))
 {

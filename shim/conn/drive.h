@@ -31,6 +31,10 @@ void drive_drop(int fd);
 /* Unmarks it if nothing is outstanding any more. */
 void drive_settle(const struct sealed *sealed);
 
+/* After the handshake went on, wherever that was: does what waited for it, and waits for the right thing from
+ * now on. No role may be held. */
+void drive_review(const struct sealed *sealed);
+
 /* Does for one connection what can be done without waiting, and unmarks it when nothing is left. */
 void drive_step(const struct sealed *sealed);
 

@@ -288,6 +288,7 @@ int handshake_progress(const struct sealed *sealed)
     if (connected <= 0)
         return connected;
     outbox_flush(sealed);
+    const bool could_send = conn->can_send;
     enum role_result taken = role_take(&conn->rx);
     if (taken == ROLE_PARKED || taken == ROLE_REENTERED)
         return 0;
@@ -298,6 +299,8 @@ int handshake_progress(const struct sealed *sealed)
         }
     }
     conn_release(conn, &conn->rx);
+    if (conn->established || conn->can_send != could_send)
+        drive_review(sealed);
     return conn_failed(conn) ? -conn->error : 0;
 }
 

@@ -332,12 +332,73 @@ static void requests_on_new_connections_do_not_stall(const struct net *net)
     close(listener);
 }
 
+/* The server answers, and the client takes the answer: in calls that do not block, and none that waits. */
+static int accept_without_waiting(int listener, int client)
+{
+    char byte;
+    int server = accept(listener, NULL, NULL);
+    assert_true(server >= 0);
+    net_set_nonblock(server, true);
+    for (int i = 0; i < 1000; i++) {
+        recv(server, &byte, 1, MSG_PEEK);
+        assert_int_equal(recv(client, &byte, 1, 0), -1);
+        assert_int_equal(errno, EAGAIN);
+    }
+    close(listener);
+    return server;
+}
+
+static void a_half_close_amid_a_handshake_that_a_read_ends(const struct net *net)
+{
+    struct sockaddr_in address;
+    char text[8];
+    int listener = net_listen(net, 4, &address);
+    int client = net_client(net, SOCK_NONBLOCK);
+    net_connect_to(client, &address);
+    assert_int_equal(write(client, "last", 4), 4);
+    assert_int_equal(shutdown(client, SHUT_WR), 0);
+    int server = accept_without_waiting(listener, client);
+    for (ssize_t got = -1; got != 0;) {
+        assert_true(net_wait(server, POLLIN, 3000) & POLLIN);
+        got = read(server, text, sizeof text);
+        assert_true(got == 4 || got == 0 || (got < 0 && errno == EAGAIN));
+    }
+    close(client), close(server);
+}
+
+static void a_full_queue_amid_a_handshake_that_a_read_ends(const struct net *net)
+{
+    static uint8_t data[200000];
+    struct sockaddr_in address;
+    size_t put = 0, got = 0;
+    int listener = net_listen(net, 4, &address), little = 4096;
+    int client = net_client(net, SOCK_NONBLOCK);
+    setsockopt(client, SOL_SOCKET, SO_SNDBUF, &little, sizeof little);
+    net_connect_to(client, &address);
+    net_pattern(data, sizeof data, 0);
+    for (ssize_t n = 1; n > 0 && put<sizeof data; put += n> 0 ? (size_t)n : 0)
+        n = write(client, data + put, sizeof data - put);
+    assert_true(put > 0);
+    int server = accept_without_waiting(listener, client);
+    while (got < put) {
+        assert_true(net_wait(server, POLLIN, 3000) & POLLIN);
+        ssize_t n = read(server, data, sizeof data);
+        assert_true(n > 0 ? net_is_pattern(data, (size_t)n, got) : errno == EAGAIN);
+        got += n > 0 ? (size_t)n : 0;
+    }
+    close(client), close(server);
+}
+
 static const struct suite_case cases[] = {
     {.name = "both ends in one thread", .run = both_ends_in_one_thread},
     {.name = "two programs connect before they accept", .run = two_programs_connect_before_they_accept},
     {.name = "a listener that never accepts", .run = a_listener_that_never_accepts},
     {.name = "silent peers beside a hundred good ones", .run = silent_peers_beside_a_hundred_good_ones},
     {.name = "requests on new connections do not stall", .run = requests_on_new_connections_do_not_stall},
+    {.name = "a half-close amid a handshake that a read ends",
+     .run = a_half_close_amid_a_handshake_that_a_read_ends},
+    {.name = "a full queue amid a handshake that a read ends",
+     .run = a_full_queue_amid_a_handshake_that_a_read_ends},
     {.name = "close right after the first write", .run = close_right_after_the_first_write},
     {.name = "immediate exit without close", .run = immediate_exit_without_close},
     {.name = "exit without close", .run = exit_without_close},
