@@ -135,7 +135,7 @@ static int open_record(const struct sealed *sealed, size_t size, size_t rest)
             return -ENOBUFS;
         }
         conn->stale += (uint32_t)rest;
-        atomic_store_explicit(&conn->flight_alone, 0, memory_order_relaxed);
+        inbox_acknowledges(conn);
         atomic_store_explicit(&conn->readable, conn->inbox.total, memory_order_release);
         return INBOX_DATA;
     }
@@ -237,7 +237,7 @@ static int open_seen(const struct sealed *sealed, uint8_t *record, size_t size)
         failure_set(sealed, ENOBUFS, "no memory for received data");
         return -ENOBUFS;
     }
-    conn->flight_alone = 0;
+    inbox_acknowledges(conn);
     return INBOX_DATA;
 }
 

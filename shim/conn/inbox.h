@@ -65,4 +65,12 @@ int inbox_fail(const struct sealed *sealed, enum tls_result result);
  * -ECONNRESET. */
 int inbox_cut(const struct sealed *sealed);
 
+/* Data has come: a client has sent it after our flight, and acknowledges that. A server's may have left
+ * before our Finished came there. */
+static inline void inbox_acknowledges(struct conn *conn)
+{
+    if (conn->session.role == TLS_SERVER)
+        atomic_store_explicit(&conn->flight_alone, 0, memory_order_relaxed);
+}
+
 #endif

@@ -128,7 +128,7 @@ static int open_record(struct reading *reading, uint8_t *record, size_t size)
         put(reading, to, len);
     else
         moved(reading, len);
-    atomic_store_explicit(&reading->sealed->conn->flight_alone, 0, memory_order_relaxed);
+    inbox_acknowledges(reading->sealed->conn);
     return INBOX_DATA;
 }
 

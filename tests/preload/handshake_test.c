@@ -10,11 +10,13 @@
 #include "support/scene.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -389,6 +391,24 @@ static void a_full_queue_amid_a_handshake_that_a_read_ends(const struct net *net
     close(client), close(server);
 }
 
+/* The server's greeting may have left before the client's Finished came: it does not acknowledge that, and
+ * Nagle's algorithm would keep the client's first request back until the server's delayed acknowledgement. */
+static void a_request_after_a_greeting_goes_out_at_once(const struct net *net)
+{
+    struct sockaddr_in address;
+    char text[8];
+    int listener = net_listen(net, 1, &address), unsent = -1;
+    int fd = net_connect(net, &address);
+    int accepted = accept(listener, NULL, NULL);
+    assert_int_equal(write(accepted, "hello", 5), 5);
+    assert_int_equal(net_read_all(fd, text, 5), 5);
+    assert_int_equal(write(fd, "ask", 3), 3);
+    assert_int_equal(ioctl(fd, SIOCOUTQNSD, &unsent), 0);
+    assert_int_equal(unsent, 0);
+    assert_int_equal(net_read_all(accepted, text, 3), 3);
+    close(fd), close(accepted), close(listener);
+}
+
 static const struct suite_case cases[] = {
     {.name = "both ends in one thread", .run = both_ends_in_one_thread},
     {.name = "two programs connect before they accept", .run = two_programs_connect_before_they_accept},
@@ -399,6 +419,8 @@ static const struct suite_case cases[] = {
      .run = a_half_close_amid_a_handshake_that_a_read_ends},
     {.name = "a full queue amid a handshake that a read ends",
      .run = a_full_queue_amid_a_handshake_that_a_read_ends},
+    {.name = "a request after a greeting goes out at once",
+     .run = a_request_after_a_greeting_goes_out_at_once},
     {.name = "close right after the first write", .run = close_right_after_the_first_write},
     {.name = "immediate exit without close", .run = immediate_exit_without_close},
     {.name = "exit without close", .run = exit_without_close},
