@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 # Copyright (c) 2026 the sockseal authors
 # packages: gcc libjemalloc-dev libgoogle-perftools-dev zlib1g-dev
+# full-limit: 300
 """A threaded server linked with jemalloc or tcmalloc, whose constructors run before the library's; with jemalloc's
 background threads, and under the profiler of gperftools, whose SIGPROF interrupts every call.
 """

@@ -2,6 +2,7 @@
 # Copyright (c) 2026 the sockseal authors
 # packages: g++ libboost-dev
 # suite: full
+# full-limit: 300
 """A server on Boost.Asio, compiled here: its edge-triggered epoll reactor, two threads."""
 
 import sys

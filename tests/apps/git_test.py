@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 # Copyright (c) 2026 the sockseal authors
 # packages: git
+# full-limit: 300
 """git daemon, which hands each connection to another program as its standard input and output."""
 
 import subprocess
@@ -13,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 import sealed
 
-from sealed import both_modes
+from sealed import both_modes, full_only
 
 PROGRAMS = {"git": ["git", "--version"]}
 MIB = 1 << 20
@@ -103,6 +104,7 @@ class Git(sealed.TestCase):
         self.assertEqual(self.head(base / "shallow"), self.head(served))
         return seen
 
+    @full_only
     @both_modes
     def test_push_that_is_refused(self):
         base, _ = self.history()
@@ -116,6 +118,7 @@ class Git(sealed.TestCase):
         self.assertIn("access denied or repository not exported", self.said)
         return seen
 
+    @full_only
     @both_modes
     def test_many_clones_at_once(self):
         base, served = self.history()

@@ -2,6 +2,7 @@
 # Copyright (c) 2026 the sockseal authors
 # packages: default-jdk-headless
 # suite: full
+# full-limit: 300
 """Java: a server with a Selector, one with a thread for each connection, and a client of both kinds."""
 
 import sys

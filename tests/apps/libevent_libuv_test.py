@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 # Copyright (c) 2026 the sockseal authors
 # packages: gcc libevent-dev libuv1-dev zlib1g-dev
+# full-limit: 300
 """Servers on libevent (bufferevents, evbuffer_add_file) and on libuv (streams, uv_spawn), compiled here."""
 
 import sys

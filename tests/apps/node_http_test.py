@@ -2,6 +2,7 @@
 # Copyright (c) 2026 the sockseal authors
 # packages: nodejs
 # suite: full
+# full-limit: 300
 """Node's HTTP server and client, keep-alive and Upgrade to frames in both directions, as WebSocket does it."""
 
 import hashlib

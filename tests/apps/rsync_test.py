@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 # Copyright (c) 2026 the sockseal authors
 # packages: rsync
+# full-limit: 300
 """rsync and its daemon: full duplex with non-blocking sockets and select, a process for each connection."""
 
 import hashlib
@@ -15,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 import sealed
 
-from sealed import both_modes
+from sealed import both_modes, full_only
 
 PROGRAMS = {"rsync": ["rsync", "--version"]}
 MIB = 1 << 20
@@ -124,6 +125,7 @@ class Rsync(sealed.TestCase):
         shutil.rmtree(tree)
         return [len(lines) for lines in seen]
 
+    @full_only
     @both_modes
     def test_several_at_once(self):
         tree, url = self.make_tree("tree"), self.serve()
@@ -161,6 +163,7 @@ class Rsync(sealed.TestCase):
             seen.append((status, listing(self.directory / word), b"auth failed" in client.err.data))
         return seen
 
+    @full_only
     @both_modes
     def test_client_that_is_killed_leaves_the_daemon_serving(self):
         tree, url = self.make_tree("tree"), self.serve()
