@@ -28,6 +28,8 @@ import unittest
 
 from pathlib import Path
 
+import hang
+
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("SOCKSEAL_BUILD", ROOT / "build")).resolve()
 LIBRARY = BUILD / "libsockseal.so"
@@ -222,11 +224,7 @@ class Program:
         """What a person needs to see why this program did not do what was expected."""
         lines = [f"--- {self.name()} {' '.join(self.argv)[:400]}"]
         if self.runs():
-            for name in ("wchan", "syscall", "stack"):
-                try:
-                    lines.append(f"{name}: " + Path(f"/proc/{self.pid}/{name}").read_text().strip())
-                except OSError as error:
-                    lines.append(f"{name}: {error.strerror}")
+            lines += [hang.describe(pid) for pid in hang.with_descendants({self.pid})]
         else:
             lines.append(f"ended with status {self.process.returncode}")
         lines.append(f"stdout ({self.out.length} bytes): {bytes(self.out.data[-500:])!r}")
