@@ -66,6 +66,17 @@ static void count(struct handover *plan, const struct sealed *sealed)
     plan->doomed += fate == FATE_DOOMED || (fate == FATE_LEFT && registry_only_holder(sealed->conn));
 }
 
+/* The next program is to end the connection; at a standard number it would be written to before. Without a
+ * copy to be had the connection ends with the exec, cut. */
+static void doom(struct handover *plan, const struct sealed *sealed)
+{
+    sealed->conn->doomed = 1;
+    if (sealed->fd >= HANDOVER_STANDARD)
+        set_flag(sealed->fd, false);
+    else
+        plan->aside[sealed->fd] = net_fcntl(sealed->fd, F_DUPFD, registry_own_base());
+}
+
 static void prepare(struct handover *plan, const struct sealed *sealed)
 {
     struct conn *conn = sealed->conn;
@@ -80,8 +91,7 @@ static void prepare(struct handover *plan, const struct sealed *sealed)
         plan->late |= plan->surviving + plan->doomed == 0;
         /* fall through */
     case FATE_DOOMED:
-        conn->doomed = 1;
-        set_flag(sealed->fd, false);
+        doom(plan, sealed);
         break;
     case FATE_CLOSED:
         break;
@@ -145,7 +155,7 @@ static void restore_in_child(int fd, void *context)
 
 bool handover_plan(struct handover *plan)
 {
-    *plan = (struct handover){.standard = {-1, -1, -1}};
+    *plan = (struct handover){.standard = {-1, -1, -1}, .aside = {-1, -1, -1}};
     if (!atomic_load(&registry_size))
         return false;
     plan->ours = registry_is_ours();
@@ -188,6 +198,9 @@ static int move_standard(struct handover *plan, int fd)
 static void move_back(struct handover *plan)
 {
     for (int fd = 0; fd < HANDOVER_STANDARD; fd++) {
+        if (plan->aside[fd] >= 0)
+            sys_close(plan->aside[fd]);
+        plan->aside[fd] = -1;
         if (plan->standard[fd] < 0)
             continue;
         sys_call3(SYS_dup3, plan->standard[fd], fd, 0);

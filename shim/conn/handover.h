@@ -31,6 +31,7 @@ struct handover {
     bool late;                       /* another process has given up a connection since we looked */
     unsigned doomed;                 /* connections that it is to end */
     int standard[HANDOVER_STANDARD]; /* where 0, 1 and 2 stand meanwhile, -1: nowhere */
+    int aside[HANDOVER_STANDARD];    /* copies of those that are doomed; -1: none */
     char text[HANDOVER_TEXT];        /* for the next program: the value of ENVIRONMENT_STATE */
 };
 

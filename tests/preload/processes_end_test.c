@@ -528,10 +528,36 @@ static void a_program_that_cannot_be_loaded(void)
     unlink(path);
 }
 
+/* The connection is to be closed, and ended by the next program: what the dynamic linker says to that number
+ * before must not reach it. */
+static void a_standard_descriptor_that_is_to_be_closed(void)
+{
+    if (!suite_has_library())
+        skip();
+    for (int at = 1; at < 3; at++) {
+        int pair[2];
+        char *steps[SCRIPT_WORDS];
+        net_warm_pair(&net_sealed, pair);
+        pid_t child = suite_fork();
+        if (child == 0) {
+            dup3(pair[0], at, O_CLOEXEC);
+            close(pair[0]), close(pair[1]);
+            script_arguments((const char *[]){script_step("closed %d", at), NULL}, steps);
+            setenv("LD_PRELOAD", "/nonexistent/library.so", 1); /* ld.so(8) complains, and goes on */
+            execv(steps[0], steps);
+            _exit(126);
+        }
+        close(pair[0]);
+        expect_end(pair[1]);
+        assert_int_equal(suite_wait(child), 0);
+    }
+}
+
 static const struct suite_test tests[] = {
     {.name = "the last holder dies", .run = the_last_holder_dies},
     {.name = "killed at any moment", .run = killed_at_any_moment, .limit_s = 60},
     {.name = "a program that cannot be loaded", .run = a_program_that_cannot_be_loaded},
+    {.name = "a standard descriptor that is to be closed", .run = a_standard_descriptor_that_is_to_be_closed},
 };
 
 static const struct suite_role test_roles[] = {
