@@ -22,11 +22,17 @@
 
 enum { FDS_MAX = 8 };
 
+/* Room for the control part of a message. */
+union control {
+    struct cmsghdr head;
+    char room[CMSG_SPACE(FDS_MAX * sizeof(int))];
+};
+
 struct parcel {
     struct msghdr header;
     struct iovec iov;
-    _Alignas(struct cmsghdr) char control[CMSG_SPACE(FDS_MAX * sizeof(int))];
     char byte;
+    union control control;
 };
 
 static struct msghdr *parcel_of(struct parcel *parcel, const int *fds, size_t count)
@@ -35,16 +41,14 @@ static struct msghdr *parcel_of(struct parcel *parcel, const int *fds, size_t co
     parcel->iov = (struct iovec){&parcel->byte, 1};
     parcel->header = (struct msghdr){.msg_iov = &parcel->iov,
                                      .msg_iovlen = 1,
-                                     .msg_control = parcel->control,
+                                     .msg_control = &parcel->control,
                                      .msg_controllen = sizeof parcel->control};
     if (!fds)
         return &parcel->header;
     parcel->header.msg_controllen = CMSG_SPACE(count * sizeof *fds);
-    struct cmsghdr *part = CMSG_FIRSTHDR(&parcel->header);
-    part->cmsg_level = SOL_SOCKET;
-    part->cmsg_type = SCM_RIGHTS;
-    part->cmsg_len = CMSG_LEN(count * sizeof *fds);
-    memcpy(CMSG_DATA(part), fds, count * sizeof *fds);
+    parcel->control.head = (struct cmsghdr){
+        .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(count * sizeof *fds)};
+    memcpy(CMSG_DATA(&parcel->control.head), fds, count * sizeof *fds);
     return &parcel->header;
 }
 
