@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: ISC
 # Copyright (c) 2026 the sockseal authors
 """bash's /dev/tcp: the shell's builtins and the programs that it starts take turns on one connection."""
-# packages: bash socat
+# packages: bash socat openssl
 
 import sys
 import unittest
@@ -132,6 +132,31 @@ class Bash(sealed.TestCase):
         port = self.port()
         status, out, err = self.bash("exec 3<>/dev/tcp/$1/$2; echo still here", port)
         return status, out, err.count(b"refused")
+
+    @sealed.sealed_only
+    def test_new_keys_between_one_program_and_the_next(self):
+        """OpenSSL renews its keys and asks for ours to be renewed: whoever reads, or writes, next does so."""
+        sealed.need("openssl")
+        port = self.port()
+        server = self.run_stock("openssl", "s_server", "-accept", f"{self.address}:{port}", "-tls1_3", "-nocert",
+                                "-psk", self.key, "-psk_identity", sealed.IDENTITY, "-msg")
+        self.wait_listening(port, server)
+        shell = self.run_program("bash", "-c", """
+            exec 3<>/dev/tcp/$1/$2
+            for i in {1..6}; do
+                if ((i % 2)); then head -n1 <&3; else read -r line <&3; echo "$line"; fi
+                if ((i % 3)); then /bin/echo "answer $i" >&3; else echo "answer $i" >&3; fi
+            done
+            """, "bash", self.address, port)
+        server.expect("CIPHER is")
+        for number in range(1, 7):
+            server.type("K")  # has to come in a read of its own
+            server.out.wait(lambda output, number=number: output.data.count(b"SSL_do_handshake ->") >= number, 5)
+            server.type(f"line {number}")
+            server.expect(f"answer {number}\n")
+        self.assertEqual((shell.status(), bytes(shell.out.data)),
+                         (0, b"".join(b"line %d\n" % number for number in range(1, 7))))
+        self.assertGreaterEqual(bytes(server.out.data).count(b"<<< TLS 1.3, Handshake [length 0005], KeyUpdate"), 5)
 
 
 if __name__ == "__main__":
