@@ -3,7 +3,6 @@
 """Servers that hand a connection to another program: ncat and socat with their children, and Python's ways."""
 # packages: ncat socat bash
 
-import os
 import sys
 import unittest
 
@@ -147,20 +146,11 @@ class Processes(sealed.TestCase):
 
     @both_modes
     def test_socat_as_client_with_a_program(self):
-        port, _ = self.socat("", "SYSTEM:echo question; read answer; echo \"$answer\" >answer")
+        port, server = self.socat("", "SYSTEM:echo question; read answer; echo \"$answer\" >&2")
         client = self.run_program("socat", f"TCP:{self.address}:{port}", "SYSTEM:read q; echo \"$q answered\",nofork")
         status = client.status()
-        answer = self.directory / "answer"
-        self.wait_for(answer.exists)
-        return status, self.wait_for(answer.read_text)
-
-    def wait_for(self, predicate):
-        end = sealed.time.monotonic() + sealed.DEADLINE
-        while not (value := predicate()):
-            if sealed.time.monotonic() > end:
-                self.fail_with_report("it does not come true")
-            sealed.time.sleep(0.01)
-        return value
+        server.expect("question answered\n", stream="err")
+        return status, server.status()
 
     # ---- Python ----
 
