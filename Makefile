@@ -80,7 +80,7 @@ else
 say = @:
 endif
 
-.PHONY: all deps deps-demo deps-test deps-apps deps-bench demo test test-apps bench bench-programs fuzz install \
+.PHONY: all deps deps-demo deps-test deps-apps deps-bench demo test test-apps test-cpython bench bench-programs fuzz install \
 	uninstall clean distclean tests unit-tests tsan-tests FORCE
 .DELETE_ON_ERROR:
 
@@ -215,6 +215,20 @@ test: deps-test
 test-apps: deps-apps
 	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@tests/support/run-tests --build $(BUILD) --jobs $(or $(JOBS),2) --apps
+
+# CPython's network tests whole, about 15 minutes; the script that runs them is no part of this project. Fails on a lost
+# test that tests/apps/cpython-lost.txt does not name.
+CPYTHON_SUITE ?= ../shared/suites/cpython-network.py
+test-cpython:
+	@[ -f "$(CPYTHON_SUITE)" ] || { echo "make test-cpython: $(CPYTHON_SUITE) is missing;" \
+		"name the script that runs the suite with CPYTHON_SUITE=" >&2; exit 2; }
+	@mkdir -p $(DEPS); $(call install_packages,$(BUILD_PACKAGES) libpython3.11-testsuite)
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@"$(CPYTHON_SUITE)" --preload $(BUILD)/libsockseal.so 2>&1 | tee $(BUILD)/cpython.log; \
+	grep -q '^kept [1-9]' $(BUILD)/cpython.log || { echo "the suite did not end" >&2; exit 1; }; \
+	sed -n 's/^ *lost \(.*\): .*/\1/p' $(BUILD)/cpython.log \
+		| awk 'NR == FNR { known[$$1]; next } !($$1 in known) { print "not to be lost: " $$1; bad = 1 } \
+			END { exit bad }' tests/apps/cpython-lost.txt -
 
 # BENCH=latency,bulk: some parts; BENCH=quick: all, short; ROUNDS=9; UPDATE=1: rewrites the table of counts.
 bench: deps-bench

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: ISC
+# Copyright (c) 2026 the sockseal authors
+"""CPython's own tests of its network modules, on plain TCP and with every TCP port sealed: none may be lost but those of
+cpython-lost.txt. Both runs of a module go side by side. `make test-cpython` runs 27 modules whole.
+"""
+# packages: libpython3.11-testsuite
+# time-limit: 400
+
+import concurrent.futures
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import unittest
+
+from pathlib import Path
+
+import sealed
+
+PYTHON = "/usr/bin/python3.11"
+LOST = Path(__file__).with_name("cpython-lost.txt")
+TEST_SECONDS = 60   # CPython's own limit for one test, which then says where each thread hangs
+MODULE_SECONDS = 300
+PROGRAMS = {"CPython's tests": [PYTHON, "--version"]}
+
+# Module -> patterns of what to run: what has found bugs here, less what sleeps or takes no descriptor of ours.
+QUICK = {
+    "test_socket": ["*GeneralModuleTests*", "*BasicTCPTest*", "*RecvmsgTCP*", "*RecvmsgIntoTCP*", "*SendmsgStream*",
+                    "*SendmsgTCP*", "*RecvmsgSCMRightsStreamTest*", "*FileObject*", "*NonBlockingTCPTests*",
+                    "*NetworkConnection*", "*TCPTimeoutTest*", "*ContextManager*", "*SendfileUsing*", "*BufferIO*",
+                    "*InterruptedSend*", "*InterruptedRecv*", "*CreateServer*"],
+    "test_select": ["*"],
+    "test_epoll": ["*"],
+    "test_poll": ["*poll1", "*poll2", "*poll3", "*poll_blocks*"],
+    "test_selectors": ["*Select*TestCase.test_select*", "*Poll*TestCase.test_select*", "*Epoll*TestCase.test_*"],
+    "test_socketserver": ["*"],
+    "test_asyncio": ["*test_streams*", "*test_sock_lowlevel*", "*test_sslproto*", "*test_subprocess*",
+                     "*test_sendfile*", "*test_server*", "*test_buffered_proto*", "*SelectEventLoopTests*"],
+    "test_ftplib": ["*TestFTPClass.*"],
+    "test_httplib": ["*"],
+    "test_smtplib": ["*SimTests*", "*DebuggingServerTests*"],
+    "test_telnetlib": ["*"],
+    "test_wsgiref": ["*"],
+    "test_ssl": ["*ThreadedTests.test_echo", "*ThreadedTests.test_nonblocking_send", "*ThreadedTests.test_recv_*",
+                 "*ThreadedTests.test_sendfile", "*ThreadedTests.test_asyncore_server", "*ThreadedTests.test_starttls",
+                 "*SimpleBackgroundTests*"],
+    "test_subprocess": ["*pass_fds*", "*close_fds*", "*communicate*"],
+    "test_multiprocessing_fork": ["*TestPicklingConnections*", "*TestListener*", "*TestConnection*", "*TestPoll.*"],
+}
+# What a test is called, then, perhaps lines later, its verdict.
+START = re.compile(r"^\w+ \((test\.[\w.]+)\)")
+VERDICT = re.compile(r"(ok|skipped .*|FAIL|ERROR|expected failure)$")
+
+
+def verdicts(text):
+    """{test: verdict} from the output of `python -m test -v`; a test that never ended has the verdict "no end"."""
+    found, current = {}, None
+    for line in text.splitlines():
+        start = START.match(line)
+        if start:
+            current = start.group(1)
+            found[current] = "no end"
+        verdict = VERDICT.search(line) if current else None
+        if verdict:
+            found[current], current = verdict.group(1).split()[0], None
+    return found
+
+
+def expected_losses():
+    lines = (line.partition("#")[0].split() for line in LOST.read_text().splitlines())
+    return {words[0] for words in lines if words}
+
+
+def allow_interrupt():
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job ignores it, and the tests send it
+
+
+class CPython(sealed.TestCase):
+    """Runs CPython's tests twice and compares the verdicts."""
+
+    def run_module(self, module, patterns, env):
+        """The output of one run, in a directory and a session of its own."""
+        command = [PYTHON, "-m", "test", "-v", "-u", "network", "--timeout", str(TEST_SECONDS), "-i", "*VSOCK*"]
+        for pattern in patterns:
+            command += ["-m", pattern]
+        with tempfile.TemporaryDirectory(dir=self.directory) as cwd, tempfile.TemporaryFile() as output:
+            with subprocess.Popen(command + [module], cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=output,
+                                  stderr=output, start_new_session=True, preexec_fn=allow_interrupt) as process:
+                try:
+                    process.wait(MODULE_SECONDS)
+                except subprocess.TimeoutExpired:
+                    os.killpg(process.pid, signal.SIGKILL)
+            output.seek(0)
+            return output.read().decode(errors="replace")
+
+    def lost(self, module, patterns, sealed_env):
+        """Tests of the module that pass plain and do not pass sealed, and the sealed run's output."""
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            plain = pool.submit(self.run_module, module, patterns, self.plain_env())
+            under = pool.submit(self.run_module, module, patterns, sealed_env)
+            expected, seen = verdicts(plain.result()), verdicts(under.result())
+        passed = {test for test, verdict in expected.items() if verdict == "ok"}
+        self.assertTrue(passed, f"{module}: no test passed on plain TCP:\n{plain.result()[-2000:]}")
+        return {test for test in passed if seen.get(test) != "ok"}, under.result()
+
+    def flaky(self, module, tests):
+        """Those of the tests that fail on plain TCP too, within a few runs: nothing is to be learnt from them."""
+        patterns = ["*" + test.removeprefix(f"test.{module}.") for test in sorted(tests)]
+        found = set()
+        for _ in range(5):
+            seen = verdicts(self.run_module(module, patterns, self.plain_env()))
+            found |= {test for test in tests if seen.get(test) != "ok"}
+        return found
+
+    def check(self, module):
+        log = self.directory / "log"
+        env = self.seal_env(log, SOCKSEAL_PORTS="1-65535")
+        lost, output = self.lost(module, QUICK[module], env)
+        lost -= expected_losses()
+        if lost and not sealed.PLAIN_ONLY:
+            lost -= self.flaky(module, lost)
+        logged = log.read_text(errors="replace")[-2000:] if log.exists() else ""
+        self.assertEqual(sorted(lost), [], f"lost in {module}; the sealed run:\n{output[-6000:]}\nlog:\n{logged}")
+
+
+def test_of(module):
+    @sealed.sealed_only
+    def test(self):
+        self.check(module)
+    test.__doc__ = f"CPython's {module} passes sealed what it passes plain"
+    return test
+
+
+for name in QUICK:
+    setattr(CPython, name, test_of(name))
+
+
+if __name__ == "__main__":
+    if not Path("/usr/lib/python3.11/test/test_socket.py").exists():
+        sealed.missing("libpython3.11-testsuite")
+    unittest.main()
