@@ -200,10 +200,12 @@ static void run_connect(uint16_t port, size_t size, size_t count)
     mark();
 }
 
+/* The client has connected and sent what it can before each is accepted, or it would be a matter of luck. */
 static void run_accept(uint16_t port, size_t size, size_t count)
 {
     int listener = listen_on(port);
     for (size_t i = 0; i < count; i++) {
+        usleep(SETTLE_US);
         mark();
         op_accept(listener, size);
     }

@@ -8,10 +8,6 @@ import time
 import peers as p
 from rounds import Metric, Work, run_work
 
-NONE, EMPTY, UNSET, ELSEWHERE = "none", "empty", "unset", "elsewhere"
-LABELS = {NONE: "no library", EMPTY: "an empty library", UNSET: "sockseal, SOCKSEAL_PORTS unset",
-          ELSEWHERE: "sockseal, other ports sealed"}
-p.LABELS.update(LABELS)
 TRUES = 1000
 DD_BYTES = 1 << 30
 DD_SMALL = 1 << 27
@@ -22,8 +18,8 @@ class Nothing:
 
     def __init__(self, context):
         library = {"LD_PRELOAD": str(context.peers.library)}
-        envs = {NONE: {}, EMPTY: {"LD_PRELOAD": str(context.build / "tests/bench/empty.so")}, UNSET: library,
-                ELSEWHERE: dict(library, SOCKSEAL_PORTS="1", SOCKSEAL_KEY_FILE=str(context.peers.key_file))}
+        envs = {p.NONE: {}, p.EMPTY: {"LD_PRELOAD": str(context.build / "tests/bench/empty.so")}, p.UNSET: library,
+                p.ELSEWHERE: dict(library, SOCKSEAL_PORTS="1", SOCKSEAL_KEY_FILE=str(context.peers.key_file))}
         self.endpoints = {name: p.Endpoint(name, 0, [], env) for name, env in envs.items()}
         self.left_out = {}
 

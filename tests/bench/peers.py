@@ -26,6 +26,8 @@ from sealed import free_port  # noqa: E402  (the path first)
 PLAIN, AEGIS, CHACHA = "plain", "aegis", "chacha"
 TLS_AES, TLS_CHACHA, TLS_PSK = "tls-aes", "tls-chacha", "tls-psk"
 STUNNEL, SPIPED, SSH, SOCAT = "stunnel", "spiped", "ssh", "socat"
+# where there are no peers but ways to start a program: without a library, with an empty one, with the shim
+NONE, EMPTY, UNSET, ELSEWHERE = "none", "empty", "unset", "elsewhere"
 SEALED = (AEGIS, CHACHA)
 OWN_TLS = (TLS_AES, TLS_CHACHA, TLS_PSK)
 TUNNELS = (STUNNEL, SPIPED, SSH, SOCAT)
@@ -33,7 +35,9 @@ ALL = (PLAIN, AEGIS, CHACHA, TLS_AES, TLS_CHACHA, STUNNEL, SPIPED, SSH, SOCAT)
 
 LABELS = {PLAIN: "plain TCP", AEGIS: "sockseal AEGIS-128L", CHACHA: "sockseal ChaCha20", TLS_AES: "own TLS AES-128-GCM",
           TLS_CHACHA: "own TLS ChaCha20", TLS_PSK: "own TLS PSK AES-128-GCM", STUNNEL: "stunnel PSK AES-128-GCM",
-          SPIPED: "spiped", SSH: "ssh -L AES-128-GCM", SOCAT: "socat OPENSSL AES-128-GCM"}
+          NONE: "no library", EMPTY: "an empty library", UNSET: "sockseal, no SOCKSEAL_PORTS",
+          ELSEWHERE: "sockseal, other ports", SPIPED: "spiped", SSH: "ssh -L AES-128-GCM",
+          SOCAT: "socat OPENSSL AES-128-GCM"}
 SUITES = {AEGIS: "SOCKSEAL_AEGIS_128L_SHA256", CHACHA: "TLS_CHACHA20_POLY1305_SHA256",
           TLS_AES: "TLS_AES_128_GCM_SHA256", TLS_CHACHA: "TLS_CHACHA20_POLY1305_SHA256",
           TLS_PSK: "TLS_AES_128_GCM_SHA256"}

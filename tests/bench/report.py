@@ -6,7 +6,7 @@ import textwrap
 import budget
 import peers as p
 
-ORDER = (p.PLAIN, "none", "empty", "unset", "elsewhere", p.AEGIS, p.CHACHA, p.TLS_AES, p.TLS_CHACHA, p.TLS_PSK,
+ORDER = (p.PLAIN, p.NONE, p.EMPTY, p.UNSET, p.ELSEWHERE, p.AEGIS, p.CHACHA, p.TLS_AES, p.TLS_CHACHA, p.TLS_PSK,
          *p.TUNNELS)
 
 
@@ -27,7 +27,7 @@ def spread(cell):
 def times(cell, peer):
     """The ratio to plain."""
     ratio = cell["ratio"]
-    if ratio is None or peer in (p.PLAIN, "none"):
+    if ratio is None or peer in (p.PLAIN, p.NONE):
         return ""
     return f"{ratio:.2f}x" if ratio < 10 else f"{ratio:,.0f}x"
 

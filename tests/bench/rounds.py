@@ -130,8 +130,8 @@ def rows_of(work, taken, left_out):
 
 
 def row(group, metric, unit, more_is_better, values, left_out=None):
-    """A row of the result: medians, spread, and the median of each round's ratio to the first peer, the plain one."""
-    plain = next(iter(values.values()), [])
+    """A row of the result: medians, spread, and the median of each round's ratio to the plain one."""
+    plain = values.get(p.PLAIN) or values.get(p.NONE) or []
     cells = {}
     for peer, numbers in values.items():
         if not numbers:

@@ -64,18 +64,19 @@ def memory(rows):
 
 
 def unsealed(rows):
+    """Calls against an empty library, which shifts what lies where in memory as much; loading against none."""
     for part, start in (("unsealed", "pipe"), ("unsealed", "dd")):
         for row in rows.starting(part, start):
-            for peer in ("unset", "elsewhere"):
-                measured = ratio(row, peer, "none")
+            for peer in (p.UNSET, p.ELSEWHERE):
+                measured = ratio(row, peer, p.EMPTY)
                 if measured is None:
                     continue
-                within = row["peers"][peer]["min"] <= row["peers"]["none"]["max"]
-                yield line(f"{row['label']}: {p.LABELS[peer]} / no library",
+                within = row["peers"][peer]["min"] <= row["peers"][p.EMPTY]["max"]
+                yield line(f"{row['label']}: {p.LABELS[peer]} / an empty library",
                            f"<= {NOISE} or ranges overlap", measured, measured <= NOISE or within)
     for row in rows.starting("unsealed", "starting"):
-        for peer in ("unset", "elsewhere"):
-            pairs = zip(row["peers"][peer]["values"], row["peers"]["none"]["values"])
+        for peer in (p.UNSET, p.ELSEWHERE):
+            pairs = zip(row["peers"][peer]["values"], row["peers"][p.NONE]["values"])
             more = statistics.median(mine - plain for mine, plain in pairs)
             yield line(f"loading: {p.LABELS[peer]}, ms more than no library", "<= 0.3", more, more <= 0.3)
 
