@@ -197,7 +197,7 @@ static void progress_deadlines(void)
         atomic_store(&next_deadline, soon);
 }
 
-void drive_progress(void)
+bool drive_progress(void)
 {
     struct epoll_event events[EVENTS];
     int epoll = drive_descriptor();
@@ -213,6 +213,7 @@ void drive_progress(void)
             net_epoll_ctl(epoll, EPOLL_CTL_DEL, events[i].data.fd, NULL);
     }
     progress_deadlines();
+    return count > 0;
 }
 
 static struct timespec until(int64_t end_ms)

@@ -39,7 +39,7 @@ void drive_review(const struct sealed *sealed);
 void drive_step(const struct sealed *sealed);
 
 /* Does so for every outstanding connection that the kernel reports ready, or whose time is up. */
-void drive_progress(void);
+bool drive_progress(void);
 
 /* The private epoll with every outstanding connection in it; -1 if there is none. For waiting on it beside
  * others. */

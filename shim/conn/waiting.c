@@ -198,14 +198,30 @@ int waiting_select(int count, fd_set *read, fd_set *write, fd_set *except, const
     return bits;
 }
 
+_Atomic bool waiting_edges;
+
+/*
+ * What epoll calls ready may be a handshake message that came between the progress and the look, and there
+ * are programs (wrk) that take an EAGAIN for an error. If there was anything to be done, the events are
+ * thrown away and asked for anew, unless the program has asked for edges, which are told once.
+ */
+static bool is_doubtful(unsigned *rounds)
+{
+    enum { ROUNDS = 8 };
+    return !atomic_load_explicit(&waiting_edges, memory_order_relaxed) && (*rounds)++ < ROUNDS &&
+           drive_progress();
+}
+
 int waiting_epoll(int epoll, struct epoll_event *events, int max, int64_t until_ms, const sigset_t *mask)
 {
-    for (;;) {
+    for (unsigned rounds = 0;;) {
         struct pollfd one = {.fd = epoll, .events = POLLIN};
         int ready = drive_poll(&one, 1, until_ms, mask);
         if (ready < 0)
             return ready;
         int got = real()->epoll_wait(epoll, events, max, 0);
+        if (got > 0 && is_doubtful(&rounds))
+            continue;
         if (got != 0)
             return got < 0 ? -errno : got;
         if (net_now_ms() >= until_ms)

@@ -30,6 +30,9 @@ int waiting_select(int count, fd_set *read, fd_set *write, fd_set *except, const
 /* How many descriptors of sets that are said to have `count` the kernel would look at. */
 int waiting_select_bound(int count);
 
+/* Whether the program has ever asked an epoll for EPOLLET or EPOLLONESHOT. */
+extern _Atomic bool waiting_edges;
+
 /* While something is outstanding. */
 int waiting_epoll(int epoll, struct epoll_event *events, int max, int64_t until_ms, const sigset_t *mask);
 

@@ -242,6 +242,9 @@ static bool on_timed_wait(long number, const struct arguments *arguments, struct
 static bool on_wait(long number, const struct arguments *arguments, long *result)
 {
     switch (number) {
+    case SYS_epoll_ctl:
+        *result = epoll_ctl(NUMBER(0), NUMBER(1), NUMBER(2), POINTER(3));
+        return true;
 #ifdef SYS_poll
     case SYS_poll:
         *result = poll(POINTER(0), (nfds_t)arguments->a[1], NUMBER(2));

@@ -125,6 +125,15 @@ DOOR int pselect(int count, fd_set *restrict read, fd_set *restrict write, fd_se
     return (int)door_result(waiting_select(count, read, write, except, timeout, mask), saved);
 }
 
+/* The pointer is looked at when the kernel has found it good. */
+DOOR int epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
+{
+    int result = real()->epoll_ctl(epoll, operation, fd, event);
+    if (result == 0 && operation != EPOLL_CTL_DEL && (event->events & (EPOLLET | EPOLLONESHOT)))
+        atomic_store_explicit(&waiting_edges, true, memory_order_relaxed);
+    return result;
+}
+
 DOOR int epoll_wait(int epoll, struct epoll_event *events, int max, int timeout)
 {
     int saved = errno;

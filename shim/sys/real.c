@@ -85,6 +85,7 @@ static void bind_wait(void)
     BIND(ppoll);
     BIND(select);
     BIND(pselect);
+    BIND(epoll_ctl);
     BIND(epoll_wait);
     BIND(epoll_pwait);
     BIND(epoll_pwait2);

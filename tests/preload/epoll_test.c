@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -378,6 +379,76 @@ static void one_poll_over_everything(const struct net *net)
         close(ends[i][0]), close(ends[i][1]);
 }
 
+enum { AT_ONCE = 20, REQUESTS = 1500 };
+
+/* Serves one request a connection until its parent is gone. */
+static void serve_requests(int listener)
+{
+    char text[8];
+    for (;;) {
+        int fd = accept(listener, NULL, NULL);
+        if (fd < 0)
+            _exit(1);
+        if (read(fd, text, 3) == 3 && write(fd, "reply", 5) != 5)
+            _exit(2);
+        close(fd);
+    }
+}
+
+static void start_request(const struct net *net, int epoll, const struct sockaddr_in *address)
+{
+    int fd = net_client(net, SOCK_NONBLOCK);
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT, .data.fd = fd};
+    int result = connect(fd, (const struct sockaddr *)address, sizeof *address);
+    assert_true(result == 0 || errno == EINPROGRESS);
+    assert_int_equal(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event), 0);
+}
+
+/* True when the request is answered. */
+static bool go_on_with(int epoll, const struct epoll_event *got)
+{
+    char text[8];
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = got->data.fd};
+    if (got->events & EPOLLIN) {
+        ssize_t len = read(got->data.fd, text, sizeof text);
+        if (len < 0)
+            fail_msg("a read of what is readable gives errno %d", errno);
+        close(got->data.fd);
+        return true;
+    }
+    assert_int_equal(write(got->data.fd, "ask", 3), 3);
+    assert_int_equal(epoll_ctl(epoll, EPOLL_CTL_MOD, got->data.fd, &event), 0);
+    return false;
+}
+
+/* wrk takes an EAGAIN after EPOLLIN for an error: a handshake message must not look like data. */
+static void level_triggered_waits_and_handshakes(const struct net *net)
+{
+    struct sockaddr_in address;
+    struct epoll_event events[AT_ONCE];
+    int listener = net_listen(net, 128, &address), epoll = epoll_create1(EPOLL_CLOEXEC);
+    pid_t server = suite_fork();
+    if (server == 0)
+        serve_requests(listener);
+    int started = AT_ONCE;
+    for (int i = 0; i < started; i++)
+        start_request(net, epoll, &address);
+    for (int answered = 0; answered < REQUESTS;) {
+        int count = epoll_wait(epoll, events, AT_ONCE, LOST_MS);
+        assert_true(count > 0);
+        for (int i = 0; i < count; i++) {
+            if (!go_on_with(epoll, &events[i]))
+                continue;
+            answered++;
+            if (started++ < REQUESTS)
+                start_request(net, epoll, &address);
+        }
+    }
+    kill(server, SIGKILL);
+    suite_wait(server);
+    close(listener), close(epoll);
+}
+
 static const struct suite_case cases[] = {
     {.name = "edges: read until EAGAIN", .run = edges_read_until_eagain},
     {.name = "edges: read until EAGAIN, small buffer", .run = edges_read_until_eagain_small_buffer},
@@ -392,6 +463,7 @@ static const struct suite_case cases[] = {
     {.name = "added before connect", .run = added_before_connect},
     {.name = "idle connections are quiet", .run = idle_connections_are_quiet},
     {.name = "one poll over everything", .run = one_poll_over_everything},
+    {.name = "level-triggered waits and handshakes", .run = level_triggered_waits_and_handshakes},
 };
 
 int main(int argc, char **argv)
