@@ -18,6 +18,7 @@ import os
 import pty
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -190,7 +191,7 @@ class Program:
 
     def stop(self):
         if self.runs():
-            self.process.kill()
+            os.killpg(self.pid, signal.SIGKILL)  # it leads a session of its own: its workers end with it
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
             if pipe:
