@@ -106,7 +106,7 @@ class Load(Case):
     @both_modes
     def test_io_threads(self):
         """Several threads of the server read and write, spinning, and two of the client."""
-        _, port = self.serve("--io-threads", "4" if sealed.FULL else "2", "--io-threads-do-reads", "yes")
+        _, port = self.serve("--io-threads", "2", "--io-threads-do-reads", "yes")
         count = self.COUNT if sealed.FULL else 4000
         seen = [self.bench(port, "--threads", "2", "-c", "100", "-P", "16", "-n", count, "INCR", "counter"),
                 self.bench(port, "-c", "100", "-d", "3000", "-n", count // 10, "-t", "set,get,lrange_300")]
