@@ -150,7 +150,7 @@ struct tls_session {
  * meaning; public in size because the caller owns its memory. Holds secrets: end with tls_handshake_wipe().
  */
 struct tls_handshake {
-    uint64_t opaque[1232]; /* 9.6 KiB; a static assertion in tls_handshake.c ties it to the real layout */
+    uint64_t opaque[1700]; /* 13.3 KiB; a static assertion in tls_handshake.c ties it to the real layout */
 };
 
 /* Bytes to send, appended to by the handshake calls. The memory is the caller's. */

@@ -22,7 +22,7 @@ static void choose_suites(const struct tls_config *config, struct tls_hello_offe
     }
 }
 
-/* The keys themselves are used up here: what the handshake needs of them is the Early Secret, and the
+/* The keys themselves are used up here: what the handshake needs of them is prepared, and the
  * configuration may be another one at the next call. */
 static void choose_psks(const struct tls_config *config, struct tls_hello_offer *offer)
 {
@@ -33,25 +33,25 @@ static void choose_psks(const struct tls_config *config, struct tls_hello_offer 
             continue;
         memcpy(offered->identity, psk->identity, psk->identity_len);
         offered->identity_len = (uint8_t)psk->identity_len;
-        tls_schedule_early(psk->key, psk->key_len, offered->early);
+        tls_schedule_prepare_psk(psk->key, psk->key_len, &offered->prepared);
         offer->psk_count++;
     }
 }
 
 /* Fills in the binders (RFC 8446, 4.2.11.2): over the transcript and the hello up to them, each under its own
- * PSK. */
-static void put_binders(const struct tls_call *call, uint8_t *message, size_t truncated_len)
+ * PSK. The whole hello is in the transcript then. */
+static void put_binders(const struct tls_call *call, uint8_t *message, size_t truncated_len, size_t len)
 {
     const struct tls_hello_offer *offer = &call->handshake->offer;
     uint8_t hash[32];
     uint8_t *binder = message + truncated_len + 2;
-    struct sha256 copy = call->handshake->transcript;
-    sha256_update(&copy, message, truncated_len);
-    sha256_final(&copy, hash);
+    tls_handshake_hash(call, message, truncated_len);
+    tls_handshake_transcript(call, hash);
     for (size_t i = 0; i < offer->psk_count; i++) {
-        tls_schedule_binder(offer->psks[i].early, tls_schedule_external_binder, hash, binder + 1);
+        sha256_key_hmac(&offer->psks[i].prepared.binder, hash, sizeof hash, binder + 1);
         binder += 1 + TLS_HELLO_BINDER;
     }
+    tls_handshake_hash(call, message + truncated_len, len - truncated_len);
 }
 
 /* Writes the ClientHello in a record of its own, straight to the output, where its binders are computed. */
@@ -63,8 +63,7 @@ static enum tls_reason send_client_hello(const struct tls_call *call, struct tls
     size_t truncated_len = tls_hello_put_client(&writer, &call->handshake->offer, cookie);
     if (writer.full)
         return cookie.left > 0 ? TLS_REASON_COOKIE_LONG : TLS_REASON_MISUSE;
-    put_binders(call, message, truncated_len);
-    tls_handshake_hash(call, message, writer.len);
+    put_binders(call, message, truncated_len, writer.len);
     record[0] = TLS_RECORD_HANDSHAKE;
     record[1] = 3;
     record[2] = cookie.left > 0
@@ -217,7 +216,7 @@ static enum tls_reason change_keys(const struct tls_call *call, const struct tls
     uint8_t client[32];
     uint8_t server[32];
     enum tls_reason reason =
-        tls_handshake_derive(call, psk->early, call->handshake->ephemeral, share.at, client, server);
+        tls_handshake_derive(call, &psk->prepared, call->handshake->ephemeral, share.at, client, server);
     if (reason != TLS_REASON_NONE)
         return reason;
     tls_record_set_rx(call->session, TLS_KEYS_HANDSHAKE, server);

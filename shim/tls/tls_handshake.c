@@ -94,20 +94,22 @@ void tls_handshake_restart_transcript(const struct tls_call *call)
     tls_handshake_hash(call, hash, sizeof hash);
 }
 
-enum tls_reason tls_handshake_derive(const struct tls_call *call, const uint8_t early[static 32],
+enum tls_reason tls_handshake_derive(const struct tls_call *call, const struct tls_schedule_psk *psk,
                                      const uint8_t ephemeral[static X25519_LEN],
                                      const uint8_t peer[static X25519_LEN], uint8_t client[static 32],
                                      uint8_t server[static 32])
 {
     uint8_t shared[X25519_LEN];
     uint8_t hash[32];
+    struct sha256_key secret;
     if (!x25519_shared(shared, ephemeral, peer))
         return TLS_REASON_SMALL_ORDER; /* RFC 8446, 7.4.2 */
-    tls_schedule_handshake(early, shared, sizeof shared, call->handshake->handshake_secret);
+    tls_schedule_secrets(psk, shared, sizeof shared, &secret, &call->handshake->master_secret);
     secret_wipe(shared, sizeof shared);
     tls_handshake_transcript(call, hash);
-    tls_schedule_derive(call->handshake->handshake_secret, "c hs traffic", hash, client);
-    tls_schedule_derive(call->handshake->handshake_secret, "s hs traffic", hash, server);
+    tls_schedule_derive_prepared(&secret, "c hs traffic", hash, client);
+    tls_schedule_derive_prepared(&secret, "s hs traffic", hash, server);
+    secret_wipe(&secret, sizeof secret);
     tls_handshake_keylog(call, "CLIENT_HANDSHAKE_TRAFFIC_SECRET", client);
     tls_handshake_keylog(call, "SERVER_HANDSHAKE_TRAFFIC_SECRET", server);
     return TLS_REASON_NONE;
@@ -116,15 +118,14 @@ enum tls_reason tls_handshake_derive(const struct tls_call *call, const uint8_t 
 void tls_handshake_derive_application(const struct tls_call *call, uint8_t client[static 32],
                                       uint8_t server[static 32])
 {
-    uint8_t master[32];
+    struct sha256_key *master = &call->handshake->master_secret;
     uint8_t hash[32];
-    tls_schedule_master(call->handshake->handshake_secret, master);
     tls_handshake_transcript(call, hash);
-    tls_schedule_derive(master, "c ap traffic", hash, client);
-    tls_schedule_derive(master, "s ap traffic", hash, server);
+    tls_schedule_derive_prepared(master, "c ap traffic", hash, client);
+    tls_schedule_derive_prepared(master, "s ap traffic", hash, server);
     tls_handshake_keylog(call, "CLIENT_TRAFFIC_SECRET_0", client);
     tls_handshake_keylog(call, "SERVER_TRAFFIC_SECRET_0", server);
-    secret_wipe(master, sizeof master);
+    secret_wipe(master, sizeof *master);
 }
 
 void tls_handshake_put_finished(const struct tls_call *call, const uint8_t secret[static 32],

@@ -24,6 +24,7 @@
 #include "tls/tls.h"
 #include "tls/tls_failure.h"
 #include "tls/tls_hello.h"
+#include "tls/tls_schedule.h"
 
 /* HandshakeType (RFC 8446, 4). */
 enum tls_message_type {
@@ -60,8 +61,8 @@ enum tls_state {
 struct tls_handshake_data {
     struct sha256 transcript;
     uint8_t client_random[TLS_HELLO_RANDOM];
-    uint8_t ephemeral[X25519_LEN]; /* client: our X25519 secret */
-    uint8_t handshake_secret[32];
+    uint8_t ephemeral[X25519_LEN];   /* client: our X25519 secret */
+    struct sha256_key master_secret; /* from the ServerHello until the application traffic secrets */
     uint8_t next_rx[32];     /* server: the client's application traffic secret, for after its Finished */
     uint8_t first_hello[32]; /* server: hash over what the second ClientHello must repeat */
     uint16_t retry_suite;    /* the suite that a HelloRetryRequest chose, or TLS_SUITE_NONE */
@@ -106,14 +107,15 @@ void tls_handshake_transcript(const struct tls_call *call, uint8_t hash[static 3
 /* Replaces the transcript, which holds ClientHello1 alone, by its message_hash (RFC 8446, 4.4.1). */
 void tls_handshake_restart_transcript(const struct tls_call *call);
 
-/* With the ServerHello in the transcript: the Handshake Secret from `early` and the X25519 result, and both
- * handshake traffic secrets. */
-enum tls_reason tls_handshake_derive(const struct tls_call *call, const uint8_t early[static 32],
+/* With the ServerHello in the transcript: both handshake traffic secrets, from the PSK and the X25519 result,
+ * and the Master Secret, which is kept. */
+enum tls_reason tls_handshake_derive(const struct tls_call *call, const struct tls_schedule_psk *psk,
                                      const uint8_t ephemeral[static X25519_LEN],
                                      const uint8_t peer[static X25519_LEN], uint8_t client[static 32],
                                      uint8_t server[static 32]);
 
-/* With the server's Finished in the transcript: both application traffic secrets. */
+/* With the server's Finished in the transcript: both application traffic secrets. The Master Secret is used
+ * up. */
 void tls_handshake_derive_application(const struct tls_call *call, uint8_t client[static 32],
                                       uint8_t server[static 32]);
 

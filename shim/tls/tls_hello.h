@@ -12,6 +12,7 @@
 #include "tls/tls_cursor.h"
 #include "tls/tls_extensions.h"
 #include "tls/tls_failure.h"
+#include "tls/tls_schedule.h"
 
 enum {
     TLS_HELLO_RANDOM = 32,
@@ -25,11 +26,11 @@ enum {
     TLS_PSK_DHE_KE = 1,
 };
 
-/* A PSK as a client keeps it for its handshake: the Early Secret in place of the key. */
+/* A PSK as a client keeps it for its handshake: what follows from the key in place of the key. */
 struct tls_hello_psk {
     uint8_t identity[TLS_IDENTITY_MAX];
     uint8_t identity_len;
-    uint8_t early[32];
+    struct tls_schedule_psk prepared;
 };
 
 /* What a ClientHello of ours says; the same for the second, after a HelloRetryRequest (RFC 8446, 4.1.2). */

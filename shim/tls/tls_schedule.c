@@ -20,8 +20,8 @@ static const uint8_t empty_hash[TLS_SCHEDULE_HASH] = {
 static const uint8_t zeros[TLS_SCHEDULE_HASH];
 
 /* struct HkdfLabel (RFC 8446, 7.1) and HKDF-Expand over it. */
-void tls_schedule_expand_label(const uint8_t secret[static TLS_SCHEDULE_HASH], const char *label,
-                               const uint8_t *context, size_t context_len, uint8_t *out, size_t out_len)
+static void expand(const struct sha256_key *secret, const char *label, const uint8_t *context,
+                   size_t context_len, uint8_t *out, size_t out_len)
 {
     static const uint8_t prefix[] = {'t', 'l', 's', '1', '3', ' '};
     uint8_t info[2 + 1 + 255 + 1 + 255];
@@ -36,8 +36,17 @@ void tls_schedule_expand_label(const uint8_t secret[static TLS_SCHEDULE_HASH], c
     tls_cursor_end(&writer, mark, 1);
     /* Neither can fail: every label is a constant of this room, and every length a key's or a hash's. Should
      * one of them ever be wrong, stopping is better than going on with a key that everybody knows. */
-    if (writer.full || !hkdf_expand(secret, info, writer.len, out, out_len))
+    if (writer.full || !hkdf_expand_prepared(secret, info, writer.len, out, out_len))
         __builtin_trap();
+}
+
+void tls_schedule_expand_label(const uint8_t secret[static TLS_SCHEDULE_HASH], const char *label,
+                               const uint8_t *context, size_t context_len, uint8_t *out, size_t out_len)
+{
+    struct sha256_key prepared;
+    sha256_key_init(&prepared, secret, TLS_SCHEDULE_HASH);
+    expand(&prepared, label, context, context_len, out, out_len);
+    secret_wipe(&prepared, sizeof prepared);
 }
 
 void tls_schedule_derive(const uint8_t secret[static TLS_SCHEDULE_HASH], const char *label,
@@ -53,12 +62,23 @@ void tls_schedule_early(const uint8_t *psk, size_t psk_len, uint8_t early[static
 }
 
 /* From one extracted secret to the next: Derive-Secret(., "derived", "") is the salt. */
+static void prepare_salt(const struct sha256_key *secret, struct sha256_key *salt)
+{
+    uint8_t bytes[TLS_SCHEDULE_HASH];
+    expand(secret, "derived", empty_hash, sizeof empty_hash, bytes, sizeof bytes);
+    sha256_key_init(salt, bytes, sizeof bytes);
+    secret_wipe(bytes, sizeof bytes);
+}
+
 static void next_secret(const uint8_t *secret, const uint8_t *ikm, size_t ikm_len, uint8_t *out)
 {
-    uint8_t salt[TLS_SCHEDULE_HASH];
-    tls_schedule_derive(secret, "derived", empty_hash, salt);
-    hkdf_extract(salt, sizeof salt, ikm, ikm_len, out);
-    secret_wipe(salt, sizeof salt);
+    struct sha256_key prepared;
+    struct sha256_key salt;
+    sha256_key_init(&prepared, secret, TLS_SCHEDULE_HASH);
+    prepare_salt(&prepared, &salt);
+    sha256_key_hmac(&salt, ikm, ikm_len, out); /* HKDF-Extract */
+    secret_wipe(&prepared, sizeof prepared);
+    secret_wipe(&salt, sizeof salt);
 }
 
 void tls_schedule_handshake(const uint8_t early[static TLS_SCHEDULE_HASH], const uint8_t *ecdhe,
@@ -83,6 +103,58 @@ void tls_schedule_finished(const uint8_t base[static TLS_SCHEDULE_HASH],
     secret_wipe(key, sizeof key);
 }
 
+/* The key of a Finished or of a binder. */
+static void prepare_finished(const struct sha256_key *base, struct sha256_key *finished)
+{
+    uint8_t key[TLS_SCHEDULE_HASH];
+    expand(base, "finished", NULL, 0, key, sizeof key);
+    sha256_key_init(finished, key, sizeof key);
+    secret_wipe(key, sizeof key);
+}
+
+void tls_schedule_prepare_psk(const uint8_t *key, size_t key_len, struct tls_schedule_psk *psk)
+{
+    uint8_t secret[TLS_SCHEDULE_HASH];
+    struct sha256_key early;
+    struct sha256_key binder_key;
+    tls_schedule_early(key, key_len, secret);
+    sha256_key_init(&early, secret, sizeof secret);
+    prepare_salt(&early, &psk->salt);
+    expand(&early, tls_schedule_external_binder, empty_hash, sizeof empty_hash, secret, sizeof secret);
+    sha256_key_init(&binder_key, secret, sizeof secret);
+    prepare_finished(&binder_key, &psk->binder);
+    secret_wipe(secret, sizeof secret);
+    secret_wipe(&early, sizeof early);
+    secret_wipe(&binder_key, sizeof binder_key);
+}
+
+/* HKDF-Extract, prepared for what is derived from its result. */
+static void extract(const struct sha256_key *salt, const uint8_t *ikm, size_t ikm_len,
+                    struct sha256_key *secret)
+{
+    uint8_t bytes[TLS_SCHEDULE_HASH];
+    sha256_key_hmac(salt, ikm, ikm_len, bytes);
+    sha256_key_init(secret, bytes, sizeof bytes);
+    secret_wipe(bytes, sizeof bytes);
+}
+
+void tls_schedule_secrets(const struct tls_schedule_psk *psk, const uint8_t *ecdhe, size_t ecdhe_len,
+                          struct sha256_key *handshake, struct sha256_key *master)
+{
+    struct sha256_key salt;
+    extract(&psk->salt, ecdhe, ecdhe_len, handshake);
+    prepare_salt(handshake, &salt);
+    extract(&salt, zeros, sizeof zeros, master);
+    secret_wipe(&salt, sizeof salt);
+}
+
+void tls_schedule_derive_prepared(const struct sha256_key *secret, const char *label,
+                                  const uint8_t transcript[static TLS_SCHEDULE_HASH],
+                                  uint8_t out[static TLS_SCHEDULE_HASH])
+{
+    expand(secret, label, transcript, TLS_SCHEDULE_HASH, out, TLS_SCHEDULE_HASH);
+}
+
 void tls_schedule_binder(const uint8_t early[static TLS_SCHEDULE_HASH], const char *label,
                          const uint8_t transcript[static TLS_SCHEDULE_HASH],
                          uint8_t out[static TLS_SCHEDULE_HASH])
@@ -98,8 +170,11 @@ void tls_schedule_traffic(struct tls_traffic *traffic, uint16_t suite,
 {
     const struct aead *aead = aead_of(suite);
     memmove(traffic->secret, secret, sizeof traffic->secret);
-    tls_schedule_expand_label(traffic->secret, "key", NULL, 0, traffic->key, aead->key_len);
-    tls_schedule_expand_label(traffic->secret, "iv", NULL, 0, traffic->iv, aead->iv_len);
+    struct sha256_key prepared;
+    sha256_key_init(&prepared, traffic->secret, sizeof traffic->secret);
+    expand(&prepared, "key", NULL, 0, traffic->key, aead->key_len);
+    expand(&prepared, "iv", NULL, 0, traffic->iv, aead->iv_len);
+    secret_wipe(&prepared, sizeof prepared);
     traffic->sequence = 0; /* RFC 8446, 5.3: 0 with each key */
 }
 

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "crypto/sha256.h"
 #include "tls/tls.h"
 
 enum { TLS_SCHEDULE_HASH = 32 };
@@ -50,6 +51,28 @@ void tls_schedule_binder(const uint8_t early[static TLS_SCHEDULE_HASH], const ch
 void tls_schedule_finished(const uint8_t base[static TLS_SCHEDULE_HASH],
                            const uint8_t transcript[static TLS_SCHEDULE_HASH],
                            uint8_t out[static TLS_SCHEDULE_HASH]);
+
+/*
+ * The same for the handshake, which derives several things from each secret: a struct sha256_key is a secret
+ * prepared for that.
+ */
+
+/* What follows from an external PSK alone. */
+struct tls_schedule_psk {
+    struct sha256_key binder; /* sha256_key_hmac() over a transcript hash is the PskBinderEntry */
+    struct sha256_key salt;   /* of the HKDF-Extract that gives the Handshake Secret */
+};
+
+void tls_schedule_prepare_psk(const uint8_t *key, size_t key_len, struct tls_schedule_psk *psk);
+
+/* Handshake Secret and Master Secret. */
+void tls_schedule_secrets(const struct tls_schedule_psk *psk, const uint8_t *ecdhe, size_t ecdhe_len,
+                          struct sha256_key *handshake, struct sha256_key *master);
+
+/* tls_schedule_derive(). */
+void tls_schedule_derive_prepared(const struct sha256_key *secret, const char *label,
+                                  const uint8_t transcript[static TLS_SCHEDULE_HASH],
+                                  uint8_t out[static TLS_SCHEDULE_HASH]);
 
 /* Traffic keys (RFC 8446, 7.3): sets secret, key and iv for the suite, and the sequence number to 0. */
 void tls_schedule_traffic(struct tls_traffic *traffic, uint16_t suite,

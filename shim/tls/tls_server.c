@@ -18,9 +18,9 @@ enum { EARLY_DATA_MAX = 2 * TLS_RECORD_MAX };
 /* What was decided about a ClientHello. */
 struct choice {
     uint16_t suite;
-    uint16_t psk;            /* index of the identity in the client's list */
-    struct tls_reader share; /* the client's X25519 value, or empty: a HelloRetryRequest is needed */
-    uint8_t early[32];       /* Early Secret of the PSK */
+    uint16_t psk;                     /* index of the identity in the client's list */
+    struct tls_reader share;          /* the client's X25519 value, or empty: a HelloRetryRequest is needed */
+    struct tls_schedule_psk prepared; /* what follows from the PSK */
 };
 
 void tls_server_begin(struct tls_session *session, struct tls_handshake *handshake)
@@ -55,17 +55,17 @@ static const struct tls_psk *find_psk(const struct tls_config *config, struct tl
     return NULL;
 }
 
-/* RFC 8446, 4.2.11.2: in constant time, and over the hello as far as the client could hash it. */
+/* RFC 8446, 4.2.11.2: in constant time, and over the hello as far as the client could hash it, which is
+ * in the transcript then. */
 static enum tls_reason verify_binder(const struct tls_call *call, const uint8_t *message,
-                                     size_t truncated_len, const uint8_t early[static 32],
+                                     size_t truncated_len, const struct sha256_key *key,
                                      struct tls_reader binder)
 {
     uint8_t hash[32];
     uint8_t expected[TLS_HELLO_BINDER];
-    struct sha256 copy = call->handshake->transcript;
-    sha256_update(&copy, message, truncated_len);
-    sha256_final(&copy, hash);
-    tls_schedule_binder(early, tls_schedule_external_binder, hash, expected);
+    tls_handshake_hash(call, message, truncated_len);
+    tls_handshake_transcript(call, hash);
+    sha256_key_hmac(key, hash, sizeof hash, expected);
     bool equal = binder.left == sizeof expected && secret_equal(expected, binder.at, sizeof expected);
     secret_wipe(expected, sizeof expected);
     return equal ? TLS_REASON_NONE : TLS_REASON_BINDER;
@@ -97,8 +97,8 @@ static enum tls_reason choose_psk(const struct tls_call *call, const struct tls_
         if (psk == NULL)
             continue;
         choice->psk = index;
-        tls_schedule_early(psk->key, psk->key_len, choice->early);
-        return verify_binder(call, message, hello->truncated_len, choice->early, binder);
+        tls_schedule_prepare_psk(psk->key, psk->key_len, &choice->prepared);
+        return verify_binder(call, message, hello->truncated_len, &choice->prepared.binder, binder);
     }
     return TLS_REASON_PSK_UNKNOWN;
 }
@@ -189,7 +189,7 @@ static enum tls_reason send_server_hello(const struct tls_call *call, const stru
     tls_hello_put_server(&writer, random, hello->session_id, choice->suite, share, choice->psk);
     tls_handshake_hash(call, message, writer.len);
     enum tls_reason reason =
-        tls_handshake_derive(call, choice->early, ephemeral, choice->share.at, client, server);
+        tls_handshake_derive(call, &choice->prepared, ephemeral, choice->share.at, client, server);
     secret_wipe(ephemeral, sizeof ephemeral);
     if (reason == TLS_REASON_NONE)
         reason = tls_record_append(call->session, TLS_RECORD_HANDSHAKE, message, writer.len, call->out);
@@ -232,7 +232,7 @@ static enum tls_reason send_flight(const struct tls_call *call, const struct tls
     }
     secret_wipe(client, sizeof client);
     secret_wipe(server, sizeof server);
-    secret_wipe(call->handshake->handshake_secret, sizeof call->handshake->handshake_secret);
+    secret_wipe(&call->handshake->master_secret, sizeof call->handshake->master_secret);
     return reason;
 }
 
@@ -259,7 +259,7 @@ enum tls_reason tls_server_client_hello(const struct tls_call *call, const uint8
         return reason;
     }
     memcpy(call->handshake->client_random, hello.random.at, sizeof call->handshake->client_random);
-    tls_handshake_hash(call, message, len);
+    tls_handshake_hash(call, message + hello.truncated_len, len - hello.truncated_len);
     expect_early_data(call, &hello);
     call->session->ccs_window = true; /* RFC 8446, 5: from the first ClientHello on */
     if (choice.share.left == 0)
