@@ -27,6 +27,10 @@
  */
 enum { SLOTS = 64, SLOT_FREE = 0, SLOT_CLAIMED = -1 };
 
+enum {
+    MEMOS_MAX = 64
+}; /* of a large file only the first keys have one: the whole ring is locked in memory */
+
 /* What tells one version of the file from another. */
 struct version {
     dev_t device;
@@ -42,7 +46,7 @@ struct ring {
     bool settled; /* false: the file was so young that a change might leave its times as they are */
     size_t slot;
     size_t map_len;
-    struct tls_psk psks[]; /* the file's text lies behind them */
+    struct tls_psk psks[]; /* behind them lie the memos, and the file's text */
 };
 
 static struct {
@@ -227,15 +231,18 @@ static bool check_file(const struct stat *st, const struct version *version)
 
 /* Memory for a file of this size: kept out of core dumps and, where the limits allow it, out of swap space.
  */
-static struct ring *map_ring(size_t size, size_t max_keys)
+static struct ring *map_ring(size_t size, size_t max_keys, size_t memo_count)
 {
-    size_t len = sizeof(struct ring) + max_keys * sizeof(struct tls_psk) + size + 1;
+    size_t len = sizeof(struct ring) + max_keys * sizeof(struct tls_psk) +
+                 memo_count * sizeof(struct tls_psk_memo) + size + 1;
     struct ring *ring = net_mmap(len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
     if (ring == MAP_FAILED)
         return NULL;
     net_madvise(ring, len, MADV_DONTDUMP);
     sys_mlock(ring, len);
     ring->map_len = len;
+    ring->keyring.memos = (struct tls_psk_memo *)(void *)&ring->psks[max_keys];
+    ring->keyring.memo_count = memo_count;
     return ring;
 }
 
@@ -269,7 +276,8 @@ static bool fill(struct ring *ring, char *text, size_t len, size_t max_keys)
     else if (identity && !keyfile_prefer(ring->psks, count, identity))
         report(&ring->version, "it holds no key for '%s', which SOCKSEAL_IDENTITY names", identity);
     else {
-        ring->keyring = (struct keyring){.count = count, .psks = ring->psks};
+        ring->keyring.count = count;
+        ring->keyring.psks = ring->psks;
         return true;
     }
     return false;
@@ -289,13 +297,13 @@ static struct ring *read_ring(int fd)
     size_t max_keys = size / KEYFILE_LINE_MIN + 1;
     if (max_keys > KEYFILE_KEYS_MAX)
         max_keys = KEYFILE_KEYS_MAX;
-    struct ring *ring = map_ring(size, max_keys);
+    struct ring *ring = map_ring(size, max_keys, max_keys < MEMOS_MAX ? max_keys : MEMOS_MAX);
     if (!ring)
         return report_errno(ENOMEM);
     ring->version = version;
     ring->settled = is_settled(&version);
 
-    char *text = (char *)&ring->psks[max_keys];
+    char *text = (char *)&ring->keyring.memos[ring->keyring.memo_count];
     long len = read_all(fd, text, size);
     if (len < 0)
         report_errno((int)-len);

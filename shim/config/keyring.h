@@ -17,6 +17,8 @@
 struct keyring {
     size_t count;               /* at least 1 */
     const struct tls_psk *psks; /* in the file's order, except that SOCKSEAL_IDENTITY, if set, comes first */
+    struct tls_psk_memo *memos; /* of the first memo_count of them; filled by the handshakes */
+    size_t memo_count;
 };
 
 /* Gives the current keys, re-reading a changed file, or NULL when there are no usable ones (the reason has

@@ -32,6 +32,8 @@ static struct tls_config engine_config(const struct keyring *keys)
     return (struct tls_config){
         .psks = keys->psks,
         .psk_count = keys->count,
+        .memos = keys->memos,
+        .memo_count = keys->memo_count,
         .suites = config->suites,
         .suite_count = config->suite_count,
         .keylog = config->keylog_file ? keylog_write : NULL,

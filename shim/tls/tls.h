@@ -91,11 +91,20 @@ struct tls_psk {
     size_t key_len; /* at least 16 (RFC 9257) */
 };
 
+/* What the engine keeps of a PSK from one handshake to the next: what follows from the key alone. The memory
+ * is the caller's, zeros at first, as secret as the key, and may be shared by threads. */
+struct tls_psk_memo {
+    uint64_t state;
+    uint64_t opaque[52];
+};
+
 /* What the handshake calls may use; lent for the duration of each call, may differ from call to call. */
 struct tls_config {
     const struct tls_psk *psks; /* client: in order of preference, the first TLS_OFFERED_PSKS_MAX are offered;
                                    server: all it accepts */
     size_t psk_count;
+    struct tls_psk_memo *memos; /* of the first memo_count keys, one each; may be NULL, and fewer or more */
+    size_t memo_count;
     const uint16_t *suites; /* enum tls_suite, in order of preference; only the usable ones count */
     size_t suite_count;
     void (*random)(uint8_t *out, size_t len); /* NULL: libsodium's; tests give their own */

@@ -33,7 +33,7 @@ static void choose_psks(const struct tls_config *config, struct tls_hello_offer 
             continue;
         memcpy(offered->identity, psk->identity, psk->identity_len);
         offered->identity_len = (uint8_t)psk->identity_len;
-        tls_schedule_prepare_psk(psk->key, psk->key_len, &offered->prepared);
+        tls_handshake_prepare_psk(config, psk, &offered->prepared);
         offer->psk_count++;
     }
 }

@@ -13,6 +13,8 @@
 _Static_assert(sizeof(struct tls_handshake_data) <= sizeof(struct tls_handshake),
                "tls.h gives room for the layout");
 _Static_assert(_Alignof(struct tls_handshake_data) <= _Alignof(struct tls_handshake), "and alignment");
+_Static_assert(sizeof(struct tls_schedule_psk) <= sizeof(((struct tls_psk_memo *)0)->opaque),
+               "a memo holds what follows from a PSK");
 
 /* What each state waits for. Everything else is unexpected_message (RFC 8446, 4): in this profile no state
  * has a second legal message, as there are no certificates, no client authentication and no early data. */
@@ -50,6 +52,28 @@ void tls_handshake_begin(struct tls_handshake *handshake)
 bool tls_handshake_psk_usable(const struct tls_psk *psk)
 {
     return psk->identity_len >= 1 && psk->identity_len <= TLS_IDENTITY_MAX && psk->key_len >= 16;
+}
+
+/* tls_psk_memo.state. Who finds a memo that another thread fills does not wait for it: that thread may be
+ * interrupted by a handler, or missing in a child. */
+enum { MEMO_EMPTY, MEMO_CLAIMED, MEMO_FILLED };
+
+void tls_handshake_prepare_psk(const struct tls_config *config, const struct tls_psk *psk,
+                               struct tls_schedule_psk *prepared)
+{
+    size_t index = (size_t)(psk - config->psks);
+    struct tls_psk_memo *memo = index < config->memo_count ? &config->memos[index] : NULL;
+    uint64_t state = MEMO_EMPTY;
+    if (memo != NULL && __atomic_load_n(&memo->state, __ATOMIC_ACQUIRE) == MEMO_FILLED) {
+        memcpy(prepared, memo->opaque, sizeof *prepared);
+        return;
+    }
+    tls_schedule_prepare_psk(psk->key, psk->key_len, prepared);
+    if (memo != NULL && __atomic_compare_exchange_n(&memo->state, &state, MEMO_CLAIMED, false,
+                                                    __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+        memcpy(memo->opaque, prepared, sizeof *prepared);
+        __atomic_store_n(&memo->state, MEMO_FILLED, __ATOMIC_RELEASE);
+    }
 }
 
 void tls_handshake_wipe(struct tls_handshake *handshake)

@@ -90,6 +90,10 @@ void tls_handshake_begin(struct tls_handshake *handshake);
 /* Whether a configured PSK keeps to its limits: the identity's length, and 128 bits of key (RFC 9257, 4). */
 bool tls_handshake_psk_usable(const struct tls_psk *psk);
 
+/* What follows from a configured PSK, out of its memo if it is there. */
+void tls_handshake_prepare_psk(const struct tls_config *config, const struct tls_psk *psk,
+                               struct tls_schedule_psk *prepared);
+
 struct tls_handshake_data *tls_handshake_data(struct tls_handshake *handshake);
 
 /* Fresh random bytes from the configured source. */

@@ -97,7 +97,7 @@ static enum tls_reason choose_psk(const struct tls_call *call, const struct tls_
         if (psk == NULL)
             continue;
         choice->psk = index;
-        tls_schedule_prepare_psk(psk->key, psk->key_len, &choice->prepared);
+        tls_handshake_prepare_psk(call->config, psk, &choice->prepared);
         return verify_binder(call, message, hello->truncated_len, &choice->prepared.binder, binder);
     }
     return TLS_REASON_PSK_UNKNOWN;

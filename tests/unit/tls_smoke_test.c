@@ -261,6 +261,32 @@ static void server_asks_again_for_a_share_of_x25519(void **state)
     (void)find_bytes(server.sent, server.out.len, wanted, sizeof wanted);
 }
 
+/* That the memo is what counts shows when the key beside it is another one. */
+static void memo_of_a_key_stands_for_it(void **state)
+{
+    static struct tls_psk_memo memos[2];
+    (void)state;
+    for (int round = 0; round < 3; round++) {
+        prepare(&client, TLS_SUITE_CHACHA20_POLY1305_SHA256, good_key);
+        prepare(&server, TLS_SUITE_CHACHA20_POLY1305_SHA256, round == 1 ? other_key : good_key);
+        if (round == 2) {
+            memset(&memos[0], 0, sizeof memos[0]);
+            client.psk.key = other_key;
+        }
+        client.config.memos = &memos[0];
+        server.config.memos = &memos[1];
+        client.config.memo_count = server.config.memo_count = 1;
+        shake_hands();
+        assert_int_equal(server.result, round == 2 ? TLS_FAIL_KEY : TLS_OK);
+    }
+    prepare(&client, TLS_SUITE_CHACHA20_POLY1305_SHA256, good_key);
+    client.config.memos =
+        &memos[0]; /* memo_count says that there is none: the other key in it does not matter */
+    prepare(&server, TLS_SUITE_CHACHA20_POLY1305_SHA256, good_key);
+    shake_hands();
+    assert_int_equal(server.result, TLS_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,6 +297,7 @@ int main(void)
         cmocka_unit_test(close_notify_closes_one_direction),
         cmocka_unit_test(wrong_key_is_told_to_both),
         cmocka_unit_test(unknown_identity_is_told_to_both),
+        cmocka_unit_test(memo_of_a_key_stands_for_it),
         cmocka_unit_test(server_asks_again_for_a_share_of_x25519),
     };
     if (!secret_init())
