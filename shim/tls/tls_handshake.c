@@ -45,7 +45,7 @@ struct tls_handshake_data *tls_handshake_data(struct tls_handshake *handshake)
 
 void tls_handshake_begin(struct tls_handshake *handshake)
 {
-    memset(handshake, 0, sizeof *handshake);
+    memset(handshake, 0, offsetof(struct tls_handshake_data, message));
     sha256_init(&tls_handshake_data(handshake)->transcript);
 }
 
