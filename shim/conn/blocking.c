@@ -30,6 +30,37 @@ static void come_back(struct parking *parking)
         conn_release(conn, parking->role);
 }
 
+/* Whether another connection than this, which is in our hands, has something outstanding. */
+static bool others_outstanding(int fd)
+{
+    uint32_t own = registry_marks(fd) & REGISTRY_OUTSTANDING ? 1 : 0;
+    return atomic_load_explicit(&drive_count, memory_order_relaxed) > own;
+}
+
+/* While something is outstanding, the peer's reading may depend on it: what it waits for is a connection that
+ * the program has closed, say. */
+static ssize_t send_driving(int fd, const uint8_t *data, size_t len, int flags)
+{
+    size_t done = 0;
+    while (done < len) {
+        const bool drives = others_outstanding(fd) && blocking_allowed(fd, flags);
+        int waited = drives ? waiting_before_write(fd, flags) : 0;
+        ssize_t sent = -1;
+        if (waited < 0)
+            errno = -waited;
+        else
+            sent = real()->send(fd, data + done, len - done, flags | (drives ? MSG_DONTWAIT : 0));
+        if (drives && waited == 0 && sent < 0 && errno == EAGAIN)
+            continue;
+        if (sent < 0)
+            return done ? (ssize_t)done : -1;
+        done += (size_t)sent;
+        if (!drives)
+            break;
+    }
+    return (ssize_t)done;
+}
+
 ssize_t blocking_send(const struct sealed *sealed, const void *data, size_t len, int flags)
 {
     struct parking parking
@@ -39,7 +70,7 @@ ssize_t blocking_send(const struct sealed *sealed, const void *data, size_t len,
     sealed->conn->writer_frame = (uintptr_t)&parking;
     role_park(parking.role);
     parking.away = true;
-    ssize_t sent = real()->send(sealed->fd, data, len, flags);
+    ssize_t sent = send_driving(sealed->fd, data, len, flags);
     int error = errno;
     parking.away = false;
     if (!role_unpark(parking.role))

@@ -158,6 +158,9 @@ int64_t drive_deadline(void)
 void drive_step(const struct sealed *sealed)
 {
     struct conn *conn = sealed->conn;
+    bool parked;
+    if (role_mine(&conn->tx, &parked)) /* this thread is sending on it, and drives meanwhile */
+        return;
     handshake_expire(sealed);
     if (handshake_progress(sealed) < 0 &&
         conn->connecting) { /* TCP could not connect: that is the program's to see */

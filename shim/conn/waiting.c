@@ -238,16 +238,26 @@ int waiting_sleep(int64_t until_ms)
     return 0;
 }
 
-int waiting_before_read(int fd, int flags)
+static int wait_before(int fd, short events, int option, int flags)
 {
     if (!blocking_allowed(fd, flags))
         return 0;
-    int64_t limit = blocking_limit(fd, SO_RCVTIMEO);
+    int64_t limit = blocking_limit(fd, option);
     for (;;) {
-        int ready = drive_wait(fd, POLLIN, limit);
+        int ready = drive_wait(fd, events, limit);
         if (ready >= 0)
             return ready == 0 ? -EAGAIN : 0;
         if (!blocking_restarts())
             return -EINTR;
     }
+}
+
+int waiting_before_read(int fd, int flags)
+{
+    return wait_before(fd, POLLIN, SO_RCVTIMEO, flags);
+}
+
+int waiting_before_write(int fd, int flags)
+{
+    return wait_before(fd, POLLOUT, SO_SNDTIMEO, flags);
 }

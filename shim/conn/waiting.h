@@ -43,4 +43,7 @@ int waiting_sleep(int64_t until_ms);
  * -EAGAIN. */
 int waiting_before_read(int fd, int flags);
 
+/* The same for a call that writes: until there is room. */
+int waiting_before_write(int fd, int flags);
+
 #endif

@@ -408,7 +408,46 @@ static void a_reader_sends_what_is_outstanding(const struct net *net)
     close(pair[1]);
 }
 
+/* The peer reads the closed connection to its end before it reads the one that this thread is blocked writing
+ * to. */
+static int read_one_after_the_other(int first, int second, size_t total)
+{
+    static uint8_t data[65536];
+    size_t got = 0;
+    ssize_t n;
+    while ((n = read(first, data, sizeof data)) > 0)
+        ;
+    if (n < 0)
+        return 1;
+    while ((n = read(second, data, sizeof data)) > 0)
+        got += (size_t)n;
+    return n < 0 || got != total;
+}
+
+static void a_writer_sends_what_is_outstanding(const struct net *net)
+{
+    enum { TOTAL = 24 << 20 };
+    static uint8_t data[TOTAL];
+    int closed[2], written[2], full = 0;
+    net_warm_pair(net, closed);
+    net_warm_pair(net, written);
+    pid_t peer = suite_fork();
+    if (peer == 0) {
+        close(closed[0]), close(written[0]);
+        net_sleep_ms(200); /* until the other side is full, and closed */
+        _exit(read_one_after_the_other(closed[1], written[1], TOTAL));
+    }
+    close(closed[1]), close(written[1]);
+    while (full < 2)
+        full = send(closed[0], data, 30000, MSG_DONTWAIT) > 0 ? 0 : full + 1;
+    close(closed[0]);
+    assert_int_equal(net_write_all(written[0], data, TOTAL), TOTAL);
+    close(written[0]);
+    assert_int_equal(suite_wait(peer), 0);
+}
+
 static const struct suite_case cases[] = {
+    {.name = "a writer sends what is outstanding", .run = a_writer_sends_what_is_outstanding},
     {.name = "a reader sends what is outstanding", .run = a_reader_sends_what_is_outstanding},
     {.name = "copies share the connection", .run = copies_share_the_connection},
     {.name = "dup2 replaces", .run = dup2_replaces},
