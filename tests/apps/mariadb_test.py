@@ -84,7 +84,7 @@ class Case(sealed.TestCase):
 
     def session(self, port, *words, **how):
         """A client that takes statements line by line, and goes on after an error."""
-        return self.start_client(port, "--unbuffered", "--force", *words, "work", **how)
+        return self.start_client(port, "--unbuffered", "--force", "--reconnect", *words, "work", **how)
 
     def told(self, client, timeout=sealed.DEADLINE):
         """How a client ended and what it said."""
@@ -114,11 +114,12 @@ class Case(sealed.TestCase):
         """Runs the statements `count` times in all."""
         amount = count * len(statements.split(";"))
         return self.run_program(*self.words("mariadb-slap", port), "--delimiter=;", f"--query={statements}",
-                                f"--concurrency={concurrency}", f"--number-of-queries={amount}", *words)
+                                "--create-schema=work", "--no-drop", f"--concurrency={concurrency}",
+                                f"--number-of-queries={amount}", *words)
 
     def slap(self, *arguments, **how):
         status, _, err = self.told(self.start_slap(*arguments, **how), 90)
-        return status, err
+        self.assertEqual((status, err), (0, ""))
 
     def fill(self, port, rows=50_000):
         self.ask(port, "CREATE TABLE many (id INT PRIMARY KEY, name VARCHAR(200), KEY (name)); INSERT INTO many SELECT "
@@ -135,8 +136,10 @@ class Load(Case):
                        "CREATE TABLE counter (n INT); INSERT INTO counter VALUES (0)")
         statements = ("INSERT INTO work.log (text) VALUES (REPEAT('text', 500)); UPDATE work.counter SET n = n + 1; "
                       "SELECT text FROM work.log LIMIT 20")
-        seen = self.slap(port, statements, 3000, *words, concurrency=concurrency)
-        return seen, self.ask(port, "SELECT COUNT(*), n FROM log, counter; SHOW STATUS LIKE 'Aborted%'")
+        self.slap(port, statements, 3000, *words, concurrency=concurrency)
+        seen = self.ask(port, "SELECT COUNT(*), n FROM log, counter; SHOW STATUS LIKE 'Aborted%'")
+        self.assertEqual(seen.splitlines()[0], "3000\t3000")
+        return seen
 
     @both_modes
     def test_100_connections(self):
@@ -325,9 +328,10 @@ class Interruptions(Case):
         """A statement, then the connection of a statement, then an idle connection, which connects again."""
         _, port = self.serve()
         session = self.session(port)
-        for words, statement in (("QUERY", "SELECT SLEEP(19);"), ("", "SELECT SLEEP(18);"), ("", "SELECT 'idle';")):
-            session.type(f"SELECT CONCAT('id=', CONNECTION_ID(), ' {words}.{statement[-4:]}');")
-            session.expect(f" {words}.{statement[-4:]}\n")
+        rounds = ("QUERY", "SELECT SLEEP(19);"), ("", "SELECT SLEEP(18);"), ("", "SELECT 'idle';")
+        for turn, (words, statement) in enumerate(rounds):
+            session.type(f"SELECT CONCAT('id=', CONNECTION_ID(), ' turn {turn}');")
+            session.expect(f" turn {turn}\n")
             number = re.findall(rb"id=(\d+)", session.out.data)[-1].decode()
             session.type(statement)
             state = "'Query' AND info LIKE 'SELECT SLEEP%'" if "SLEEP" in statement else "'Sleep'"
@@ -354,10 +358,11 @@ class Servers(Case):
         server.process.send_signal(number)
         ended = server.status(60), load.status(60) != 0
         self.serve(port=port)
+        self.slap(port, "SELECT 1", 2000)
         session.type("SELECT 'lost';\nSELECT COUNT(*) + 1 FROM many;")
         session.expect("1001")
         session.end_input()
-        return ended, session.status(), bytes(session.out.data), self.slap(port, "SELECT 1", 2000)
+        return ended, session.status(), bytes(session.out.data)
 
     @both_modes
     def test_restart(self):
@@ -400,7 +405,8 @@ class Servers(Case):
         seen += [load.status(60), self.caught_up(port, other)]
         seen.append(self.stop(primary))
         primary, _ = self.serve(*how, port=port)
-        seen += [self.slap(port, insert, 200, concurrency=20), self.caught_up(port, other)]
+        self.slap(port, insert, 200, concurrency=20)
+        seen.append(self.caught_up(port, other))
         return seen, self.stop(replica), self.stop(primary)
 
 
