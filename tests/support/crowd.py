@@ -17,7 +17,7 @@ import socket
 import sys
 import time
 
-LIMIT = 60.0  # seconds for a step; a test's own limit is shorter
+LIMIT = 45.0  # seconds for a step; a test's own limit is shorter
 
 
 class Connection:
