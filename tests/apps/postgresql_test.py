@@ -4,7 +4,7 @@
 # packages: postgresql postgresql-contrib
 # full-limit: 600
 """psql, pgbench, COPY, LISTEN and NOTIFY, cancelling and terminating, reload and restart, 200 connections, passwords, the
-wrong key; streaming replication by pg_basebackup with restarts of either side; dump and restore."""
+wrong key; a killed backend; streaming and logical replication with restarts of either side; dump and restore."""
 
 import glob
 import hashlib
@@ -42,6 +42,7 @@ shared_buffers = 32MB
 synchronize_seqscans = off
 wal_retrieve_retry_interval = 100ms
 wal_keep_size = 512MB
+wal_level = logical
 cluster_name = 'sockseal-test'
 """
 ACCESS = """
@@ -68,6 +69,11 @@ def give(path):
     return path
 
 
+def give_new(path):
+    path.mkdir()
+    return give(path)
+
+
 def open_way(directory):
     """Lets the server's user through to the directory: through those that the tests made, no others."""
     for place in (directory, directory.parent):
@@ -82,11 +88,9 @@ def setUpModule():
     _template = Path(tempfile.mkdtemp(prefix="sockseal-test-"))
     unittest.addModuleCleanup(shutil.rmtree, _template)
     open_way(_template)
-    home = _template / "home"
-    home.mkdir()
-    give(home)
+    home = give_new(_template / "home")
     subprocess.run(as_server(BIN / "initdb", "-U", USER, "-N", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8",
-                             home / "data"), check=True, stdout=subprocess.DEVNULL, cwd=_template, timeout=60)
+                             "--wal-segsize=1", home / "data"), check=True, stdout=subprocess.DEVNULL, cwd=_template, timeout=60)
 
 
 class Case(sealed.TestCase):
@@ -188,11 +192,6 @@ class Case(sealed.TestCase):
         return len(set(sums)), self.sql(port, "SELECT count(*) FROM pgbench_history")
 
 
-def give_new(path):
-    path.mkdir()
-    return give(path)
-
-
 class Load(Case):
     COUNT = 500 if sealed.FULL else 20
 
@@ -203,7 +202,7 @@ class Load(Case):
         return (self.fill(port), self.bench(port, "-n", "-c", "20", "-j", "2", "-t", self.COUNT),
                 self.bench(port, "-n", "-C", "-c", "5", "-j", "2", "-t", self.COUNT),
                 self.bench(port, "-n", "-S", "-M", "prepared", "-c", "20", "-j", "2", "-t", self.COUNT * 5),
-                self.bench(port, "-n", "-S", "-c", "200", "-j", "2", "-t", self.COUNT),
+                self.bench(port, "-n", "-S", "-c", "200", "-j", "2", "-t", self.COUNT // 4),
                 self.books(port))
 
     @full_only
@@ -329,15 +328,32 @@ class Sessions(Case):
 
     @full_only
     @both_modes
+    def test_killed_backend(self):
+        """The server ends all other backends and starts anew; every session loses its connection."""
+        server, port, _ = self.serve()
+        clients = [self.start_psql(port) for _ in range(10)]
+        for client in clients:
+            client.type("SELECT pg_sleep(100);")
+        self.until_active(port, "pg_sleep", count=len(clients))
+        os.kill(int(self.sql(port, "SELECT max(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sl%'")),
+                signal.SIGKILL)
+        seen = [(client.status(), bytes(client.out.data)) for client in clients]
+        self.assertNotIn(0, [status for status, _ in seen])
+        self.until(lambda: self.sql(port, "SELECT 1", check=False) == "1")
+        return seen, self.shut_down(server)
+
+    @full_only
+    @both_modes
     def test_dump_and_restore(self):
         """Dumped by two processes at once from one server, restored into another one."""
         (_, port, _), (_, other, _) = self.serve(), self.serve()
         self.fill(port, 5)
+        directory = self.directory / f"dump.{port}"
         dump = self.run_program(BIN / "pg_dump", "-h", self.address, "-p", port, "-U", USER, "-Fd", "-j", "2", "-f",
-                                self.directory / "dump", "postgres")
+                                directory, "postgres")
         self.assertEqual(dump.status(60), 0)
         restore = self.run_program(BIN / "pg_restore", "-h", self.address, "-p", other, "-U", USER, "-j", "2", "-d",
-                                   "postgres", self.directory / "dump")
+                                   "postgres", directory)
         question = "SELECT count(*), md5(string_agg(a::text, '' ORDER BY aid)) FROM pgbench_accounts a"
         seen = restore.status(60), self.sql(other, question)
         self.assertEqual(self.sql(port, question), seen[1])
@@ -398,6 +414,32 @@ class Replication(Case):
                  "ALTER SYSTEM SET synchronous_commit = remote_apply", "SELECT pg_reload_conf()")
         self.until(lambda: self.sql(port, "SELECT sync_state FROM pg_stat_replication") == "sync")
         return self.bench(port, "-n", "-c", "10", "-j", "2", "-t", 100), self.books(port), self.books(standby_port)
+
+    @full_only
+    @both_modes
+    def test_logical_replication(self):
+        """A subscriber copies the tables, then follows the changes, also across a restart of the publisher."""
+        port, other = self.port(), self.port()
+        home = self.new_cluster(port)
+        publisher = self.start(home, port)
+        self.start(self.new_cluster(other), other)
+        for server in (port, other):
+            self.fill(server)
+            self.sql(server, "ALTER TABLE pgbench_history ADD COLUMN id bigserial PRIMARY KEY")
+        tables = "pgbench_accounts", "pgbench_tellers", "pgbench_branches", "pgbench_history"
+        self.sql(other, "TRUNCATE " + ", ".join(tables))
+        self.sql(port, "CREATE PUBLICATION everything FOR ALL TABLES")
+        self.sql(other, f"CREATE SUBSCRIPTION mine CONNECTION 'host={self.address} port={port} user={USER}"
+                 " dbname=postgres' PUBLICATION everything")
+        question = "SELECT count(*) FROM pgbench_history", "SELECT sum(abalance), count(*) FROM pgbench_accounts"
+        seen = []
+        for _ in range(2):
+            seen.append(self.bench(port, "-n", "-c", "10", "-j", "2", "-t", 100))
+            self.until(lambda: self.sql(port, *question) == self.sql(other, *question), timeout=60)
+            seen.append(self.books(other))
+            self.shut_down(publisher)
+            publisher = self.start(home, port)
+        return seen
 
 
 if __name__ == "__main__":
