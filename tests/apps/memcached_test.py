@@ -99,6 +99,7 @@ class Memcached(sealed.TestCase):
         """Each increments one counter that all share: no request is lost, and none comes twice."""
         _, port = self.serve()
         count = self.COUNT
+        self.ask(port, b"set count 0 0 1\r\n0\r\n")
         increment = packet(0x15, b"count", extras=struct.pack("!QQI", 1, 0, 0))  # quiet: no reply
         crowd = self.crowd(port, increment * count + packet(0x0a), 24, "round", "round", "close")
         status, said = crowd.status(60), bytes(crowd.out.data)

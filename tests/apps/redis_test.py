@@ -3,8 +3,8 @@
 #
 # packages: redis-server redis-tools
 # full-limit: 600
-"""Pipelining, 300 connections, pub/sub, MONITOR, values of 64 MB, BGSAVE under load, I/O threads, CLIENT KILL; replication
-with restarts of either side; a cluster of six with its bus; restart from AOF and RDB."""
+"""Pipelining, 300 connections, pub/sub, MONITOR, values of 64 MB, BGSAVE under load, I/O threads, CLIENT KILL;
+replication with restarts of either side; a cluster of six with its bus; restart from AOF and RDB."""
 
 import hashlib
 import re
