@@ -103,13 +103,13 @@ class Load(Case):
         status = self.bench(port, "-k", "0", "-c", "50", "-n", self.COUNT // 20, "INCR", "counter")
         return status, self.ask(port, "GET", "counter")
 
+    @full_only
     @both_modes
     def test_io_threads(self):
         """Several threads of the server read and write, spinning, and two of the client."""
         _, port = self.serve("--io-threads", "2", "--io-threads-do-reads", "yes")
-        count = self.COUNT if sealed.FULL else 4000
-        seen = [self.bench(port, "--threads", "2", "-c", "100", "-P", "16", "-n", count, "INCR", "counter"),
-                self.bench(port, "-c", "100", "-d", "3000", "-n", count // 10, "-t", "set,get,lrange_300")]
+        seen = [self.bench(port, "--threads", "2", "-c", "100", "-P", "16", "-n", self.COUNT // 4, "INCR", "counter"),
+                self.bench(port, "-c", "100", "-d", "3000", "-n", self.COUNT // 20, "-t", "set,get,lrange_300")]
         return seen, self.ask(port, "GET", "counter")
 
     @both_modes
