@@ -10,8 +10,10 @@
 #include "conn/handshake.h"
 #include "conn/inbox.h"
 #include "conn/open.h"
+#include "conn/outbox.h"
 #include "conn/scratch.h"
 #include "conn/send.h"
+#include "conn/waiting.h"
 #include "sys/net.h"
 #include "sys/real.h"
 
@@ -448,6 +450,20 @@ static bool peek_again(const struct reading *reading, ssize_t got, int64_t until
     return net_ppoll(&look, 1, &(struct timespec){.tv_nsec = 1000000}) == 0;
 }
 
+/* From a peer that does not seal (SOCKSEAL_PLAINTEXT=accept). What was written before that was known may
+ * still stand in the queue, and the peer may wait for it. */
+static ssize_t receive_plain(const struct sealed *sealed, const struct iovec *iov, size_t count, int flags)
+{
+    struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = count};
+    if (sealed->conn->to_send > 0)
+        outbox_flush(sealed);
+    int waited = drive_outstanding() ? waiting_before_read(sealed->fd, flags) : 0;
+    if (waited < 0)
+        return waited;
+    ssize_t got = real()->recvmsg(sealed->fd, &message, flags);
+    return got < 0 ? -errno : got;
+}
+
 ssize_t receive_message(const struct sealed *sealed, const struct iovec *iov, size_t count, int flags)
 {
     struct conn *conn = sealed->conn;
@@ -456,11 +472,8 @@ ssize_t receive_message(const struct sealed *sealed, const struct iovec *iov, si
         if (result <= 0)
             return result;
     }
-    if (conn->plaintext) {
-        struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = count};
-        ssize_t got = real()->recvmsg(sealed->fd, &message, flags);
-        return got < 0 ? -errno : got;
-    }
+    if (conn->plaintext)
+        return receive_plain(sealed, iov, count, flags);
     size_t len = 0;
     for (size_t i = 0; i < count; i++)
         len += iov[i].iov_len;
