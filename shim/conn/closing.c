@@ -13,6 +13,7 @@
 #include "conn/look.h"
 #include "conn/outbox.h"
 #include "conn/own.h"
+#include "conn/send.h"
 #include "diag/log.h"
 #include "sys/net.h"
 
@@ -165,13 +166,20 @@ static void discard(struct conn *conn)
 
 /* Who holds a role at this moment has looked the descriptor up before it was hidden: let him finish, unless
  * he is parked in the kernel, where the socket itself is held. */
-static void let_others_out(struct conn *conn)
+static void let_others_out(const struct sealed *sealed)
 {
+    struct conn *conn = sealed->conn;
     struct role *roles[] = {&conn->rx, &conn->tx};
     for (int i = 0; i < 2; i++) {
+        if (roles[i] == &conn->tx && send_is_interrupted(conn))
+            continue; /* by us: it goes on when this signal handler returns */
         enum role_result taken = role_take(roles[i]);
-        if (taken != ROLE_PARKED && taken != ROLE_REENTERED)
-            role_release(roles[i]);
+        if (taken == ROLE_PARKED || taken == ROLE_REENTERED)
+            continue;
+        /* Nobody else will be told of it: what a dead sender has sealed must not be sealed again. */
+        if (taken == ROLE_ABANDONED || (taken == ROLE_RESUMED && roles[i] == &conn->tx))
+            failure_set(sealed, EIO, "a process died while it was sending or reading");
+        role_release(roles[i]);
     }
 }
 
@@ -188,7 +196,7 @@ bool closing_release(const struct sealed *sealed)
     drive_drop(sealed->fd);
     if (!registry_hide(sealed, &left, &last))
         return false;
-    let_others_out(conn);
+    let_others_out(sealed);
     if (!left) {
         int other = outstanding ? registry_any(conn, sealed->fd) : -1;
         if (other >= 0)

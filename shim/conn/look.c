@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "conn/failure.h"
 #include "conn/handshake.h"
 #include "conn/inbox.h"
 #include "sys/net.h"
@@ -32,6 +33,17 @@ static bool look_held(const struct sealed *sealed)
     return true;
 }
 
+/* Takes the role rx, unless another reader has it in the kernel. */
+static bool take_reading(const struct sealed *sealed)
+{
+    enum role_result taken = role_take(&sealed->conn->rx);
+    if (taken == ROLE_ABANDONED) {
+        failure_set(sealed, EIO, "a process died while it was reading");
+        conn_release(sealed->conn, &sealed->conn->rx);
+    }
+    return taken == ROLE_TAKEN || taken == ROLE_RESUMED;
+}
+
 bool look_ready(const struct sealed *sealed)
 {
     struct conn *conn = sealed->conn;
@@ -41,8 +53,7 @@ bool look_ready(const struct sealed *sealed)
         return true;
     if (!conn->established)
         return false;
-    enum role_result taken = role_take(&conn->rx);
-    if (taken != ROLE_TAKEN && taken != ROLE_RESUMED)
+    if (!take_reading(sealed))
         return true;
     bool ready = !registry_current(sealed) || look_held(sealed);
     conn_release(conn, &conn->rx);
@@ -67,7 +78,7 @@ size_t look_available(const struct sealed *sealed)
     bool more = true;
     if (!conn->established)
         handshake_progress(sealed);
-    if (!conn->established || role_take(&conn->rx) != ROLE_TAKEN)
+    if (!conn->established || !take_reading(sealed))
         return 0;
     for (int i = 0; i < INBOX_EMPTY_MAX && registry_current(sealed) && conn->inbox.total < CONN_QUEUE_MAX;
          i++) {

@@ -74,21 +74,26 @@ static struct conn *copy_held(const struct arena_view *view, struct conn *theirs
     return NULL;
 }
 
-/* Waits while somebody computes with it; false if he is in the kernel with it, which may take any time. */
-static bool take(struct role *role)
+/* Waits while somebody computes with it; false if he is in the kernel with it, which may take any time. If he
+ * has died there, no other process of the sender's tree will be told: what a dead sender has sealed must not
+ * be sealed again. */
+static bool take(struct conn *theirs, struct role *role)
 {
     enum role_result taken = role_take(role);
-    if (taken == ROLE_ABANDONED || taken == ROLE_RESUMED)
+    if (taken == ROLE_ABANDONED || (taken == ROLE_RESUMED && role == &theirs->tx)) {
+        atomic_store(&theirs->error, EIO);
         role_release(role);
-    return taken == ROLE_TAKEN;
+        return false;
+    }
+    return taken == ROLE_TAKEN || taken == ROLE_RESUMED;
 }
 
 static struct conn *move(const struct arena_view *view, struct conn *theirs)
 {
     struct conn *ours = NULL;
-    if (!take(&theirs->rx))
+    if (!take(theirs, &theirs->rx))
         return NULL;
-    if (take(&theirs->tx)) {
+    if (take(theirs, &theirs->tx)) {
         ours = copy_held(view, theirs);
         role_release(&theirs->tx);
     }

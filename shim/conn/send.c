@@ -16,9 +16,9 @@
 #include "sys/net.h"
 #include "sys/real.h"
 
-/* Whether we are in a signal handler above this thread's own writing: then its frames stand on the stack
- * above ours. If it has jumped out of the call instead, they are gone. */
-static bool above_own_write(const struct conn *conn)
+/* The writing's frames stand on the stack above ours then. If it has jumped out of the call instead, they are
+ * gone. */
+bool send_is_interrupted(const struct conn *conn)
 {
     bool parked;
     return role_mine(&conn->tx, &parked) &&
@@ -155,7 +155,7 @@ static int become_writer(const struct sealed *sealed, int flags)
 static ssize_t send_once(const struct sealed *sealed, struct seal_source *source, int flags)
 {
     struct conn *conn = sealed->conn;
-    if (above_own_write(conn))
+    if (send_is_interrupted(conn))
         return defer(conn, source);
     int result = become_writer(sealed, flags);
     if (result < 0)

@@ -21,4 +21,7 @@ ssize_t send_message(const struct sealed *sealed, const struct iovec *iov, size_
 /* What writing to nobody gives: SIGPIPE, unless `flags` have MSG_NOSIGNAL, and -EPIPE. */
 ssize_t send_broken_pipe(int flags);
 
+/* Whether we are in a signal handler above this thread's own writing. */
+bool send_is_interrupted(const struct conn *conn);
+
 #endif
