@@ -41,10 +41,12 @@ bool role_mine(const struct role *role, bool *parked)
     return (word & OWNER_BITS) == role_self();
 }
 
+static _Atomic bool blind; /* no file may be looked at */
+
 void role_note_namespace(void)
 {
     struct stat info;
-    if (arena_present() &&
+    if (arena_present() && !atomic_load(&blind) &&
         sys_call(SYS_newfstatat, SYS_AT_FDCWD, sys_ptr("/proc/self/ns/pid"), sys_ptr(&info), 0, 0, 0) == 0)
         arena_note_namespace((uint64_t)info.st_ino);
 }
@@ -63,8 +65,6 @@ static char process_state(uint32_t id)
     const char *end = strrchr(text, ')');
     return end && end[1] == ' ' ? end[2] : 0;
 }
-
-static _Atomic bool blind;
 
 void role_stop_looking(void)
 {

@@ -26,35 +26,50 @@
 
 /* Allowed whatever their arguments are. */
 static const unsigned FREE[] = {
-    SYS_read,          SYS_write,          SYS_recvfrom,      SYS_recvmsg,         SYS_sendto,
-    SYS_shutdown,      SYS_getsockopt,     SYS_setsockopt,    SYS_getsockname,     SYS_getpeername,
-    SYS_ppoll,         SYS_epoll_create1,  SYS_epoll_ctl,     SYS_epoll_pwait,     SYS_futex,
-    SYS_getpid,        SYS_gettid,         SYS_sched_yield,   SYS_close,           SYS_munmap,
-    SYS_clock_gettime, SYS_rt_sigprocmask, SYS_rt_sigpending, SYS_rt_sigtimedwait, SYS_exit_group,
-    SYS_pread64,       SYS_lseek,          SYS_writev,        SYS_splice,          SYS_tee,
-    SYS_pipe2,
+    SYS_read,           SYS_write,         SYS_recvfrom,        SYS_recvmsg,     SYS_shutdown,
+    SYS_getsockopt,     SYS_setsockopt,    SYS_getsockname,     SYS_getpeername, SYS_ppoll,
+    SYS_epoll_create1,  SYS_epoll_ctl,     SYS_epoll_pwait,     SYS_futex,       SYS_getpid,
+    SYS_gettid,         SYS_sched_yield,   SYS_close,           SYS_munmap,      SYS_clock_gettime,
+    SYS_rt_sigprocmask, SYS_rt_sigpending, SYS_rt_sigtimedwait, SYS_exit_group,  SYS_pread64,
+    SYS_lseek,          SYS_writev,        SYS_splice,          SYS_tee,         SYS_pipe2,
 };
 
-/* Allowed with this value of one argument (its low half; the high one is 0 or of no account to the kernel).
- */
-static const struct {
-    unsigned number, argument;
+/* A half of an argument that is compared: the kernel takes no account of the high half of an int, and
+ * pointers have two. */
+#define LOW(argument)  (offsetof(struct seccomp_data, args) + 8 * (argument))
+#define HIGH(argument) (LOW(argument) + 4)
+#define WHOLE(argument)                                                                                      \
+    {LOW(argument), 0},                                                                                      \
+    {                                                                                                        \
+        HIGH(argument), 0                                                                                    \
+    }
+enum { CONDITIONS = 2 };
+
+struct condition {
+    size_t offset;
     uint32_t value;
+};
+
+/* Allowed if what these conditions say is so; one without an offset says nothing. */
+static const struct {
+    unsigned number;
+    struct condition conditions[CONDITIONS];
 } WITH[] = {
-    {SYS_fcntl, 1, F_GETFL},
-    {SYS_fcntl, 1, F_GETFD},
-    {SYS_fcntl, 1, F_SETFD},
-    {SYS_fcntl, 1, F_DUPFD_CLOEXEC},
-    {SYS_fcntl, 1, F_GETPIPE_SZ},
-    {SYS_ioctl, 1, SIOCOUTQNSD},
-    {SYS_ioctl, 1, FIONREAD},
-    {SYS_kill, 1, 0},
-    {SYS_tgkill, 2, 0},
-    {SYS_tgkill, 2, SIGPIPE},
-    {SYS_rt_sigaction, 1, 0}, /* asks only */
-    {SYS_prlimit64, 2, 0},    /* the same */
-    {SYS_mmap, 3, MAP_PRIVATE | MAP_ANONYMOUS},
-    {SYS_madvise, 2, MADV_REMOVE},
+    {SYS_sendto, {WHOLE(4)}}, /* to no address */
+    {SYS_fcntl, {{LOW(1), F_GETFL}}},
+    {SYS_fcntl, {{LOW(1), F_GETFD}}},
+    {SYS_fcntl, {{LOW(1), F_SETFD}}},
+    {SYS_fcntl, {{LOW(1), F_DUPFD_CLOEXEC}}},
+    {SYS_fcntl, {{LOW(1), F_GETPIPE_SZ}}},
+    {SYS_ioctl, {{LOW(1), SIOCOUTQNSD}}},
+    {SYS_ioctl, {{LOW(1), FIONREAD}}},
+    {SYS_kill, {{LOW(1), 0}}},
+    {SYS_tgkill, {{LOW(2), 0}}},
+    {SYS_tgkill, {{LOW(2), SIGPIPE}}},
+    {SYS_rt_sigaction, {WHOLE(1)}}, /* asks only */
+    {SYS_prlimit64, {WHOLE(2)}},    /* the same */
+    {SYS_mmap, {{LOW(2), PROT_READ | PROT_WRITE}, {LOW(3), MAP_PRIVATE | MAP_ANONYMOUS}}},
+    {SYS_madvise, {{LOW(2), MADV_REMOVE}}},
 };
 
 enum { FREE_COUNT = sizeof FREE / sizeof FREE[0], WITH_COUNT = sizeof WITH / sizeof WITH[0] };
@@ -88,7 +103,11 @@ static void allow(struct writer *writer)
 /* What is not allowed here falls through to what stands behind. */
 static void put_prefix(struct writer *writer)
 {
-    enum { PER_FREE = 2, PER_WITH = 5, LENGTH = 1 + FREE_COUNT * PER_FREE + 1 + WITH_COUNT * PER_WITH };
+    enum {
+        PER_FREE = 2,
+        PER_WITH = 3 + 2 * CONDITIONS,
+        LENGTH = 1 + FREE_COUNT * PER_FREE + 1 + WITH_COUNT * PER_WITH
+    };
     _Static_assert(LENGTH < 256, "a jump reaches over it");
     load(writer, offsetof(struct seccomp_data, arch));
     compare(writer, OWN_ARCHITECTURE, 0, LENGTH - 1);
@@ -99,8 +118,11 @@ static void put_prefix(struct writer *writer)
     }
     for (size_t i = 0; i < WITH_COUNT; i++) {
         compare(writer, WITH[i].number, 0, PER_WITH - 1);
-        load(writer, offsetof(struct seccomp_data, args) + 8 * WITH[i].argument);
-        compare(writer, WITH[i].value, 0, 1);
+        for (unsigned c = 0; c < CONDITIONS; c++) {
+            const struct condition *condition = &WITH[i].conditions[WITH[i].conditions[c].offset ? c : 0];
+            load(writer, condition->offset);
+            compare(writer, condition->value, 0, (uint8_t)(2 * (CONDITIONS - 1 - c) + 1));
+        }
         allow(writer);
         load(writer, offsetof(struct seccomp_data, nr));
     }
