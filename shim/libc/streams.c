@@ -159,8 +159,17 @@ static void detach(int fd)
     _IO_list_unlock();
 }
 
+static bool left_alone;
+
+void streams_leave(void)
+{
+    left_alone = true;
+}
+
 void streams_replaced(int fd)
 {
+    if (left_alone)
+        return;
     if (fd >= STANDARDS && registry_is_ours() && registry_has(fd))
         detach(fd);
     else
@@ -170,7 +179,7 @@ void streams_replaced(int fd)
 void streams_follow(int fd)
 {
     int saved = errno;
-    if (fd < 0 || fd >= STANDARDS || !registry_is_ours())
+    if (fd < 0 || fd >= STANDARDS || left_alone || !registry_is_ours())
         return;
     if (registry_has(fd))
         become_sealed(&standards[fd], fd);

@@ -26,6 +26,10 @@ void streams_follow(int fd);
 /* The same after dup2(2) onto fd, where another stream may be. */
 void streams_replaced(int fd);
 
+/* In a child that only goes on to another program, and was made without fork(3)'s care for libc's locks: from
+ * now on streams stay as they are. */
+void streams_leave(void);
+
 /* Has `last` called when the process ends by exit(3): after its destructors, after every stream was flushed.
  * From the constructor. False if that cannot be had. */
 bool streams_at_end(void (*last)(void));
