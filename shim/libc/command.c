@@ -235,7 +235,7 @@ DOOR int daemon(int nochdir, int noclose)
     pid_t child = fork();
     if (child != 0) {
         if (child > 0)
-            sys_exit_group(0); /* its part in the connections is the child's now */
+            _exit(0); /* what it has closed already is finished; all else is the child's now */
         return -1;
     }
     if (setsid() < 0)
