@@ -91,6 +91,12 @@ const char *environment_library(void)
     return saved.library;
 }
 
+bool environment_opts_out(char *const envp[])
+{
+    char **entry = find(envp, "SOCKSEAL_PORTS");
+    return entry && *value_of(*entry, "SOCKSEAL_PORTS") == '\0';
+}
+
 size_t environment_count(char *const envp[])
 {
     size_t count = 0;

@@ -29,6 +29,10 @@ const char *environment_take(const char *name);
 /* The library's absolute path; "" if it is not known. */
 const char *environment_library(void);
 
+/* Whether these entries say in so many words that nothing is to be sealed: SOCKSEAL_PORTS is there, and
+ * empty. */
+bool environment_opts_out(char *const envp[]);
+
 /* How many entries there are; `envp` may be NULL. */
 size_t environment_count(char *const envp[]);
 

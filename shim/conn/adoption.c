@@ -101,6 +101,8 @@ static void look_at(int fd, void *context)
     arena_ref slot = arena_find(cookie);
     if (slot)
         take_over(fd, arena_slot(slot), from->counted && from->pid == sys_getpid());
+    else if (open_is_listener(fd))
+        open_prepare_listener(fd); /* as when it was made: this program, too, may give up its rights */
     else
         open_inherited(fd);
 }

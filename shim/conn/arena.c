@@ -125,9 +125,11 @@ static struct arena_header *map_existing(int fd, uint32_t layout)
 bool arena_attach(int fd, uint32_t layout)
 {
     struct arena_header *found = map_existing(fd, layout);
-    if (found)
-        atomic_store(&arena_base, (uint8_t *)found);
-    return found;
+    uint8_t *none = NULL;
+    if (!found || atomic_compare_exchange_strong(&arena_base, &none, (uint8_t *)found))
+        return found;
+    sys_call3(SYS_munmap, sys_ptr(found), (long)ARENA_SIZE, 0); /* another thread has made one meanwhile */
+    return false;
 }
 
 bool arena_view_open(struct arena_view *view, int fd, uint32_t layout)

@@ -136,7 +136,10 @@ bool conn_open_arena(void)
 
 bool conn_attach_arena(int fd)
 {
-    return arena_attach(fd, conn_layout()) && own_keep(OWN_ARENA, fd) >= 0;
+    if (arena_attach(fd, conn_layout()))
+        return own_keep(OWN_ARENA, fd) >= 0;
+    sys_close(fd);
+    return false;
 }
 
 struct conn *conn_new(enum tls_role role, bool connecting)

@@ -6,6 +6,7 @@
 
 #include "conn/closing.h"
 #include "conn/failure.h"
+#include "conn/open.h"
 #include "conn/own.h"
 #include "conn/registry.h"
 #include "diag/log.h"
@@ -273,4 +274,26 @@ void handover_end_doomed(void)
         return;
     each_sealed(NULL, end_doomed);
     closing_wait_orphans();
+}
+
+static void find_listener(int fd, void *context)
+{
+    struct listeners *found = context;
+    int flags = net_fcntl(fd, F_GETFD, 0);
+    if (flags >= 0 && !(flags & FD_CLOEXEC) && found->count < HANDOVER_LISTENERS && open_is_listener(fd))
+        found->fd[found->count++] = fd;
+}
+
+bool handover_listeners(struct listeners *found)
+{
+    found->count = 0;
+    if (atomic_load_explicit(&open_listens, memory_order_relaxed))
+        descriptors_each(find_listener, found);
+    return found->count > 0;
+}
+
+void handover_keep_listeners(const struct listeners *found, bool keep)
+{
+    for (unsigned i = 0; i < found->count; i++)
+        set_flag(found->fd[i], keep);
 }

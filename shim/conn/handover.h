@@ -46,6 +46,18 @@ int handover_begin(struct handover *plan);
 /* exec(2) has failed: everything stands as before. */
 void handover_undo(struct handover *plan);
 
+/* Listening sockets that the next program would get, and whose connections are to be sealed: whether there
+ * are some; and keeps them from it (they are marked close-on-exec), or takes that back. */
+enum { HANDOVER_LISTENERS = 64 };
+
+struct listeners {
+    unsigned count; /* the first so many are named */
+    int fd[HANDOVER_LISTENERS];
+};
+
+bool handover_listeners(struct listeners *found);
+void handover_keep_listeners(const struct listeners *found, bool keep);
+
 /* The next program cannot take care of doomed connections: ends them here, waiting as exit would. */
 void handover_end_doomed(void);
 

@@ -76,15 +76,30 @@ static bool have_keys(void)
     return keys != NULL;
 }
 
-void open_prepare_listener(int fd)
+_Atomic bool open_listens;
+
+/* Whether connections that come to this socket's port may be sealed ones. */
+static bool names_port(int fd)
 {
     struct sockaddr_storage local = {0};
     socklen_t len = sizeof local;
     if (net_getsockname(fd, &local, &len) < 0)
-        return;
+        return false;
     struct conn_address own = open_address((const struct sockaddr *)&local);
-    if (own.family && (own.port == 0 || rules_may_match(&config_get()->rules, RULES_LISTEN, own.port)))
-        have_keys();
+    return own.family && (own.port == 0 || rules_may_match(&config_get()->rules, RULES_LISTEN, own.port));
+}
+
+void open_prepare_listener(int fd)
+{
+    if (!names_port(fd))
+        return;
+    open_listens = true;
+    have_keys();
+}
+
+bool open_is_listener(int fd)
+{
+    return socket_option(fd, SO_ACCEPTCONN) == 1 && open_is_tcp(fd) && names_port(fd);
 }
 
 static void discard(struct conn *conn)

@@ -20,6 +20,11 @@ int open_wait_connected(const struct sealed *sealed, int flags);
 /* Before listen(2): reads the keys if connections to this socket may be sealed ones. */
 void open_prepare_listener(int fd);
 
+/* Whether this process has, or was born with, a listening socket whose connections may be sealed ones; and
+ * whether this is one. Another program must not serve it in the clear. */
+extern _Atomic bool open_listens;
+bool open_is_listener(int fd);
+
 /* Whether connecting fd, not sealed yet, to this address would make a sealed connection. */
 bool open_wants(int fd, const struct sockaddr *address, socklen_t len);
 

@@ -150,12 +150,21 @@ static bool is_foreign(int fd)
            peer.uid != sys_geteuid();
 }
 
+/* Whose envelope it is: of a pair of sockets the kernel always knows that. (The process's number may be 0, in
+ * another namespace.) */
+static bool is_own_envelope(int fd)
+{
+    struct ucred peer;
+    socklen_t len = sizeof peer;
+    return net_getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && peer.uid == sys_geteuid();
+}
+
 ssize_t passing_send(int fd, const struct msghdr *message, int flags)
 {
     struct msghdr copy = *message;
     struct posting posting = {0};
     const size_t most = message->msg_controllen / sizeof(int);
-    if (is_foreign(fd)) {
+    if (message->msg_name || is_foreign(fd)) { /* of an address nobody knows whose it is */
         log_line(LOG_ERROR,
                  "a sealed connection cannot be passed to another user's process, sendmsg is refused");
         return -EACCES;
@@ -242,15 +251,15 @@ static struct conn *find_elsewhere(int arena, uint64_t cookie, bool peek, bool *
  * counts among its holders. */
 static struct conn *find(int envelope, int arena, uint64_t cookie, bool peek, bool *counted)
 {
-    if (!arena_present() && !is_foreign(envelope)) {
+    if (!arena_present() && is_own_envelope(envelope)) {
         int copy = net_fcntl(arena, F_DUPFD_CLOEXEC, 0);
-        if (copy < 0 || !conn_attach_arena(copy))
-            return NULL;
+        if (copy >= 0)
+            conn_attach_arena(copy); /* or another thread has made one meanwhile */
     }
     *counted = same_file(own_get(OWN_ARENA), arena) && !peek;
     if (same_file(own_get(OWN_ARENA), arena))
         return find_here(cookie);
-    return is_foreign(envelope) ? NULL : find_elsewhere(arena, cookie, peek, counted);
+    return is_own_envelope(envelope) ? find_elsewhere(arena, cookie, peek, counted) : NULL;
 }
 
 /* The program has the descriptor already, so it gets one that is at its end. */
@@ -271,7 +280,9 @@ static void open_envelope(int fd, int flags)
     if (!take_out(fd, peek, &letter, fds))
         return;
     bool counted;
-    struct conn *conn = find(fd, fds[1], letter.cookie, peek, &counted);
+    /* A forged letter must not join this socket to another one's connection. */
+    bool same = registry_cookie(fds[0]) == letter.cookie;
+    struct conn *conn = same ? find(fd, fds[1], letter.cookie, peek, &counted) : NULL;
     sys_close(fds[1]);
     if (!conn) {
         sys_close(fds[0]);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "config/config.h"
+#include "conn/handover.h"
 #include "conn/inherit.h"
 #include "sys/file.h"
 
@@ -25,8 +26,9 @@ FILE *_IO_popen(const char *command, const char *mode);
 
 static bool concerned(void)
 {
+    struct listeners listeners;
     config_load();
-    return config_get()->active && (config_get()->strict || inherit_any());
+    return config_get()->active && (config_get()->strict || inherit_any() || handover_listeners(&listeners));
 }
 
 /* posix_spawn(3) of the shell with this command, through the door. 0 or an error number. */

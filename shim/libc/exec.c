@@ -103,14 +103,45 @@ static int leave_behind(struct handover *plan, const struct target *target, char
     return result;
 }
 
+/* A program that the shim cannot get into would serve in the clear what a listening socket brings: it does
+ * not get that one. */
+static int keep_listeners(const struct listeners *listeners, const char *reason, const struct target *target,
+                          char *const argv[], char *const envp[])
+{
+    log_line(LOG_WARN, "a listening socket on a port that is to be sealed is kept from the next program: %s",
+             reason);
+    handover_keep_listeners(listeners, true);
+    int result = call(target, argv, envp), saved = errno;
+    handover_keep_listeners(listeners, false);
+    errno = saved;
+    return result;
+}
+
+/* The next program cannot be sealed. */
+static int go_on_unsealed(struct handover *plan, const struct listeners *listeners, const char *reason,
+                          const struct target *target, char *const argv[], char *const envp[])
+{
+    if (config_get()->strict)
+        return refuse(reason, " (SOCKSEAL_STRICT)");
+    if (plan->surviving)
+        return refuse(reason, ", for the program would get a sealed connection");
+    if (plan->doomed)
+        handover_end_doomed();
+    if (listeners->count)
+        return keep_listeners(listeners, reason, target, argv, envp);
+    return handover_plan(plan) ? leave_behind(plan, target, argv, envp) : call(target, argv, envp);
+}
+
 static int attempt(const struct target *target, char *const argv[], char *const envp[])
 {
     struct handover plan;
     struct program program;
+    struct listeners listeners;
     config_load();
     const bool strict = config_get()->active && config_get()->strict, any = handover_plan(&plan);
     const bool needed = plan.surviving + plan.doomed > 0;
-    if (!target->path || (!strict && !needed))
+    const bool listens = handover_listeners(&listeners) && !environment_opts_out(envp);
+    if (!target->path || (!strict && !needed && !listens))
         return any ? leave_behind(&plan, target, argv, envp) : call(target, argv, envp);
     check(target, &program);
     if (program.verdict == PROGRAM_GOOD)
@@ -118,14 +149,7 @@ static int attempt(const struct target *target, char *const argv[], char *const 
     if (program.verdict != PROGRAM_UNSEALABLE)
         return call(target, argv,
                     envp); /* the kernel's to refuse; or it knows what we do not, and closes them */
-    if (strict)
-        return refuse(program.reason, " (SOCKSEAL_STRICT)");
-    if (plan.surviving)
-        return refuse(program.reason, ", for the program would get a sealed connection");
-    handover_end_doomed();
-    if (handover_plan(&plan))
-        return leave_behind(&plan, target, argv, envp);
-    return call(target, argv, envp);
+    return go_on_unsealed(&plan, &listeners, program.reason, target, argv, envp);
 }
 
 int exec_at(int directory, const char *path, char *const argv[], char *const envp[], int flags)

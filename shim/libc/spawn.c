@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "config/config.h"
+#include "conn/handover.h"
 #include "conn/inherit.h"
 #include "sys/file.h"
 #include "sys/net.h"
@@ -71,9 +72,12 @@ static const struct action *action_at(const posix_spawn_file_actions_t *actions,
     return (const struct action *)(const void *)actions->__actions + i;
 }
 
-/* Whether the new program may get a sealed descriptor. */
+/* Whether the new program may get a sealed descriptor, or a socket that brings them. */
 static bool may_reach(const posix_spawn_file_actions_t *actions)
 {
+    struct listeners listeners;
+    if (handover_listeners(&listeners))
+        return true;
     if (!atomic_load(&registry_size))
         return false;
     for (int i = 0; actions && i < actions->__used; i++) {

@@ -178,7 +178,7 @@ static pid_t start_silent(const struct net *net, const struct sockaddr_in *addre
     int pipes[2];
     snprintf(port, sizeof port, "%u", address->sin_port);
     const char *args[] = {net->server, net->client, port, count, NULL};
-    const char *changes[] = {"LD_PRELOAD", "SOCKSEAL_PORTS", NULL};
+    const char *changes[] = {"LD_PRELOAD", "SOCKSEAL_PORTS=", NULL};
     assert_int_equal(pipe(pipes), 0);
     pid_t child = suite_spawn("silent", args, changes, pipes[1], -1);
     assert_int_equal(read(pipes[0], &byte, 1), 1);

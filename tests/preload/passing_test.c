@@ -489,7 +489,7 @@ static void to_a_process_without_the_library(void)
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, local), 0);
     snprintf(number, sizeof number, "%d", local[1]);
     pid_t child = suite_spawn("unsealed", (const char *[]){number, NULL},
-                              (const char *[]){"LD_PRELOAD", "SOCKSEAL_PORTS", NULL}, -1, -1);
+                              (const char *[]){"LD_PRELOAD", "SOCKSEAL_PORTS=", NULL}, -1, -1);
     assert_int_equal(send_fds(local[0], pair, 1), 1);
     assert_int_equal(suite_wait(child), 0);
     assert_int_equal(write(pair[0], "on", 2), 2);

@@ -298,7 +298,7 @@ static int stranger(int argc, char **argv)
 
 static int migrating(int argc, char **argv)
 {
-    const char *changes[] = {"LD_PRELOAD", "SOCKSEAL_PORTS", NULL};
+    const char *changes[] = {"LD_PRELOAD", "SOCKSEAL_PORTS=", NULL};
     struct sockaddr_in address;
     int pipe[2], listener = net_listen(&net_sealed, 1, &address), file = transfer_file("a file", 6);
     char port[8];

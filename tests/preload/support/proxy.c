@@ -138,7 +138,7 @@ struct proxy proxy_start(const struct net *net, const struct sockaddr_in *listen
         snprintf(number[i], sizeof number[i], "%u", values[i]);
     const char *args[] = {net->client, number[0], host,      number[1],    number[2], number[3],
                           number[4],   number[5], number[6], plan->record, NULL};
-    const char *changes[] = {"LD_PRELOAD", "SOCKSEAL_PORTS", NULL};
+    const char *changes[] = {"LD_PRELOAD", "SOCKSEAL_PORTS=", NULL};
     proxy.process = suite_spawn("proxy", args, changes, -1, -1);
     close(door);
     return proxy;
