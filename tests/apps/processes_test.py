@@ -3,6 +3,8 @@
 """Servers that hand a connection to another program: ncat and socat with their children, and Python's ways."""
 # packages: ncat socat bash
 
+import contextlib
+import socket
 import sys
 import unittest
 
@@ -35,6 +37,36 @@ class Processes(sealed.TestCase):
         if close:
             client.end_input()
         return client
+
+    # ---- listening sockets ----
+
+    def exec_with_a_listener(self, argv):
+        """A server that runs another program with an empty environment, which gets its listening socket as {}."""
+        port = self.port()
+        code = ("import os, socket; s = socket.create_server((%r, %d)); s.set_inheritable(True); "
+                "os.execve(%r, [a.format(s.fileno()) for a in %r], {})" % (self.address, port, argv[0], argv))
+        return port, self.run_program(sealed.PYTHON, "-c", code, sealed=True)
+
+    def test_a_listener_goes_to_a_program_with_an_empty_environment(self):
+        code = "import socket; s = socket.socket(fileno={}); c, _ = s.accept(); c.sendall(b'words'); c.recv(1)"
+        port, server = self.exec_with_a_listener([sealed.PYTHON, "-c", code])
+        self.wait_listening(port, server)
+        client = self.run_program("nc", self.address, port, sealed=True)
+        client.expect("words")
+        client.end_input()
+
+    def test_a_listener_in_a_program_with_an_empty_environment_tells_a_stranger_nothing(self):
+        code = "import socket; s = socket.socket(fileno={}); c, _ = s.accept(); c.sendall(b'words'); c.recv(1)"
+        port, server = self.exec_with_a_listener([sealed.PYTHON, "-c", code])
+        self.wait_listening(port, server)
+        with socket.create_connection((self.address, port), timeout=20) as stranger:
+            stranger.sendall(b"hello\r\n")
+            said = b""
+            with contextlib.suppress(ConnectionResetError):
+                while chunk := stranger.recv(4096):
+                    said += chunk
+        self.assertNotIn(b"words", said)
+        server.status()
 
     # ---- ncat ----
 
