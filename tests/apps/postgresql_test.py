@@ -28,8 +28,10 @@ from sealed import both_modes, full_only, sealed_only
 
 # By their own paths: what stands in /usr/bin are Debian's wrappers in Perl, which look for the system's clusters.
 BIN = Path(max(glob.glob("/usr/lib/postgresql/*/bin"), default="/missing", key=lambda path: int(path.split("/")[4])))
-NAMES = "postgres", "psql", "pgbench", "pg_basebackup", "pg_dump", "pg_restore"
-PROGRAMS = {name: [str(BIN / name), "--version"] for name in NAMES}
+PROGRAMS = {"postgres": ["sh", "-c", "$(ls -v /usr/lib/postgresql/*/bin/postgres | tail -n 1) --version"],
+            "psql": ["psql", "--version"], "pgbench": ["pgbench", "--version"],
+            "pg_basebackup": ["pg_basebackup", "--version"], "pg_dump": ["pg_dump", "--version"],
+            "pg_restore": ["pg_restore", "--version"]}
 MIB = 1 << 20
 USER = "postgres"
 SETTINGS = """
