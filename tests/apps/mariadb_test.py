@@ -45,7 +45,8 @@ def template():
         unittest.addModuleCleanup(scratch.cleanup)
         data = Path(scratch.name) / "data"
         subprocess.run(["mariadb-install-db", "--no-defaults", f"--user={getpass.getuser()}", f"--datadir={data}",
-                        "--auth-root-authentication-method=normal", "--skip-test-db", "--innodb-log-file-size=8M"],
+                        "--auth-root-authentication-method=normal", "--skip-test-db", f"--tmpdir={scratch.name}",
+                        "--innodb-log-file-size=8M"],
                        stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, check=True, timeout=60)
         _template = data
     return _template
@@ -340,6 +341,7 @@ class Interruptions(Case):
             self.ask(port, f"KILL {words} {number}")
             if not words:
                 self.until(port, f"SELECT COUNT(*) FROM information_schema.processlist WHERE id = {number}", "0")
+                session.type("SELECT 'lost';\nconnect work")
         session.type("SELECT 'the last';")
         session.end_input()
         status, out, err = self.told(session)
@@ -359,7 +361,7 @@ class Servers(Case):
         ended = server.status(60), load.status(60) != 0
         self.serve(port=port)
         self.slap(port, "SELECT 1", 2000)
-        session.type("SELECT 'lost';\nSELECT COUNT(*) + 1 FROM many;")
+        session.type("SELECT 'lost';\nconnect work\nSELECT COUNT(*) + 1 FROM many;")
         session.expect("1001")
         session.end_input()
         return ended, session.status(), bytes(session.out.data)
