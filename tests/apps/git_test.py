@@ -126,6 +126,7 @@ class Git(sealed.TestCase):
         count = 40 if sealed.FULL else 10
         clients = [self.run_program("git", "clone", "-q", url, base / f"clone{number}") for number in range(count)]
         seen = [client.status(PATIENCE) for client in clients]
+        self.assertEqual([bytes(client.err.data) for client in clients if client.status() != 0], [])
         self.assertEqual({self.head(base / f"clone{number}") for number in range(count)}, {self.head(served)})
         return seen, self.server.runs()
 

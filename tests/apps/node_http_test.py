@@ -54,7 +54,8 @@ class NodeHttp(sealed.TestCase):
     def test_client_that_is_killed(self):
         port = self.serve()
         client = self.run_program("node", services.PROGRAMS / "http_client.js", self.address, port, 100000, 50)
-        while sum(state == "01" and local.endswith(f":{port:04X}") for local, _, state in self._sockets(client.pid)) < 40:
+        suffix = f":{port:04X}"
+        while sum(state == "01" and local.endswith(suffix) for local, _, state, _ in self._sockets(client.pid)) < 40:
             self.assertTrue(client.runs())
             sealed.time.sleep(0.01)
         client.process.kill()

@@ -305,10 +305,13 @@ class TestCase(unittest.TestCase):
         return self.run_program(PYTHON, PEER, *argv, **options)
 
     def wait_listening(self, port, program, timeout=DEADLINE):
-        """Waits until somebody listens on the port, without connecting to it."""
+        """Waits until the program or a child of its session listens on the port, without connecting to it. (A test
+        beside this one may use the same number on another address.)"""
         suffix, end = f":{port:04X}", time.monotonic() + timeout
         while time.monotonic() < end and program.runs():
-            if any(local.endswith(suffix) and state == "0A" for local, _, state in self._sockets(program.pid)):
+            inodes = {inode for local, _, state, inode in self._sockets(program.pid)
+                      if local.endswith(suffix) and state == "0A"}
+            if inodes and inodes & self._held(program.pid):
                 return program
             time.sleep(0.01)
         return self.fail_with_report(f"{program.name()} does not listen on port {port}")
@@ -321,7 +324,22 @@ class TestCase(unittest.TestCase):
             except OSError:
                 continue
             for line in lines:
-                yield tuple(line.split()[1:4])
+                words = line.split()
+                yield words[1], words[2], words[3], words[9]
+
+    @staticmethod
+    def _held(session):
+        """The inodes of the sockets that the processes of a session have."""
+        held = set()
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if int((process / "stat").read_text().rsplit(")", 1)[1].split()[3]) != session:
+                    continue
+                links = [os.readlink(entry) for entry in (process / "fd").iterdir()]
+            except OSError:  # it has ended meanwhile, or a descriptor was closed
+                continue
+            held.update(link[8:-1] for link in links if link.startswith("socket:["))
+        return held
 
     def fail_with_report(self, message):
         """Fails, with all that is known about the programs of this test."""

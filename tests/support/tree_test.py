@@ -2,12 +2,15 @@
 # SPDX-License-Identifier: ISC
 # Copyright (c) 2026 the sockseal authors
 """What holds for the tree and the build as a whole: symbols, rooms, style, installation."""
+import ast
 import glob
 import os
 import re
 import subprocess
 import tempfile
 import unittest
+
+import app_table
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("SOCKSEAL_BUILD", os.path.join(ROOT, "build"))
@@ -139,6 +142,16 @@ class Installation(unittest.TestCase):
             self.assertIn(".TH ", text)
             for section in ("NAME", "DESCRIPTION", "SEE ALSO"):
                 self.assertIn("\n.SH %s\n" % section, text, page)
+
+
+class Table(unittest.TestCase):
+    def test_the_table_of_programs_can_be_made(self):
+        """It reads the files of tests/apps without running them, at the end of a long run."""
+        for path in sorted(glob.glob(os.path.join(ROOT, "tests", "apps", "*_test.py"))):
+            with open(path, encoding="utf-8") as file:
+                programs = app_table.literal(ast.parse(file.read()), "PROGRAMS")
+            for name, command in programs.items():
+                self.assertTrue(isinstance(name, str) and command and all(isinstance(w, str) for w in command), path)
 
 
 if __name__ == "__main__":
