@@ -3,7 +3,7 @@
 #
 # A client of tests/support/services.py in Ruby: ADDRESS PORT COUNT BYTES.
 
-require 'digest'
+require 'digest/sha2' # loaded at once: digest's own loading at the first use is not safe in threads
 require 'securerandom'
 require 'socket'
 require 'stringio'

@@ -4,7 +4,7 @@
 # The server of tests/support/services.py in Ruby: a thread for each connection, buffered gets beside readpartial,
 # IO.select, and IO.copy_stream, which tries copy_file_range(2), sendfile(2) and splice(2) by itself.
 
-require 'digest'
+require 'digest/sha2' # loaded at once: digest's own loading at the first use is not safe in threads
 require 'socket'
 
 ADDRESS, PORT, FILE = ARGV

@@ -4,7 +4,7 @@
 # WEBrick over a directory, and a servlet that sums what is posted: serve ADDRESS PORT DIRECTORY. Net::HTTP as its client:
 # fetch ADDRESS PORT.
 
-require 'digest'
+require 'digest/sha2' # loaded at once: digest's own loading at the first use is not safe in threads
 
 def serve(address, port, directory)
   require 'webrick'
@@ -17,13 +17,21 @@ def serve(address, port, directory)
   server.start
 end
 
+# Whether the answer is the body's sum; what it was otherwise goes to stderr.
+def post(http, body)
+  answer = http.post('/sum', body)
+  return true if answer.body == Digest::SHA256.hexdigest(body)
+
+  warn "#{body.size} bytes: #{answer.code} #{answer.message}: #{answer.body.inspect[0, 400]}"
+end
+
 def fetch(address, port)
   require 'net/http'
   workers = Array.new(20) do |number|
     Thread.new do
       body = Random.bytes((number + 1) * 10_007)
       Net::HTTP.start(address, port.to_i, nil) do |http|
-        Array.new(10) { http.post('/sum', body).body == Digest::SHA256.hexdigest(body) }.all?
+        Array.new(10) { post(http, body) }.all?
       end
     end
   end
