@@ -33,11 +33,12 @@ struct arena_header {
 };
 
 #define ALIGN_UP(n, to) (((n) + (to)-1) / (to) * (to))
-#define SLOTS_OFFSET    ALIGN_UP(sizeof(struct arena_header), (size_t)65536)
-#define CHUNKS_OFFSET   ALIGN_UP(SLOTS_OFFSET + (size_t)ARENA_SLOT_SIZE * (ARENA_SLOTS + 1), (size_t)65536)
+#define CHUNKS_OFFSET   ALIGN_UP(ARENA_SLOTS_OFFSET + (size_t)ARENA_SLOT_SIZE * (ARENA_SLOTS + 1), (size_t)65536)
 #define ARENA_SIZE      (CHUNKS_OFFSET + (size_t)ARENA_CHUNK_SIZE * (ARENA_CHUNKS + 1))
 
-static _Atomic(uint8_t *) arena_base;
+_Static_assert(ARENA_SLOTS_OFFSET == ALIGN_UP(sizeof(struct arena_header), 65536u), "the slots follow the header");
+
+_Atomic(uint8_t *) arena_base;
 static _Atomic int descriptor = -1;
 
 static struct arena_header *header(void)
@@ -161,7 +162,7 @@ arena_ref arena_view_find(const struct arena_view *view, uint64_t cookie)
 
 void *arena_view_slot(const struct arena_view *view, arena_ref slot)
 {
-    return slot && slot <= ARENA_SLOTS ? view->base + SLOTS_OFFSET + (size_t)slot * ARENA_SLOT_SIZE : NULL;
+    return slot && slot <= ARENA_SLOTS ? view->base + ARENA_SLOTS_OFFSET + (size_t)slot * ARENA_SLOT_SIZE : NULL;
 }
 
 uint8_t *arena_view_chunk(const struct arena_view *view, arena_ref chunk)
@@ -211,12 +212,6 @@ bool arena_open(uint32_t layout)
 int arena_take_descriptor(void)
 {
     return atomic_exchange(&descriptor, -1);
-}
-
-void *arena_slot(arena_ref slot)
-{
-    return atomic_load_explicit(&arena_base, memory_order_relaxed) + SLOTS_OFFSET +
-           (size_t)slot * ARENA_SLOT_SIZE;
 }
 
 arena_ref arena_slot_take(void)

@@ -12,6 +12,7 @@
  * most one piece, and a signal handler may interrupt it anywhere.
  */
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -20,6 +21,7 @@ enum {
     ARENA_SLOT_SIZE = 768,
     ARENA_SLOT_KEPT = 16,
     ARENA_SLOTS = 1 << 18,
+    ARENA_SLOTS_OFFSET = 0x390000, /* where they begin; a static assertion in arena.c ties it to the header */
     ARENA_CHUNK_SIZE =
         20480, /* one whole record (16,645 bytes) and some; whole pages, so that it can be given back */
     ARENA_CHUNKS = 1 << 17,
@@ -51,7 +53,14 @@ bool arena_namespaces_mixed(void);
  * roles: a thread that looked up a slot's earlier life may still touch them); 0 when none is left. */
 arena_ref arena_slot_take(void);
 void arena_slot_give(arena_ref slot);
-void *arena_slot(arena_ref slot);
+
+extern _Atomic(uint8_t *) arena_base; /* where it is mapped here; NULL: not yet */
+
+static inline void *arena_slot(arena_ref slot)
+{
+    return atomic_load_explicit(&arena_base, memory_order_relaxed) + ARENA_SLOTS_OFFSET +
+           (size_t)slot * ARENA_SLOT_SIZE;
+}
 
 /* The socket whose connection a slot is, by SO_COOKIE (socket(7)), which the kernel never gives twice; 0:
  * none. A process that was handed a descriptor finds its connection by it. arena_find() gives 0 if there is

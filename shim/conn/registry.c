@@ -14,9 +14,6 @@
 
 enum { TABLE_MAX = 1 << 20 };
 
-/* In the low half of registry_entry.where: being closed, or made; who does it stands in the high half. */
-#define HIDDEN 0xffffffffu
-
 struct conn registry_dead = {.established = 1, .error = EBADF};
 
 /* Held while a descriptor comes or goes, and from the count before a fork until it is over. A signal handler
@@ -106,7 +103,7 @@ struct sealed registry_resolve(int fd, uint64_t where)
 {
     if (!*registry_alive)
         registry_after_fork();
-    if ((uint32_t)where == HIDDEN) {
+    if ((uint32_t)where == REGISTRY_HIDDEN) {
         if ((uint32_t)(where >> 32) == role_self()) /* a signal handler in the midst of our own close */
             return (struct sealed){.conn = &registry_dead, .fd = fd};
         sys_call3(SYS_sched_yield, 0, 0, 0);
@@ -117,16 +114,6 @@ struct sealed registry_resolve(int fd, uint64_t where)
     if (atomic_load_explicit(&conn->generation, memory_order_acquire) != generation)
         return without_connection(fd, where);
     return (struct sealed){.conn = conn, .generation = generation, .fd = fd};
-}
-
-bool registry_current(const struct sealed *sealed)
-{
-    if (sealed->conn == &registry_dead || !atomic_load(&registry_size))
-        return true;
-    struct registry_entry *table = atomic_load_explicit(&registry_table, memory_order_relaxed);
-    uint64_t expected = (uint64_t)sealed->generation << 32 | registry_slot(sealed->conn);
-    return atomic_load_explicit(&sealed->conn->generation, memory_order_acquire) == sealed->generation &&
-           atomic_load_explicit(&table[sealed->fd].where, memory_order_acquire) == expected;
 }
 
 static bool enter_holder(struct conn *conn, int32_t pid)
@@ -250,7 +237,7 @@ uint64_t registry_cookie(int fd)
 
 static uint64_t hidden_by_us(void)
 {
-    return (uint64_t)role_self() << 32 | HIDDEN;
+    return (uint64_t)role_self() << 32 | REGISTRY_HIDDEN;
 }
 
 bool registry_hide(const struct sealed *sealed, bool *left, bool *last)
@@ -339,7 +326,7 @@ static void each_connection(void (*visit)(struct conn *conn))
         return;
     for (int fd = 0; fd < atomic_load(&bound); fd++) {
         uint64_t where = atomic_load(&table[fd].where);
-        if (!where || (uint32_t)where == HIDDEN)
+        if (!where || (uint32_t)where == REGISTRY_HIDDEN)
             continue;
         struct conn *conn = arena_slot((arena_ref)where);
         if (atomic_load(&local_counts[(arena_ref)where]) == 1 || registry_any(conn, -1) == fd)
@@ -399,7 +386,7 @@ static void drop_orphans(void)
     struct registry_entry *table = atomic_load(&registry_table);
     for (int fd = 0; fd < atomic_load(&bound); fd++) {
         bool left, last;
-        if ((uint32_t)atomic_load(&table[fd].where) == HIDDEN) {
+        if ((uint32_t)atomic_load(&table[fd].where) == REGISTRY_HIDDEN) {
             struct sockaddr_storage peer;
             socklen_t len = sizeof peer;
             if (net_getpeername(fd, &peer, &len) == 0) /* else the number is another file's by now */

@@ -55,7 +55,11 @@ bool registry_is_ours(void);
  * call on it fails with EBADF. */
 extern struct conn registry_dead;
 
+/* What registry_find() finds where the entry is none of a live connection. */
 struct sealed registry_resolve(int fd, uint64_t where);
+
+/* In the low half of registry_entry.where: being closed, or made; who does it stands in the high half. */
+#define REGISTRY_HIDDEN 0xffffffffu
 
 /* The connection behind fd. */
 static inline struct sealed registry_find(int fd)
@@ -66,6 +70,12 @@ static inline struct sealed registry_find(int fd)
     uint64_t where = atomic_load_explicit(&table[fd].where, memory_order_acquire);
     if (!where)
         return (struct sealed){.fd = fd};
+    if (*registry_alive && (uint32_t)where != REGISTRY_HIDDEN) {
+        struct conn *conn = arena_slot((arena_ref)where);
+        uint32_t generation = (uint32_t)(where >> 32);
+        if (atomic_load_explicit(&conn->generation, memory_order_acquire) == generation)
+            return (struct sealed){.conn = conn, .generation = generation, .fd = fd};
+    }
     return registry_resolve(fd, where);
 }
 
@@ -76,7 +86,15 @@ static inline bool registry_has(int fd)
 
 /* Whether the look-up still holds, once a role is taken: the descriptor stands for the same life of the same
  * slot. */
-bool registry_current(const struct sealed *sealed);
+static inline bool registry_current(const struct sealed *sealed)
+{
+    if (sealed->conn == &registry_dead || !atomic_load_explicit(&registry_size, memory_order_acquire))
+        return true;
+    struct registry_entry *table = atomic_load_explicit(&registry_table, memory_order_relaxed);
+    uint64_t where = atomic_load_explicit(&table[sealed->fd].where, memory_order_acquire);
+    return (uint32_t)(where >> 32) == sealed->generation && arena_slot((arena_ref)where) == sealed->conn &&
+           atomic_load_explicit(&sealed->conn->generation, memory_order_acquire) == sealed->generation;
+}
 
 /* The slot that a connection lies in. */
 static inline arena_ref registry_slot(const struct conn *conn)

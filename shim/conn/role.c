@@ -10,35 +10,21 @@
 #include "conn/arena.h"
 #include "sys/net.h"
 
-/* Thread ids have at most 22 bits (PID_MAX_LIMIT of the kernel). */
-#define OWNER_BITS 0x003fffffu
-#define WAITERS    0x40000000u
-#define PARKED     0x80000000u
-
 enum {
     SPINS = 100,
     CHECK_MS = 200, /* how often a waiter looks whether the owner is alive */
 };
 
-static __thread uint32_t self_id __attribute__((tls_model("initial-exec")));
+__thread uint32_t role_self_id __attribute__((tls_model("initial-exec")));
 
-uint32_t role_self(void)
+uint32_t role_learn_self(void)
 {
-    if (!self_id)
-        self_id = (uint32_t)sys_gettid();
-    return self_id;
+    return role_self_id = (uint32_t)sys_gettid();
 }
 
 void role_forget(void)
 {
-    self_id = 0;
-}
-
-bool role_mine(const struct role *role, bool *parked)
-{
-    uint32_t word = atomic_load_explicit(&role->word, memory_order_relaxed);
-    *parked = word & PARKED;
-    return (word & OWNER_BITS) == role_self();
+    role_self_id = 0;
 }
 
 static _Atomic bool blind; /* no file may be looked at */
@@ -86,20 +72,13 @@ static bool in_this_process(uint32_t owner)
     return net_tgkill(sys_getpid(), (int)owner, 0) == 0;
 }
 
-bool role_try(struct role *role)
-{
-    uint32_t free = 0;
-    return atomic_compare_exchange_strong_explicit(&role->word, &free, role_self(), memory_order_acquire,
-                                                   memory_order_relaxed);
-}
-
 /* Marks that somebody waits, and sleeps until the word changes. */
 static long sleep_on(struct role *role, uint32_t word, const struct timespec *timeout)
 {
-    if (!(word & WAITERS)) {
-        if (!atomic_compare_exchange_strong(&role->word, &word, word | WAITERS))
+    if (!(word & ROLE_WAITERS)) {
+        if (!atomic_compare_exchange_strong(&role->word, &word, word | ROLE_WAITERS))
             return 0;
-        word |= WAITERS;
+        word |= ROLE_WAITERS;
     }
     return net_futex_wait(&role->word, word, timeout);
 }
@@ -107,27 +86,27 @@ static long sleep_on(struct role *role, uint32_t word, const struct timespec *ti
 /* Takes over a role whose owner is dead. */
 static bool take_over(struct role *role, uint32_t word)
 {
-    return atomic_compare_exchange_strong(&role->word, &word, role_self() | (word & WAITERS));
+    return atomic_compare_exchange_strong(&role->word, &word, role_self() | (word & ROLE_WAITERS));
 }
 
-enum role_result role_take(struct role *role)
+enum role_result role_take_contended(struct role *role)
 {
     const struct timespec check = {.tv_nsec = CHECK_MS * 1000000L};
     for (unsigned spin = 0;; spin++) {
         if (role_try(role))
             return ROLE_TAKEN;
         uint32_t word = atomic_load_explicit(&role->word, memory_order_acquire);
-        uint32_t owner = word & OWNER_BITS;
+        uint32_t owner = word & ROLE_OWNER_BITS;
         if (!owner)
             continue;
         if (owner == role_self()) {
-            if (!(word & PARKED))
+            if (!(word & ROLE_PARKED_BIT))
                 return ROLE_REENTERED;
             if (take_over(role, word))
                 return ROLE_RESUMED;
             continue;
         }
-        if (word & PARKED) {
+        if (word & ROLE_PARKED_BIT) {
             if (!role_is_dead(owner))
                 return ROLE_PARKED;
             if (take_over(role, word))
@@ -137,45 +116,25 @@ enum role_result role_take(struct role *role)
         if (spin < SPINS)
             continue;
         if (sleep_on(role, word, &check) == -ETIMEDOUT && role_is_dead(owner) &&
-            take_over(role, word | WAITERS))
+            take_over(role, word | ROLE_WAITERS))
             return ROLE_ABANDONED;
     }
 }
 
-void role_release(struct role *role)
+void role_wake(struct role *role)
 {
-    uint32_t word = atomic_exchange_explicit(&role->word, 0, memory_order_release);
-    if (word & WAITERS)
-        net_futex_wake(&role->word, INT32_MAX);
-}
-
-void role_park(struct role *role)
-{
-    uint32_t word = atomic_exchange_explicit(&role->word, role_self() | PARKED, memory_order_release);
-    if (word & WAITERS) /* they have something better to do than to wait for us */
-        net_futex_wake(&role->word, INT32_MAX);
-}
-
-bool role_unpark(struct role *role)
-{
-    uint32_t self = role_self(), word = self | PARKED;
-    while (!atomic_compare_exchange_weak_explicit(&role->word, &word, (word & WAITERS) | self,
-                                                  memory_order_acquire, memory_order_relaxed)) {
-        if ((word & OWNER_BITS) != self || !(word & PARKED))
-            return false;
-    }
-    return true;
+    net_futex_wake(&role->word, INT32_MAX);
 }
 
 int role_wait(struct role *role)
 {
     const struct timespec check = {.tv_sec = 1};
     uint32_t word = atomic_load_explicit(&role->word, memory_order_acquire);
-    if (!(word & PARKED) || (word & OWNER_BITS) == role_self())
+    if (!(word & ROLE_PARKED_BIT) || (word & ROLE_OWNER_BITS) == role_self())
         return 0;
     /* A wait without a time-out is restarted by the kernel as SA_RESTART says; with one it never is. A thread
      * of our own process cannot die alone while it holds the role, so only another's needs looking after. */
-    bool ours = in_this_process(word & OWNER_BITS);
+    bool ours = in_this_process(word & ROLE_OWNER_BITS);
     long result = sleep_on(role, word, ours ? NULL : &check);
     return result == -EINTR ? -EINTR : 0;
 }

@@ -16,12 +16,17 @@
  * can be told.
  */
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 struct role {
-    _Atomic uint32_t word;
+    _Atomic uint32_t word; /* 0: free; else the owner, and: */
 };
+
+#define ROLE_OWNER_BITS 0x003fffffu /* thread ids have at most 22 bits (PID_MAX_LIMIT of the kernel) */
+#define ROLE_WAITERS    0x40000000u /* somebody sleeps until it changes */
+#define ROLE_PARKED_BIT 0x80000000u
 
 enum role_result {
     ROLE_TAKEN,     /* it is ours, BUSY */
@@ -33,23 +38,68 @@ enum role_result {
                        not   known. */
 };
 
-/* Takes the role; waits while it is BUSY. */
-enum role_result role_take(struct role *role);
+/* This thread's id, cached; role_forget() drops the cache in a forked child. */
+extern __thread uint32_t role_self_id __attribute__((tls_model("initial-exec")));
+uint32_t role_learn_self(void);
+void role_forget(void);
+
+static inline uint32_t role_self(void)
+{
+    return role_self_id ? role_self_id : role_learn_self();
+}
 
 /* Takes the role only if it is free. */
-bool role_try(struct role *role);
+static inline bool role_try(struct role *role)
+{
+    uint32_t free = 0;
+    return atomic_compare_exchange_strong_explicit(&role->word, &free, role_self(), memory_order_acquire,
+                                                   memory_order_relaxed);
+}
+
+/* Takes the role; waits while it is BUSY. */
+enum role_result role_take_contended(struct role *role);
+
+static inline enum role_result role_take(struct role *role)
+{
+    return role_try(role) ? ROLE_TAKEN : role_take_contended(role);
+}
 
 /* Whether this thread holds the role; *parked: PARKED. */
-bool role_mine(const struct role *role, bool *parked);
+static inline bool role_mine(const struct role *role, bool *parked)
+{
+    uint32_t word = atomic_load_explicit(&role->word, memory_order_relaxed);
+    *parked = word & ROLE_PARKED_BIT;
+    return word && (word & ROLE_OWNER_BITS) == role_self();
+}
+
+/* Wakes whoever sleeps for the role. */
+void role_wake(struct role *role);
 
 /* BUSY -> free. */
-void role_release(struct role *role);
+static inline void role_release(struct role *role)
+{
+    if (atomic_exchange_explicit(&role->word, 0, memory_order_release) & ROLE_WAITERS)
+        role_wake(role);
+}
 
-/* BUSY -> PARKED, around a call that may block. */
-void role_park(struct role *role);
+/* BUSY -> PARKED, around a call that may block. Who waits has something better to do then. */
+static inline void role_park(struct role *role)
+{
+    if (atomic_exchange_explicit(&role->word, role_self() | ROLE_PARKED_BIT, memory_order_release) & ROLE_WAITERS)
+        role_wake(role);
+}
 
 /* PARKED -> BUSY; false if the role was taken over meanwhile, and is not ours any more. */
-bool role_unpark(struct role *role);
+static inline bool role_unpark(struct role *role)
+{
+    uint32_t self = role_self(), word = self | ROLE_PARKED_BIT;
+    while (!atomic_compare_exchange_weak_explicit(&role->word, &word, (word & ROLE_WAITERS) | self,
+                                                  memory_order_acquire, memory_order_relaxed)) {
+        if ((word & ROLE_OWNER_BITS) != self || !(word & ROLE_PARKED_BIT))
+            return false;
+    }
+    return true;
+}
 
 /* Waits until the role is not PARKED by another. 0, or -EINTR where a blocking call would be interrupted. */
 int role_wait(struct role *role);
@@ -63,9 +113,5 @@ void role_note_namespace(void);
 
 /* From now on no file is opened to see whether a process is a zombie (conn/sandbox.h). */
 void role_stop_looking(void);
-
-/* This thread's id, cached; role_forget() drops the cache in a forked child. */
-uint32_t role_self(void);
-void role_forget(void);
 
 #endif

@@ -26,8 +26,8 @@ static bool chacha20_open(const uint8_t *key, const uint8_t *nonce, const uint8_
 }
 
 /* RFC 8439. RFC 8446, 5.5 sets no limit on records below the sequence number's own. */
-static const struct aead chacha20 = {
-    .suite = 0x1303,
+const struct aead aead_chacha20 = {
+    .suite = AEAD_CHACHA20_POLY1305,
     .key_len = crypto_aead_chacha20poly1305_ietf_KEYBYTES,
     .iv_len = crypto_aead_chacha20poly1305_ietf_NPUBBYTES,
     .tag_len = crypto_aead_chacha20poly1305_ietf_ABYTES,
@@ -41,7 +41,8 @@ static const struct aead chacha20 = {
 static bool aegis_seal(const uint8_t *key, const uint8_t *nonce, const uint8_t *aad, size_t aad_len,
                        const uint8_t *in, size_t len, uint8_t *out)
 {
-    return crypto_aead_aegis128l_encrypt(out, NULL, in, len, aad, aad_len, NULL, nonce, key) == 0;
+    return crypto_aead_aegis128l_encrypt_detached(out, out + len, NULL, in, len, aad, aad_len, NULL, nonce,
+                                                  key) == 0;
 }
 
 static bool aegis_open(const uint8_t *key, const uint8_t *nonce, const uint8_t *aad, size_t aad_len,
@@ -50,15 +51,16 @@ static bool aegis_open(const uint8_t *key, const uint8_t *nonce, const uint8_t *
     const size_t tag_len = crypto_aead_aegis128l_ABYTES;
     if (len < tag_len)
         return false;
-    if (crypto_aead_aegis128l_decrypt(out, NULL, NULL, in, len, aad, aad_len, nonce, key) == 0)
+    len -= tag_len;
+    if (crypto_aead_aegis128l_decrypt_detached(out, NULL, in, len, in + len, aad, aad_len, nonce, key) == 0)
         return true;
-    memset(out, 0, len - tag_len);
+    memset(out, 0, len);
     return false;
 }
 
 /* RFC 10032 with the 256-bit tag; keys are renewed before 2^48 records. */
-static const struct aead aegis = {
-    .suite = 0xFF5E,
+const struct aead aead_aegis = {
+    .suite = AEAD_AEGIS_128L,
     .key_len = crypto_aead_aegis128l_KEYBYTES,
     .iv_len = crypto_aead_aegis128l_NPUBBYTES,
     .tag_len = crypto_aead_aegis128l_ABYTES,
@@ -75,23 +77,12 @@ static bool has_aes(void)
 
 #endif
 
-const struct aead *aead_of(uint16_t suite)
-{
-    if (suite == chacha20.suite)
-        return &chacha20;
-#ifndef SOCKSEAL_NO_AEGIS
-    if (suite == aegis.suite)
-        return &aegis;
-#endif
-    return NULL;
-}
-
 bool aead_usable(uint16_t suite)
 {
     if (aead_of(suite) == NULL)
         return false;
 #ifndef SOCKSEAL_NO_AEGIS
-    if (suite == aegis.suite)
+    if (suite == AEAD_AEGIS_128L)
         return has_aes();
 #endif
     return true;

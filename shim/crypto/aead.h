@@ -14,6 +14,9 @@
 
 enum { AEAD_KEY_MAX = 32, AEAD_IV_MAX = 16, AEAD_TAG_MAX = 32 };
 
+/* The suites' code points on the wire (tls/tls.h: enum tls_suite). */
+enum { AEAD_CHACHA20_POLY1305 = 0x1303, AEAD_AEGIS_128L = 0xFF5E };
+
 struct aead {
     uint16_t suite; /* the code point on the wire */
     uint8_t key_len;
@@ -29,8 +32,20 @@ struct aead {
 /* Set by tests: behave as on a processor without AES instructions. */
 extern bool aead_pretend_no_aes;
 
+extern const struct aead aead_chacha20;
+#ifndef SOCKSEAL_NO_AEGIS
+extern const struct aead aead_aegis;
+#endif
+
 /* The AEAD of a suite, or NULL if this build does not have it. */
-const struct aead *aead_of(uint16_t suite);
+static inline const struct aead *aead_of(uint16_t suite)
+{
+#ifndef SOCKSEAL_NO_AEGIS
+    if (suite == AEAD_AEGIS_128L)
+        return &aead_aegis;
+#endif
+    return suite == AEAD_CHACHA20_POLY1305 ? &aead_chacha20 : NULL;
+}
 
 /* Whether to offer and to choose the suite here: compiled in, and fast on this processor. secret_init() must
  * have run. */

@@ -46,6 +46,19 @@ enum tls_suite {
 
 enum tls_role { TLS_CLIENT, TLS_SERVER };
 
+/* ContentType (RFC 8446, 5.1). */
+enum tls_record_type {
+    TLS_RECORD_CHANGE_CIPHER_SPEC = 20,
+    TLS_RECORD_ALERT = 21,
+    TLS_RECORD_HANDSHAKE = 22,
+    TLS_RECORD_APPLICATION_DATA = 23,
+};
+
+/* No suite asks for new keys before as many records. */
+#define TLS_GLANCE_RECORDS (UINT64_C(1) << 40)
+
+enum { TLS_LEGACY_MAJOR = 3 }; /* the first byte of legacy_record_version */
+
 /* AlertDescription (RFC 8446, 6). */
 enum tls_alert {
     TLS_ALERT_CLOSE_NOTIFY = 0,
@@ -179,6 +192,10 @@ enum tls_event {
                                    tls_session_key_update */
 };
 
+/* Where tls_record_size() needs more than a glance. */
+TLS_CHECKED enum tls_result tls_record_frame(struct tls_session *session, const uint8_t *header, size_t have,
+                                             size_t *size);
+
 /*
  * Size of the record that starts with the `have` bytes at `header` (more than 5 are ignored).
  * On TLS_OK *size is the whole record's size, header included, or 0 while fewer than 5 bytes are there and
@@ -186,8 +203,18 @@ enum tls_event {
  * session may receive: type, version 0x03xx, length (RFC 8446, 5.1, 5.2: record_overflow). Sets the session's
  * failure, reason and alert_out.
  */
-TLS_CHECKED enum tls_result tls_record_size(struct tls_session *session, const uint8_t *header, size_t have,
-                                            size_t *size);
+TLS_CHECKED static inline enum tls_result tls_record_size(struct tls_session *session, const uint8_t *header,
+                                                          size_t have, size_t *size)
+{
+    if (have >= TLS_RECORD_HEADER && session->complete && header[0] == TLS_RECORD_APPLICATION_DATA &&
+        header[1] == TLS_LEGACY_MAJOR && __atomic_load_n(&session->failure, __ATOMIC_ACQUIRE) == TLS_OK) {
+        size_t len = (size_t)header[3] << 8 | header[4];
+        *size = TLS_RECORD_HEADER + len;
+        if (len <= TLS_CIPHERTEXT_MAX)
+            return TLS_OK;
+    }
+    return tls_record_frame(session, header, have, size);
+}
 
 /* Starts a client: writes the ClientHello record(s) to `out`. Fails with TLS_FAIL_INTERNAL if config has no
  * key or no usable suite. */
@@ -214,7 +241,11 @@ void tls_handshake_wipe(struct tls_handshake *handshake);
 
 /* Bytes that sealing adds to the content of one record: header, content type, tag. Valid once the suite is
  * known; before that TLS_SEAL_OVERHEAD_MAX. */
-size_t tls_session_overhead(const struct tls_session *session);
+static inline size_t tls_session_overhead(const struct tls_session *session)
+{
+    return session->suite == TLS_SUITE_CHACHA20_POLY1305_SHA256 ? TLS_SEAL_OVERHEAD_MAX - 16
+                                                                : TLS_SEAL_OVERHEAD_MAX;
+}
 
 /*
  * Opens one whole record of an established session. `out` needs room for len - overhead + 1 bytes (the
@@ -249,9 +280,15 @@ TLS_CHECKED enum tls_result tls_session_seal_padded(struct tls_session *session,
                                                     size_t len, size_t padding, uint8_t *out,
                                                     size_t *out_len);
 
-/* Whether the tx keys should be renewed with tls_session_key_update() before more is sealed (RFC 8446, 5.5).
- */
-bool tls_session_wants_key_update(const struct tls_session *session);
+/* Where tls_session_wants_key_update() needs more than a glance. */
+bool tls_session_keys_worn(const struct tls_session *session);
+
+/* Whether the tx keys should be renewed with tls_session_key_update() before more is sealed (RFC 8446, 5.5):
+ * at half of what the suite allows, so that no call between needs to look. */
+static inline bool tls_session_wants_key_update(const struct tls_session *session)
+{
+    return session->tx.sequence >= TLS_GLANCE_RECORDS && tls_session_keys_worn(session);
+}
 
 /* Appends a KeyUpdate (sealed under the old key) to `out` and renews the tx keys. `request`: ask the peer to
  * renew its own too. TLS_FAIL_LIMIT once 2^48 - 1 of them were sent (RFC 9846); from then on a request of the

@@ -2,13 +2,16 @@
  * Copyright (c) 2026 the sockseal authors */
 #include "tls/tls_record.h"
 
+#include <endian.h>
 #include <string.h>
 
 #include "crypto/aead.h"
 #include "crypto/secret.h"
 #include "tls/tls_schedule.h"
 
-enum { LEGACY_VERSION_MAJOR = 3 };
+_Static_assert((int)TLS_SUITE_CHACHA20_POLY1305_SHA256 == AEAD_CHACHA20_POLY1305 &&
+                   (int)TLS_SUITE_AEGIS_128L_SHA256 == AEAD_AEGIS_128L,
+               "a suite has one code point");
 
 void tls_record_begin(struct tls_session *session, enum tls_role role)
 {
@@ -80,7 +83,8 @@ static enum tls_reason check_length(uint8_t type, size_t len)
     return TLS_REASON_NONE;
 }
 
-enum tls_result tls_record_size(struct tls_session *session, const uint8_t *header, size_t have, size_t *size)
+enum tls_result tls_record_frame(struct tls_session *session, const uint8_t *header, size_t have,
+                                 size_t *size)
 {
     *size = 0;
     enum tls_result failure = tls_failure_get(session);
@@ -89,7 +93,7 @@ enum tls_result tls_record_size(struct tls_session *session, const uint8_t *head
     enum tls_reason reason = check_type(session, header[0]);
     /* RFC 8446, 5.1 has legacy_record_version ignored. Its first byte is looked at nevertheless, to tell TLS
      * from something else: no version of TLS or SSL 3 has ever sent another. */
-    if (reason == TLS_REASON_NONE && have >= 2 && header[1] != LEGACY_VERSION_MAJOR)
+    if (reason == TLS_REASON_NONE && have >= 2 && header[1] != TLS_LEGACY_MAJOR)
         reason = TLS_REASON_NOT_TLS;
     if (reason == TLS_REASON_NONE && have >= TLS_RECORD_HEADER) {
         size_t len = (size_t)header[3] << 8 | header[4];
@@ -104,10 +108,12 @@ enum tls_result tls_record_size(struct tls_session *session, const uint8_t *head
 static void make_nonce(const struct aead *aead, const struct tls_traffic *traffic,
                        uint8_t nonce[static AEAD_IV_MAX])
 {
-    uint64_t sequence = traffic->sequence;
+    uint64_t sequence = htobe64(traffic->sequence), tail;
+    uint8_t *end = nonce + aead->iv_len - sizeof tail;
     memcpy(nonce, traffic->iv, sizeof traffic->iv);
-    for (size_t i = aead->iv_len; sequence != 0; sequence >>= 8)
-        nonce[--i] ^= (uint8_t)sequence;
+    memcpy(&tail, end, sizeof tail);
+    tail ^= sequence;
+    memcpy(end, &tail, sizeof tail);
 }
 
 static void put_header(uint8_t *out, enum tls_record_type type, size_t len)
@@ -134,7 +140,8 @@ enum tls_reason tls_record_protect(struct tls_session *session, enum tls_record_
     if (inner != content && len > 0)
         memcpy(inner, content, len);
     inner[len] = (uint8_t)type; /* TLSInnerPlaintext (RFC 8446, 5.2) */
-    memset(inner + len + 1, 0, padding);
+    if (padding > 0)
+        memset(inner + len + 1, 0, padding);
     make_nonce(aead, &session->tx, nonce);
     if (!aead_seal(aead, session->tx.key, nonce, out, TLS_RECORD_HEADER, inner, inner_len, inner))
         return TLS_REASON_MISUSE;

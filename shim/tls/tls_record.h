@@ -11,14 +11,6 @@
 #include "tls/tls.h"
 #include "tls/tls_failure.h"
 
-/* ContentType (RFC 8446, 5.1). */
-enum tls_record_type {
-    TLS_RECORD_CHANGE_CIPHER_SPEC = 20,
-    TLS_RECORD_ALERT = 21,
-    TLS_RECORD_HANDSHAKE = 22,
-    TLS_RECORD_APPLICATION_DATA = 23,
-};
-
 /* tls_session.rx_keys and tx_keys. */
 enum tls_keys {
     TLS_KEYS_NONE,        /* records go in the clear */

@@ -161,12 +161,6 @@ enum tls_result tls_session_open(struct tls_session *session, uint8_t *record, s
 
 /* Sending */
 
-size_t tls_session_overhead(const struct tls_session *session)
-{
-    const struct aead *aead = aead_of(session->suite);
-    return aead != NULL ? TLS_RECORD_HEADER + 1u + aead->tag_len : TLS_SEAL_OVERHEAD_MAX;
-}
-
 enum tls_result tls_session_seal(struct tls_session *session, const uint8_t *content, size_t len,
                                  uint8_t *out, size_t *out_len)
 {
@@ -192,8 +186,7 @@ enum tls_result tls_session_seal_padded(struct tls_session *session, const uint8
     return tls_failure_set(session, reason);
 }
 
-/* At half of what the suite allows, so that no call between needs to look. */
-bool tls_session_wants_key_update(const struct tls_session *session)
+bool tls_session_keys_worn(const struct tls_session *session)
 {
     const struct aead *aead = aead_of(session->suite);
     return aead != NULL && session->tx_keys == TLS_KEYS_APPLICATION && session->tx.updates < updates_max &&
