@@ -33,10 +33,12 @@ struct arena_header {
 };
 
 #define ALIGN_UP(n, to) (((n) + (to)-1) / (to) * (to))
-#define CHUNKS_OFFSET   ALIGN_UP(ARENA_SLOTS_OFFSET + (size_t)ARENA_SLOT_SIZE * (ARENA_SLOTS + 1), (size_t)65536)
-#define ARENA_SIZE      (CHUNKS_OFFSET + (size_t)ARENA_CHUNK_SIZE * (ARENA_CHUNKS + 1))
+#define CHUNKS_OFFSET                                                                                        \
+    ALIGN_UP(ARENA_SLOTS_OFFSET + (size_t)ARENA_SLOT_SIZE * (ARENA_SLOTS + 1), (size_t)65536)
+#define ARENA_SIZE (CHUNKS_OFFSET + (size_t)ARENA_CHUNK_SIZE * (ARENA_CHUNKS + 1))
 
-_Static_assert(ARENA_SLOTS_OFFSET == ALIGN_UP(sizeof(struct arena_header), 65536u), "the slots follow the header");
+_Static_assert(ARENA_SLOTS_OFFSET == ALIGN_UP(sizeof(struct arena_header), 65536u),
+               "the slots follow the header");
 
 _Atomic(uint8_t *) arena_base;
 static _Atomic int descriptor = -1;
@@ -162,7 +164,8 @@ arena_ref arena_view_find(const struct arena_view *view, uint64_t cookie)
 
 void *arena_view_slot(const struct arena_view *view, arena_ref slot)
 {
-    return slot && slot <= ARENA_SLOTS ? view->base + ARENA_SLOTS_OFFSET + (size_t)slot * ARENA_SLOT_SIZE : NULL;
+    return slot && slot <= ARENA_SLOTS ? view->base + ARENA_SLOTS_OFFSET + (size_t)slot * ARENA_SLOT_SIZE
+                                       : NULL;
 }
 
 uint8_t *arena_view_chunk(const struct arena_view *view, arena_ref chunk)

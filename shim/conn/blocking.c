@@ -33,6 +33,8 @@ static void come_back(struct parking *parking)
 /* Whether another connection than this, which is in our hands, has something outstanding. */
 static bool others_outstanding(int fd)
 {
+    if (!drive_outstanding())
+        return false;
     uint32_t own = registry_marks(fd) & REGISTRY_OUTSTANDING ? 1 : 0;
     return atomic_load_explicit(&drive_count, memory_order_relaxed) > own;
 }
@@ -71,7 +73,8 @@ ssize_t blocking_send(const struct sealed *sealed, const void *data, size_t len,
     role_park(parking.role);
     parking.away = true;
     ssize_t sent = send_driving(sealed->fd, data, len, flags);
-    int error = errno;
+    if (sent < 0)
+        sent = -errno;
     parking.away = false;
     if (!role_unpark(parking.role))
         return -ESTALE;
@@ -79,7 +82,7 @@ ssize_t blocking_send(const struct sealed *sealed, const void *data, size_t len,
         conn_release(sealed->conn, &sealed->conn->tx);
         return -ESTALE;
     }
-    return sent < 0 ? -error : sent;
+    return sent;
 }
 
 static bool take_back(const struct sealed *sealed)
@@ -94,38 +97,48 @@ static bool take_back(const struct sealed *sealed)
 }
 
 /* While something is outstanding, what we wait for may depend on it: another connection's last bytes, say, in
- * a program that has both ends. */
-static ssize_t receive_driving(int fd, struct msghdr *message, int flags)
+ * a program that has both ends. With `message`, or without it into `buffer`. */
+static inline ssize_t receive_driving(int fd, struct msghdr *message, void *buffer, size_t len, int flags)
 {
     int waited = drive_outstanding() ? waiting_before_read(fd, flags) : 0;
     if (waited < 0) {
         errno = -waited;
         return -1;
     }
-    return message->msg_iovlen == 1
-               ? real()->recv(fd, message->msg_iov[0].iov_base, message->msg_iov[0].iov_len, flags)
-               : real()->recvmsg(fd, message, flags);
+    return message ? real()->recvmsg(fd, message, flags) : real()->recv(fd, buffer, len, flags);
 }
 
-ssize_t blocking_receive(const struct sealed *sealed, struct msghdr *message, int flags)
+static inline ssize_t receive_parked(const struct sealed *sealed, struct msghdr *message, void *buffer,
+                                     size_t len, int flags)
 {
     struct parking parking
         __attribute__((cleanup(come_back))) = {.sealed = sealed, .role = &sealed->conn->rx};
-    if (flags & MSG_DONTWAIT) /* not a cancellation point: the role is not parked */
-        return message->msg_iovlen == 1
-                   ? net_recv(sealed->fd, message->msg_iov->iov_base, message->msg_iov->iov_len, flags)
-                   : net_recvmsg(sealed->fd, message, flags);
     sealed->conn->reader_frame = (uintptr_t)&parking;
     role_park(parking.role);
     parking.away = true;
-    ssize_t got = receive_driving(sealed->fd, message, flags);
-    int error = errno;
+    ssize_t got = receive_driving(sealed->fd, message, buffer, len, flags);
+    if (got < 0)
+        got = -errno;
     parking.away = false;
     /* A signal handler of this thread may have read from the same connection meanwhile, and be done: then
      * what we have got is what follows. */
     if (!role_unpark(parking.role) && !take_back(sealed))
         return -ESTALE;
-    return got < 0 ? -error : got;
+    return got;
+}
+
+ssize_t blocking_receive(const struct sealed *sealed, void *buffer, size_t len, int flags)
+{
+    if (flags & MSG_DONTWAIT) /* not a cancellation point: the role is not parked */
+        return net_recv(sealed->fd, buffer, len, flags);
+    return receive_parked(sealed, NULL, buffer, len, flags);
+}
+
+ssize_t blocking_receive_message(const struct sealed *sealed, struct msghdr *message, int flags)
+{
+    if (flags & MSG_DONTWAIT)
+        return net_recvmsg(sealed->fd, message, flags);
+    return receive_parked(sealed, message, NULL, 0, flags);
 }
 
 bool blocking_allowed(int fd, int flags)

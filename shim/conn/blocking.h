@@ -18,9 +18,11 @@
  * away (see role_unpark), and is not held any more. */
 ssize_t blocking_send(const struct sealed *sealed, const void *data, size_t len, int flags);
 
-/* recvmsg(2) with the role rx; the same. If the descriptor was closed meanwhile (registry_current()), what
- * came is from its connection still, but its number may be another's: no further call may be made on it. */
-ssize_t blocking_receive(const struct sealed *sealed, struct msghdr *message, int flags);
+/* recv(2) and recvmsg(2) with the role rx; the same. If the descriptor was closed meanwhile
+ * (registry_current()), what came is from its connection still, but its number may be another's: no further
+ * call may be made on it. */
+ssize_t blocking_receive(const struct sealed *sealed, void *buffer, size_t len, int flags);
+ssize_t blocking_receive_message(const struct sealed *sealed, struct msghdr *message, int flags);
 
 /* Whether a call on this descriptor with these MSG_ flags may block; asks the kernel. */
 bool blocking_allowed(int fd, int flags);

@@ -217,10 +217,3 @@ void conn_unpin(struct conn *conn)
     if (atomic_fetch_sub(&conn->pins, 1) == 1 && atomic_load(&conn->unheld))
         conn_reap(conn);
 }
-
-void conn_release(struct conn *conn, struct role *role)
-{
-    role_release(role);
-    if (atomic_load_explicit(&conn->unheld, memory_order_acquire))
-        conn_reap(conn);
-}

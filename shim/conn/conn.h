@@ -170,7 +170,12 @@ bool conn_pin(struct conn *conn, uint32_t generation);
 void conn_unpin(struct conn *conn);
 
 /* Releases a role and reaps. */
-void conn_release(struct conn *conn, struct role *role);
+static inline void conn_release(struct conn *conn, struct role *role)
+{
+    role_release(role);
+    if (atomic_load_explicit(&conn->unheld, memory_order_acquire))
+        conn_reap(conn);
+}
 
 static inline bool conn_failed(const struct conn *conn)
 {

@@ -88,12 +88,23 @@ int inbox_event(const struct sealed *sealed, enum tls_event event)
     return INBOX_OTHER;
 }
 
-ssize_t inbox_receive(const struct sealed *sealed, struct msghdr *message, int flags)
+/* The kernel has told the error; from now on it says 0, and so do we. */
+static ssize_t told(const struct sealed *sealed, ssize_t got)
 {
-    ssize_t got = blocking_receive(sealed, message, flags);
     if (got == -ECONNRESET || got == -ETIMEDOUT || got == -EPIPE)
-        sealed->conn->read_shut = 1; /* the kernel has told the error; from now on it says 0, and so do we */
+        sealed->conn->read_shut = 1;
     return got;
+}
+
+ssize_t inbox_receive(const struct sealed *sealed, void *buffer, size_t len, int flags)
+{
+    ssize_t got = blocking_receive(sealed, buffer, len, flags);
+    return got < 0 ? told(sealed, got) : got;
+}
+
+ssize_t inbox_receive_message(const struct sealed *sealed, struct msghdr *message, int flags)
+{
+    return told(sealed, blocking_receive_message(sealed, message, flags));
 }
 
 int inbox_cut(const struct sealed *sealed)
@@ -151,10 +162,8 @@ static ssize_t peek(const struct sealed *sealed, size_t want, int flags)
     struct conn *conn = sealed->conn;
     uint8_t marker;
     struct iovec iov[2] = {{&marker, 1}, {conn_rx_data(conn) + conn->rx_have, want}};
-    if (conn->stale == 0) {
-        struct msghdr message = {.msg_iov = iov + 1, .msg_iovlen = 1};
-        return inbox_receive(sealed, &message, flags | MSG_PEEK);
-    }
+    if (conn->stale == 0)
+        return inbox_receive(sealed, iov[1].iov_base, want, flags | MSG_PEEK);
     struct msghdr message = {.msg_iov = iov, .msg_iovlen = 2};
     long got = net_recvmsg(sealed->fd, &message, flags | MSG_PEEK | MSG_DONTWAIT);
     if (got == 1) /* the marker alone */
@@ -278,12 +287,11 @@ int inbox_gather(const struct sealed *sealed, size_t want, bool *drained)
     if (!buffer)
         return -ENOBUFS;
     const size_t ask = want + (want / TLS_PLAINTEXT_MAX + 1) * overhead; /* if the records are full */
-    struct iovec iov = {buffer, ask < most ? ask : most};
-    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
-    ssize_t seen = inbox_receive(sealed, &message, MSG_PEEK | MSG_DONTWAIT);
+    const size_t look = ask < most ? ask : most;
+    ssize_t seen = inbox_receive(sealed, buffer, look, MSG_PEEK | MSG_DONTWAIT);
     if (seen <= 0)
         return seen == 0 ? INBOX_CUT : (int)seen;
-    *drained = (size_t)seen < iov.iov_len;
+    *drained = (size_t)seen < look;
     return open_look(sealed, buffer, (size_t)seen);
 }
 

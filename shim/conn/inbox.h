@@ -42,8 +42,9 @@ bool inbox_has_bulk(const struct sealed *sealed);
 /* Takes what was opened out of the kernel's queue once the inbox is empty. */
 void inbox_settle(const struct sealed *sealed);
 
-/* blocking_receive(), and remembers an error that ends the stream. */
-ssize_t inbox_receive(const struct sealed *sealed, struct msghdr *message, int flags);
+/* blocking_receive() and blocking_receive_message(), and remember an error that ends the stream. */
+ssize_t inbox_receive(const struct sealed *sealed, void *buffer, size_t len, int flags);
+ssize_t inbox_receive_message(const struct sealed *sealed, struct msghdr *message, int flags);
 
 /* Gives up an empty chunk: an idle connection costs its slot. */
 void inbox_rest(struct conn *conn);

@@ -24,6 +24,18 @@ bool outbox_take(const struct sealed *sealed);
 /* Gives up the role tx, after sending what a signal handler of this thread wrote meanwhile. */
 void outbox_release(const struct sealed *sealed);
 
+/* The same where nothing else was changed under it. */
+static inline void outbox_leave(const struct sealed *sealed)
+{
+    struct conn *conn = sealed->conn;
+    if (conn->deferred.total == 0) {
+        conn_release(conn, &conn->tx);
+        if (conn->deferred.total == 0 || !registry_current(sealed) || !role_try(&conn->tx))
+            return;
+    }
+    outbox_release(sealed);
+}
+
 /* Appends bytes (of a handshake flight, an alert) to what goes out next; role tx held. False if there is no
  * room. */
 bool outbox_append(struct conn *conn, const uint8_t *data, size_t len);

@@ -85,7 +85,8 @@ static inline void role_release(struct role *role)
 /* BUSY -> PARKED, around a call that may block. Who waits has something better to do then. */
 static inline void role_park(struct role *role)
 {
-    if (atomic_exchange_explicit(&role->word, role_self() | ROLE_PARKED_BIT, memory_order_release) & ROLE_WAITERS)
+    if (atomic_exchange_explicit(&role->word, role_self() | ROLE_PARKED_BIT, memory_order_release) &
+        ROLE_WAITERS)
         role_wake(role);
 }
 

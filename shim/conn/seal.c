@@ -217,6 +217,18 @@ static int resume_with(const struct sealed *sealed, struct seal_source *source, 
     return resumed(sealed, source, cipher, size, had + more, conn->cut_sent + (size_t)sent);
 }
 
+/* The kernel did not take the batch whose first byte the cursor stands at; `sent` is what it said. */
+static int stopped(const struct sealed *sealed, struct seal_source *source, const struct batch *batch,
+                   const uint8_t *cipher, ssize_t sent)
+{
+    if (sent == -ESTALE)
+        return -ESTALE;
+    if (sent >= 0)
+        return cut(sealed, source, batch, cipher, (size_t)sent);
+    sealed->conn->session.tx.sequence = batch->first_sequence; /* nothing left */
+    return (int)sent;
+}
+
 static int send_batches(const struct sealed *sealed, struct seal_source *source, uint8_t *cipher, int flags)
 {
     struct conn *conn = sealed->conn;
@@ -229,17 +241,32 @@ static int send_batches(const struct sealed *sealed, struct seal_source *source,
             return -failure_errno(result);
         }
         ssize_t sent = blocking_send(sealed, cipher, batch.cipher, flags);
-        if (sent == (ssize_t)batch.cipher)
-            continue;
-        *source = start;
-        if (sent == -ESTALE)
-            return -ESTALE;
-        if (sent >= 0)
-            return cut(sealed, source, &batch, cipher, (size_t)sent);
-        conn->session.tx.sequence = batch.first_sequence; /* nothing left */
-        return (int)sent;
+        if (sent != (ssize_t)batch.cipher) {
+            *source = start;
+            return stopped(sealed, source, &batch, cipher, sent);
+        }
     }
     return 0;
+}
+
+int seal_one(const struct sealed *sealed, struct seal_source *source, int flags)
+{
+    struct tls_session *session = &sealed->conn->session;
+    struct batch batch = {.first_sequence = session->tx.sequence, .records = 1, .plain = source->left};
+    uint8_t cipher[SCRATCH_SMALL + TLS_SEAL_OVERHEAD_MAX];
+    enum tls_result result =
+        tls_session_seal(session, source->iov->iov_base, source->left, cipher, &batch.cipher);
+    if (result != TLS_OK) {
+        failure_from(sealed, session, result);
+        return -failure_errno(result);
+    }
+    ssize_t sent = blocking_send(sealed, cipher, batch.cipher, flags);
+    if (sent == (ssize_t)batch.cipher) {
+        source->left = 0;
+        return 0;
+    }
+    batch.overhead = tls_session_overhead(session);
+    return stopped(sealed, source, &batch, cipher, sent);
 }
 
 /* Also when the thread is cancelled. */

@@ -37,6 +37,10 @@ void seal_advance(struct seal_source *source, size_t len);
  */
 int seal_and_send(const struct sealed *sealed, struct seal_source *source, int flags);
 
+/* The same for 1 to SCRATCH_SMALL bytes in one piece, with the cursor at their beginning; when all is sent
+ * only source->left is kept up to date. */
+int seal_one(const struct sealed *sealed, struct seal_source *source, int flags);
+
 /* Goes on with a cut record: the same contract. */
 int seal_resume(const struct sealed *sealed, struct seal_source *source, int flags);
 

@@ -12,6 +12,7 @@
 #include "conn/handshake.h"
 #include "conn/open.h"
 #include "conn/outbox.h"
+#include "conn/scratch.h"
 #include "conn/seal.h"
 #include "sys/net.h"
 #include "sys/real.h"
@@ -100,6 +101,21 @@ static void push_once(const struct sealed *sealed)
     net_setsockopt(sealed->fd, IPPROTO_TCP, TCP_NODELAY, &value, sizeof value);
 }
 
+/* What the program is told after `done` of its bytes were taken and `result` ended the sending. */
+static ssize_t account(const struct sealed *sealed, size_t done, int result, int flags)
+{
+    struct conn *conn = sealed->conn;
+    if (result == -ESTALE)
+        return -ESTALE;
+    outbox_account(conn);
+    if (conn->to_send > 0)
+        drive_add(sealed->fd);
+    if (conn->flight_alone && !(flags & MSG_MORE))
+        push_once(sealed);
+    conn->sent_data = 1;
+    return done > 0 ? (ssize_t)done : result; /* -EPIPE: the kernel has raised the signal */
+}
+
 static ssize_t send_held(const struct sealed *sealed, struct seal_source *source, int flags)
 {
     struct conn *conn = sealed->conn;
@@ -109,20 +125,7 @@ static ssize_t send_held(const struct sealed *sealed, struct seal_source *source
     int result = clear_way(sealed, source, flags);
     if (result == 0 && source->left > 0)
         result = seal_and_send(sealed, source, flags);
-    if (result == -ESTALE)
-        return -ESTALE;
-    size_t done = total - source->left;
-    outbox_account(conn);
-    if (conn->to_send > 0)
-        drive_add(sealed->fd);
-    if (conn->flight_alone && !(flags & MSG_MORE))
-        push_once(sealed);
-    conn->sent_data = 1;
-    if (done > 0)
-        return (ssize_t)done;
-    if (result == -EPIPE) /* the kernel has raised the signal */
-        return -EPIPE;
-    return result;
+    return account(sealed, total - source->left, result, flags);
 }
 
 /* Takes the role as a writer: 0, -errno, CONN_LOOK_AGAIN. */
@@ -152,6 +155,14 @@ static int become_writer(const struct sealed *sealed, int flags)
     }
 }
 
+/* The role went away in the midst of sending. */
+static ssize_t lost(const struct sealed *sealed)
+{
+    if (registry_current(sealed))
+        failure_set(sealed, EIO, "a signal handler wrote in the middle of a record");
+    return -EIO;
+}
+
 static ssize_t send_once(const struct sealed *sealed, struct seal_source *source, int flags)
 {
     struct conn *conn = sealed->conn;
@@ -169,12 +180,41 @@ static ssize_t send_once(const struct sealed *sealed, struct seal_source *source
     ssize_t sent = !pending           ? send_held(sealed, source, flags)
                    : pending == EPIPE ? send_broken_pipe(flags)
                                       : -pending;
-    if (sent == -ESTALE) {
-        if (registry_current(sealed))
-            failure_set(sealed, EIO, "a signal handler wrote in the middle of a record");
-        return -EIO;
-    }
+    if (sent == -ESTALE)
+        return lost(sealed);
     outbox_release(sealed);
+    return sent;
+}
+
+/* Whether there are keys, and nothing but the program's bytes is to be sent or told. */
+static inline bool way_is_clear(const struct conn *conn)
+{
+    uint32_t waiting =
+        conn->to_send | conn->tx_len | conn->queue.total | conn->cut | conn->key_update | conn->flight_alone;
+    uint32_t over = (uint32_t)conn->error | (uint32_t)conn->pending | conn->write_shut | conn->plaintext;
+    return conn->established && conn->can_send && !(waiting | over | conn->connecting) &&
+           !tls_session_wants_key_update(&conn->session);
+}
+
+ssize_t send_ordinary(const struct sealed *sealed, const struct iovec *iov, int flags)
+{
+    struct conn *conn = sealed->conn;
+    if (iov->iov_len - 1 >= SCRATCH_SMALL || (flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL)) || !role_try(&conn->tx))
+        return SEND_LONG_WAY;
+    if (!registry_current(sealed) || !way_is_clear(conn)) {
+        outbox_leave(sealed);
+        return SEND_LONG_WAY;
+    }
+    struct seal_source source = {.iov = iov, .count = 1, .left = iov->iov_len};
+    int result = seal_one(sealed, &source, flags);
+    ssize_t sent = (ssize_t)iov->iov_len;
+    if (result == 0)
+        conn->sent_data = 1;
+    else
+        sent = account(sealed, iov->iov_len - source.left, result, flags);
+    if (sent == -ESTALE)
+        return lost(sealed);
+    outbox_leave(sealed);
     return sent;
 }
 

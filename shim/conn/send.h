@@ -18,6 +18,11 @@ enum { CONN_LOOK_AGAIN = -4096 };
  * SIGPIPE where the kernel would. */
 ssize_t send_message(const struct sealed *sealed, const struct iovec *iov, size_t count, int flags);
 
+/* send_message() for the ordinary case: a small piece of memory, and nothing special about the connection or
+ * the flags. SEND_LONG_WAY: it was another, and nothing was done. */
+enum { SEND_LONG_WAY = -4097 };
+ssize_t send_ordinary(const struct sealed *sealed, const struct iovec *iov, int flags);
+
 /* What writing to nobody gives: SIGPIPE, unless `flags` have MSG_NOSIGNAL, and -EPIPE. */
 ssize_t send_broken_pipe(int flags);
 

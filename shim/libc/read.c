@@ -25,9 +25,14 @@ void __chk_fail(void) __attribute__((noreturn));
 ssize_t door_receive(struct sealed sealed, const struct iovec *iov, size_t count, int flags)
 {
     int saved = errno;
+    ssize_t got = RECEIVE_LONG_WAY;
+    if (count == 1)
+        got = receive_ordinary(&sealed, iov->iov_base, iov->iov_len, flags);
+    if (got != RECEIVE_LONG_WAY)
+        return door_result(got, saved);
     for (;;) {
         struct conn *pinned __attribute__((cleanup(door_unpin), unused)) = door_pin(&sealed);
-        ssize_t got = receive_message(&sealed, iov, count, flags);
+        got = receive_message(&sealed, iov, count, flags);
         if (got != CONN_LOOK_AGAIN)
             return door_result(got, saved);
         sealed = registry_find(sealed.fd);

@@ -29,6 +29,9 @@ static bool notifies(int fd)
 ssize_t door_send(struct sealed sealed, const struct iovec *iov, size_t count, int flags)
 {
     int saved = errno;
+    ssize_t sent = count == 1 ? send_ordinary(&sealed, iov, flags) : SEND_LONG_WAY;
+    if (sent != SEND_LONG_WAY)
+        return door_result(sent, saved);
     if (flags & MSG_OOB) {
         failure_note(sealed.conn, LOG_WARN, "urgent data (MSG_OOB) cannot be sealed, the call is refused");
         return door_result(-EOPNOTSUPP, saved);
@@ -37,7 +40,7 @@ ssize_t door_send(struct sealed sealed, const struct iovec *iov, size_t count, i
         return door_result(-ENOBUFS, saved);
     for (;;) {
         struct conn *pinned __attribute__((cleanup(door_unpin), unused)) = door_pin(&sealed);
-        ssize_t sent = send_message(&sealed, iov, count, flags);
+        sent = send_message(&sealed, iov, count, flags);
         if (sent != CONN_LOOK_AGAIN)
             return door_result(sent, saved);
         sealed = registry_find(sealed.fd);
