@@ -51,7 +51,8 @@ static ssize_t peek_held(struct reading *reading)
     return (ssize_t)reading->done;
 }
 
-/* Whether we are in a signal handler above this thread's own blocked read (send.c: above_own_write). */
+/* Whether we are in a signal handler above this thread's own blocked read (as send_is_interrupted() tells for
+ * writing). */
 static bool above_own_read(const struct conn *conn)
 {
     bool parked;

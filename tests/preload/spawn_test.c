@@ -389,10 +389,13 @@ static void by_daemon(const struct net *net)
     net_warm_pair(net, pair);
     pid_t child = suite_fork();
     if (child == 0) {
+        const pid_t parent = getpid();
         close(pair[1]);
         dup2(pair[0], 2);
         if (daemon(1, 0) < 0)
             _exit(1);
+        while (getppid() == parent) /* whose end is not the one to die with */
+            usleep(1000);
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (net_read_all(pair[0], text, 3) == 3 && write(2, "null", 4) == 4)
             dprintf(pair[0], "%d", getsid(0) == getpid());
