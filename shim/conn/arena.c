@@ -174,6 +174,32 @@ uint8_t *arena_view_chunk(const struct arena_view *view, arena_ref chunk)
                                           : NULL;
 }
 
+static void give_slot(struct arena_header *arena, arena_ref slot)
+{
+    atomic_store_explicit(&arena->cookies[slot], 0, memory_order_release);
+    stack_give(&arena->slots, arena->next_slot, slot);
+}
+
+static void give_chunk(struct arena_header *arena, arena_ref chunk)
+{
+    uint8_t *bytes = (uint8_t *)arena + CHUNKS_OFFSET + (size_t)chunk * ARENA_CHUNK_SIZE;
+    if (atomic_load(&arena->chunks.free) >= RESIDENT_CHUNKS)
+        net_madvise(bytes, ARENA_CHUNK_SIZE, MADV_REMOVE);
+    stack_give(&arena->chunks, arena->next_chunk, chunk);
+}
+
+void arena_view_slot_give(const struct arena_view *view, arena_ref slot)
+{
+    if (arena_view_slot(view, slot))
+        give_slot((struct arena_header *)(void *)view->base, slot);
+}
+
+void arena_view_chunk_give(const struct arena_view *view, arena_ref chunk)
+{
+    if (arena_view_chunk(view, chunk))
+        give_chunk((struct arena_header *)(void *)view->base, chunk);
+}
+
 void arena_note_namespace(uint64_t space)
 {
     uint64_t none = 0;
@@ -227,8 +253,7 @@ arena_ref arena_slot_take(void)
 
 void arena_slot_give(arena_ref slot)
 {
-    arena_set_cookie(slot, 0);
-    stack_give(&header()->slots, header()->next_slot, slot);
+    give_slot(header(), slot);
 }
 
 void arena_set_cookie(arena_ref slot, uint64_t cookie)
@@ -259,9 +284,6 @@ arena_ref arena_chunk_take(void)
 
 void arena_chunk_give(arena_ref chunk)
 {
-    if (!chunk)
-        return;
-    if (atomic_load(&header()->chunks.free) >= RESIDENT_CHUNKS)
-        net_madvise(arena_chunk(chunk), ARENA_CHUNK_SIZE, MADV_REMOVE);
-    stack_give(&header()->chunks, header()->next_chunk, chunk);
+    if (chunk)
+        give_chunk(header(), chunk);
 }

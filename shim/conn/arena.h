@@ -70,7 +70,7 @@ uint64_t arena_cookie(arena_ref slot);
 arena_ref arena_find(uint64_t cookie);
 
 /* The arena of another tree, mapped beside ours while a connection is taken out of it. Its references are
- * checked: NULL for one that is none. */
+ * checked: NULL for one that is none, and none is given back. */
 struct arena_view {
     uint8_t *base;
 };
@@ -80,6 +80,8 @@ void arena_view_close(struct arena_view *view);
 arena_ref arena_view_find(const struct arena_view *view, uint64_t cookie);
 void *arena_view_slot(const struct arena_view *view, arena_ref slot);
 uint8_t *arena_view_chunk(const struct arena_view *view, arena_ref chunk);
+void arena_view_slot_give(const struct arena_view *view, arena_ref slot);
+void arena_view_chunk_give(const struct arena_view *view, arena_ref chunk);
 
 /* A chunk of ARENA_CHUNK_SIZE bytes of undefined content; 0 when none is left. */
 arena_ref arena_chunk_take(void);

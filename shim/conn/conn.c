@@ -161,7 +161,7 @@ struct conn *conn_new(enum tls_role role, bool connecting)
     return conn;
 }
 
-static void wipe(struct conn *conn)
+void conn_empty(struct conn *conn)
 {
     conn_bytes_drop(&conn->inbox, SIZE_MAX);
     conn_bytes_drop(&conn->queue, SIZE_MAX);
@@ -172,35 +172,38 @@ static void wipe(struct conn *conn)
         tls_handshake_wipe((struct tls_handshake *)(void *)arena_chunk(conn->handshake));
         arena_chunk_give(conn->handshake);
     }
+    conn->rx_chunk = conn->tx_chunk = conn->handshake = 0;
     tls_session_wipe(&conn->session);
+}
+
+bool conn_retire(struct conn *conn)
+{
+    if (!atomic_load(&conn->unheld) || !role_try(&conn->rx))
+        return false;
+    if (!role_try(&conn->tx)) {
+        role_release(&conn->rx);
+        return false;
+    }
+    bool ours = atomic_load(&conn->unheld);
+    if (ours) {
+        /* From here on a thread that looked the connection up before sees that it is another one; who pinned
+         * it before reaps. */
+        atomic_fetch_add(&conn->generation, 1);
+        ours = atomic_load(&conn->pins) == 0;
+    }
+    if (ours) {
+        conn_empty(conn);
+        atomic_store(&conn->unheld, 0);
+    }
+    role_release(&conn->tx);
+    role_release(&conn->rx);
+    return ours;
 }
 
 void conn_reap(struct conn *conn)
 {
-    if (!atomic_load(&conn->unheld) || !role_try(&conn->rx))
-        return;
-    if (!role_try(&conn->tx)) {
-        role_release(&conn->rx);
-        return;
-    }
-    if (!atomic_load(&conn->unheld)) {
-        role_release(&conn->tx);
-        role_release(&conn->rx);
-        return;
-    }
-    /* From here on a thread that looked the connection up before sees that it is another one; who pinned it
-     * before reaps. */
-    atomic_fetch_add(&conn->generation, 1);
-    if (atomic_load(&conn->pins) > 0) {
-        role_release(&conn->tx);
-        role_release(&conn->rx);
-        return;
-    }
-    wipe(conn);
-    atomic_store(&conn->unheld, 0);
-    role_release(&conn->tx);
-    role_release(&conn->rx);
-    arena_slot_give((arena_ref)(((uint8_t *)conn - (uint8_t *)arena_slot(0)) / ARENA_SLOT_SIZE));
+    if (conn_retire(conn))
+        arena_slot_give((arena_ref)(((uint8_t *)conn - (uint8_t *)arena_slot(0)) / ARENA_SLOT_SIZE));
 }
 
 bool conn_pin(struct conn *conn, uint32_t generation)

@@ -64,6 +64,7 @@ struct conn {
     _Atomic uint8_t plaintext;   /* SOCKSEAL_PLAINTEXT=accept, and the peer does not seal: pass through */
     _Atomic uint8_t key_update;  /* the peer asked for new keys of ours */
     _Atomic uint8_t error_told;  /* SO_ERROR has reported the failure */
+    _Atomic uint8_t moved;       /* it is in another tree now: an empty shell (moving.h) */
     _Atomic uint8_t looked;      /* it moved here with a message that was only looked at, and holds it */
     _Atomic uint8_t doomed;      /* its last holder is in exec(2) without it: the new program is to end it */
     _Atomic uint8_t
@@ -160,9 +161,16 @@ bool conn_attach_arena(int fd);
 /* Makes a connection for an fd that is to be sealed; NULL if the arena has no room. Its roles are free. */
 struct conn *conn_new(enum tls_role role, bool connecting);
 
+/* Gives back all chunks that the connection has and wipes its keys; both roles held. */
+void conn_empty(struct conn *conn);
+
 /* If no descriptor is left and nobody works with it, wipes the connection and gives its slot back. Neither
  * role may be held by the caller. */
 void conn_reap(struct conn *conn);
+
+/* The same without the slot, which the caller gives back if this is true; for one that holds no chunks it may
+ * be a slot of any arena. */
+bool conn_retire(struct conn *conn);
 
 /* Against the slot's being given to another connection in the midst of work on it. conn_pin() gives false if
  * this life of it is over. */

@@ -5,7 +5,12 @@
 #include <errno.h>
 #include <string.h>
 
-enum { PIECES_MAX = 64 }; /* of a list: the queue's bound, and a few */
+#include "sys/net.h"
+
+enum {
+    PIECES_MAX = 64, /* of a list: the queue's bound, and a few */
+    TRIES = 1000,    /* for a role, which is held for microseconds */
+};
 
 /* Copies a list of pieces from the other arena to the end of ours, which is empty. */
 static bool copy_list(const struct arena_view *view, const struct conn_bytes *from, struct conn_bytes *to)
@@ -50,28 +55,117 @@ static bool copy_state(const struct arena_view *view, const struct conn *from, s
            copy_list(view, &from->queue, &to->queue);
 }
 
-/* The sender's processes find a connection that has failed. Its buffers are his to give back. */
-static void leave_shell(struct conn *theirs)
+static void give_list(const struct arena_view *view, struct conn_bytes *list)
 {
-    tls_session_wipe(&theirs->session);
-    theirs->established = 1;
-    atomic_store(&theirs->to_send, 0);
-    atomic_store(&theirs->error, ENOTCONN);
+    arena_ref at = list->first;
+    for (int i = 0; at && i < PIECES_MAX; i++) {
+        const struct conn_piece *piece = (const struct conn_piece *)(const void *)arena_view_chunk(view, at);
+        arena_ref next = piece ? piece->next : 0;
+        arena_view_chunk_give(view, at);
+        at = next;
+    }
+    *list = (struct conn_bytes){0};
 }
 
-static struct conn *copy_held(const struct arena_view *view, struct conn *theirs)
+/* conn_empty() in the other arena. */
+static void empty(const struct arena_view *view, struct conn *theirs)
 {
-    arena_ref slot = theirs->deferred.total || theirs->doomed ? 0 : arena_slot_take();
-    if (!slot)
-        return NULL;
-    struct conn *ours = arena_slot(slot);
-    if (copy_state(view, theirs, ours)) {
-        leave_shell(theirs);
-        return ours;
+    uint8_t *handshake = arena_view_chunk(view, theirs->handshake);
+    if (handshake)
+        tls_handshake_wipe((struct tls_handshake *)(void *)handshake);
+    arena_view_chunk_give(view, theirs->handshake);
+    arena_view_chunk_give(view, theirs->rx_chunk);
+    arena_view_chunk_give(view, theirs->tx_chunk);
+    theirs->handshake = theirs->rx_chunk = theirs->tx_chunk = 0;
+    give_list(view, &theirs->inbox);
+    give_list(view, &theirs->queue);
+    give_list(view, &theirs->deferred);
+    tls_session_wipe(&theirs->session);
+}
+
+/* Of a connection that has been emptied: its processes find one that has failed, and with which nothing is
+ * left to be done. */
+static void become_shell(struct conn *conn)
+{
+    conn->rx_have = conn->stale = 0;
+    conn->tx_off = conn->tx_len = 0;
+    conn->cut = conn->part_marks = 0;
+    conn->close_sent = 1;
+    atomic_store(&conn->established, 1);
+    atomic_store(&conn->can_send, 0);
+    atomic_store(&conn->fin_due, 0);
+    atomic_store(&conn->key_update, 0);
+    atomic_store(&conn->to_send, 0);
+    atomic_store(&conn->cipher_left, 0);
+    atomic_store(&conn->readable, 0);
+    atomic_store(&conn->moved, 1);
+    atomic_store(&conn->error, ENOTCONN);
+}
+
+static void release_both(struct conn *conn)
+{
+    role_release(&conn->tx);
+    role_release(&conn->rx);
+}
+
+static bool try_both(struct conn *conn)
+{
+    if (!role_try(&conn->rx))
+        return false;
+    if (role_try(&conn->tx))
+        return true;
+    role_release(&conn->rx);
+    return false;
+}
+
+/* In a new slot a thread that looked up its earlier life may hold one for a moment. */
+static bool try_long(struct conn *conn)
+{
+    for (int i = 0; i < TRIES; i++) {
+        if (try_both(conn))
+            return true;
+        sys_call3(SYS_sched_yield, 0, 0, 0);
     }
-    atomic_store(&ours->unheld, 1);
+    return false;
+}
+
+/* A slot of ours, counted for the message, with both roles held: the shell, or a new one. A shell that nobody
+ * holds any more is about to be given back. */
+static struct conn *take_slot(struct conn *shell)
+{
+    if (shell && atomic_fetch_add(&shell->holders, 1) > 0 && try_long(shell))
+        return shell;
+    if (shell)
+        atomic_fetch_sub(&shell->holders, 1);
+    arena_ref slot = arena_slot_take();
+    struct conn *conn = slot ? arena_slot(slot) : NULL;
+    if (conn && !try_long(conn)) {
+        arena_slot_give(slot);
+        return NULL;
+    }
+    if (conn)
+        atomic_store(&conn->holders, 1);
+    return conn;
+}
+
+static struct conn *copy_held(const struct arena_view *view, struct conn *theirs, struct conn *shell)
+{
+    const bool whole = !theirs->deferred.total && !theirs->doomed && !theirs->moved;
+    struct conn *ours = whole ? take_slot(shell) : NULL;
+    if (!ours)
+        return NULL;
+    const bool copied = copy_state(view, theirs, ours);
+    if (copied) {
+        empty(view, theirs);
+        become_shell(theirs);
+    } else {
+        conn_empty(ours);
+        become_shell(ours);
+        atomic_store(&ours->unheld, atomic_fetch_sub(&ours->holders, 1) == 1);
+    }
+    release_both(ours);
     conn_reap(ours);
-    return NULL;
+    return copied ? ours : NULL;
 }
 
 /* Waits while somebody computes with it; false if he is in the kernel with it, which may take any time. If he
@@ -88,27 +182,65 @@ static bool take(struct conn *theirs, struct role *role)
     return taken == ROLE_TAKEN || taken == ROLE_RESUMED;
 }
 
-static struct conn *move(const struct arena_view *view, struct conn *theirs)
+static bool take_both(struct conn *theirs)
 {
-    struct conn *ours = NULL;
     if (!take(theirs, &theirs->rx))
-        return NULL;
-    if (take(theirs, &theirs->tx)) {
-        ours = copy_held(view, theirs);
-        role_release(&theirs->tx);
-    }
+        return false;
+    if (take(theirs, &theirs->tx))
+        return true;
     role_release(&theirs->rx);
+    return false;
+}
+
+static struct conn *move(const struct arena_view *view, struct conn *theirs, struct conn *shell)
+{
+    if (!take_both(theirs))
+        return NULL;
+    struct conn *ours = copy_held(view, theirs, shell);
+    release_both(theirs);
     return ours;
 }
 
-struct conn *moving_in(int arena, uint64_t cookie)
+/* A message is not on its way any more. If the sender has closed it meanwhile, nobody there gives the slot
+ * back; unless somebody works with it still, who does so when he is done. */
+static void count_out(const struct arena_view *view, arena_ref slot)
+{
+    struct conn *theirs = arena_view_slot(view, slot);
+    if (atomic_fetch_sub(&theirs->holders, 1) != 1)
+        return;
+    atomic_store(&theirs->unheld, 1);
+    if (!try_both(theirs))
+        return;
+    empty(view, theirs);
+    release_both(theirs);
+    if (conn_retire(theirs))
+        arena_view_slot_give(view, slot);
+}
+
+struct conn *moving_in(int arena, uint64_t cookie, struct conn *here, bool peek)
+{
+    struct arena_view view;
+    struct conn *ours = NULL;
+    if (!arena_view_open(&view, arena, conn_layout()))
+        return NULL;
+    arena_ref slot = arena_view_find(&view, cookie);
+    struct conn *theirs = arena_view_slot(&view, slot);
+    if (theirs && !theirs->moved) {
+        ours = move(&view, theirs, here);
+        if (ours || !peek)
+            count_out(&view, slot);
+    }
+    arena_view_close(&view);
+    return ours;
+}
+
+void moving_arrived(int arena, uint64_t cookie)
 {
     struct arena_view view;
     if (!arena_view_open(&view, arena, conn_layout()))
-        return NULL;
-    struct conn *theirs = arena_view_slot(&view, arena_view_find(&view, cookie)), *ours = NULL;
-    if (theirs && (ours = move(&view, theirs)))
-        atomic_fetch_sub(&theirs->holders, 1); /* the message that was on its way */
+        return;
+    arena_ref slot = arena_view_find(&view, cookie);
+    if (slot)
+        count_out(&view, slot);
     arena_view_close(&view);
-    return ours;
 }

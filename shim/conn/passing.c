@@ -233,16 +233,18 @@ static struct conn *find_here(uint64_t cookie)
  * or that was looked at before. */
 static struct conn *find_elsewhere(int arena, uint64_t cookie, bool peek, bool *counted)
 {
-    struct conn *conn = find_here(cookie);
-    if (conn) {
-        *counted = !peek && atomic_exchange(&conn->looked, 0);
-        return conn;
+    struct conn *here = find_here(cookie);
+    if (here && !here->moved) {
+        *counted = !peek && atomic_exchange(&here->looked, 0);
+        if (!peek && !*counted)
+            moving_arrived(arena, cookie);
+        return here;
     }
-    conn = registry_open() ? moving_in(arena, cookie) : NULL;
+    struct conn *conn = registry_open() ? moving_in(arena, cookie, here, peek) : NULL;
     if (!conn)
         return NULL;
+    *counted = !peek; /* else the message holds it still */
     atomic_store(&conn->looked, peek);
-    atomic_fetch_add(&conn->holders, peek); /* the message holds it still */
     arena_set_cookie(registry_slot(conn), cookie);
     return conn;
 }

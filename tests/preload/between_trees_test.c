@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+
+/* Connections that move between programs which share no memory (SCM_RIGHTS): to and fro, and thousands of
+ * them. */
+
+#include "support/suite.h"
+
+#include "support/net.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { MANY = 1500, WARM = 200, GROWTH = 64 * 1024 };
+
+static bool send_fd(int local, int fd)
+{
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control = {
+        .head = {.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof fd)}};
+    struct iovec iov = {(char[]){'p'}, 1};
+    struct msghdr message = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    memcpy(CMSG_DATA(&control.head), &fd, sizeof fd);
+    return sendmsg(local, &message, 0) == 1;
+}
+
+/* -1: no message, or none with a descriptor. */
+static int receive_fd(int local, int flags)
+{
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control;
+    char byte;
+    int fd = -1;
+    struct iovec iov = {&byte, 1};
+    struct msghdr message = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    if (recvmsg(local, &message, flags) != 1)
+        return -1;
+    struct cmsghdr *part = CMSG_FIRSTHDR(&message);
+    if (part && part->cmsg_type == SCM_RIGHTS)
+        memcpy(&fd, CMSG_DATA(part), sizeof fd);
+    return fd;
+}
+
+static bool takes(int fd, const char *text)
+{
+    char got[32] = "";
+    return net_read_all(fd, got, strlen(text)) == strlen(text) && strcmp(got, text) == 0;
+}
+
+static bool gives(int fd, const char *text)
+{
+    return write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+}
+
+static void expect_end(int fd)
+{
+    char byte;
+    assert_int_equal(read(fd, &byte, 1), 0);
+    close(fd);
+}
+
+/* A program of its own, with a connection of its own: so its memory is its own, too. What it does is `role`;
+ * *local is the socket to it. */
+static pid_t start(const struct net *net, const char *role, int *local)
+{
+    int ends[2];
+    char number[16];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    snprintf(number, sizeof number, "%d", ends[1]);
+    fcntl(ends[0], F_SETFD, FD_CLOEXEC);
+    pid_t child = suite_spawn(role, (const char *[]){number, net->name, NULL}, NULL, -1, -1);
+    close(ends[1]);
+    *local = ends[0];
+    return child;
+}
+
+/* The beginning of such a role: its end of the socket. */
+static int begin(char **argv)
+{
+    static int own[2];
+    net_warm_pair(strcmp(argv[2], "sealed") == 0 ? &net_sealed : &net_plain, own);
+    return atoi(argv[1]);
+}
+
+/* Takes all that comes, one after the other, when told to ("g"), and closes it. */
+static int swallow_role(int argc, char **argv)
+{
+    int local = begin(argv), fd, waiting = 0;
+    (void)argc;
+    for (;;) {
+        while (ioctl(local, FIONREAD, &waiting) == 0 && waiting < 2 &&
+               !(net_wait(local, POLLIN, -1) & POLLHUP))
+            sched_yield();
+        if ((fd = receive_fd(local, 0)) < 0)
+            return 0;
+        close(fd);
+        if (!takes(local, "g") || !gives(local, "."))
+            return 1;
+    }
+}
+
+/* Memory that the library shares between processes, in bytes. */
+static long shared_memory(void)
+{
+    DIR *directory = opendir("/proc/self/fd");
+    struct dirent *entry;
+    long sum = 0;
+    assert_non_null(directory);
+    while ((entry = readdir(directory))) {
+        char path[300], target[64] = "";
+        struct stat info;
+        snprintf(path, sizeof path, "/proc/self/fd/%s", entry->d_name);
+        if (readlink(path, target, sizeof target - 1) > 0 && strstr(target, "/memfd:sockseal") &&
+            stat(path, &info) == 0)
+            sum += (long)info.st_blocks * 512;
+    }
+    closedir(directory);
+    return sum;
+}
+
+/* One connection that is passed, and closed here, before it is taken or behind that. */
+static void pass_one(const struct net *net, int local, bool before)
+{
+    int pair[2];
+    net_warm_pair(net, pair);
+    assert_true(send_fd(local, pair[0]));
+    if (before)
+        close(pair[0]);
+    assert_true(gives(local, "g"));
+    assert_true(takes(local, "."));
+    if (!before)
+        close(pair[0]);
+    expect_end(pair[1]);
+}
+
+static void thousands(const struct net *net)
+{
+    int local;
+    pid_t child = start(net, "swallow", &local);
+    for (int i = 0; i < WARM; i++)
+        pass_one(net, local, i % 2);
+    long before = shared_memory();
+    for (int i = 0; i < MANY; i++)
+        pass_one(net, local, i % 2);
+    assert_in_range(shared_memory(), 0, before + GROWTH);
+    close(local);
+    assert_int_equal(suite_wait(child), 0);
+}
+
+/* Says something on what comes, and gives it back. */
+static int return_role(int argc, char **argv)
+{
+    int local = begin(argv), fd;
+    (void)argc;
+    while ((fd = receive_fd(local, 0)) >= 0) {
+        if (!takes(fd, "to there") || !gives(fd, "from there") || !send_fd(local, fd))
+            return 1;
+        close(fd);
+    }
+    return 0;
+}
+
+/* `fd` goes there and comes back: what it is now. */
+static int there_and_back(int local, int fd, bool keep, int peer)
+{
+    assert_true(send_fd(local, fd));
+    if (!keep)
+        close(fd);
+    assert_true(gives(peer, "to there"));
+    assert_true(takes(peer, "from there"));
+    int back = receive_fd(local, MSG_CMSG_CLOEXEC);
+    assert_true(back >= 0);
+    assert_true(gives(back, "and back"));
+    assert_true(takes(peer, "and back"));
+    return back;
+}
+
+static void to_and_fro(const struct net *net)
+{
+    int local, pair[2];
+    pid_t child = start(net, "return", &local);
+    net_warm_pair(net, pair);
+    for (int i = 0; i < 10; i++)
+        pair[0] = there_and_back(local, pair[0], false, pair[1]);
+    close(pair[0]), close(local);
+    expect_end(pair[1]);
+    assert_int_equal(suite_wait(child), 0);
+}
+
+/* The sender has kept a descriptor: it is one for the connection again when that has come back. */
+static void back_to_one_who_has_kept_his(const struct net *net)
+{
+    int local, pair[2];
+    pid_t child = start(net, "return", &local);
+    net_warm_pair(net, pair);
+    for (int i = 0; i < 10; i++) {
+        int back = there_and_back(local, pair[0], true, pair[1]);
+        assert_true(gives(pair[0], "kept"));
+        assert_true(takes(pair[1], "kept"));
+        assert_true(gives(pair[1], "both"));
+        assert_true(takes(i % 2 ? back : pair[0], "both"));
+        close(i % 3 ? back : pair[0]);
+        pair[0] = i % 3 ? pair[0] : back;
+    }
+    close(pair[0]), close(local);
+    expect_end(pair[1]);
+    assert_int_equal(suite_wait(child), 0);
+}
+
+static const struct suite_case cases[] = {
+    {.name = "thousands", .run = thousands},
+    {.name = "to and fro", .run = to_and_fro},
+    {.name = "back to one who has kept his", .run = back_to_one_who_has_kept_his},
+};
+
+static const struct suite_role test_roles[] = {
+    {"swallow", swallow_role},
+    {"return", return_role},
+};
+
+int main(int argc, char **argv)
+{
+    suite_roles(test_roles, suite_count(test_roles));
+    suite_cases(cases, suite_count(cases));
+    return suite_run(argc, argv);
+}
