@@ -200,6 +200,14 @@ void arena_view_chunk_give(const struct arena_view *view, arena_ref chunk)
         give_chunk((struct arena_header *)(void *)view->base, chunk);
 }
 
+bool arena_view_same_namespace(const struct arena_view *view)
+{
+    struct arena_header *theirs = (struct arena_header *)(void *)view->base, *ours = header();
+    return ours && atomic_load(&ours->space) != 0 &&
+           atomic_load(&ours->space) == atomic_load(&theirs->space) && !atomic_load(&ours->mixed) &&
+           !atomic_load(&theirs->mixed);
+}
+
 void arena_note_namespace(uint64_t space)
 {
     uint64_t none = 0;

@@ -83,6 +83,10 @@ uint8_t *arena_view_chunk(const struct arena_view *view, arena_ref chunk);
 void arena_view_slot_give(const struct arena_view *view, arena_ref slot);
 void arena_view_chunk_give(const struct arena_view *view, arena_ref chunk);
 
+/* Whether all processes of both trees are known to be in one PID namespace: else a thread id of the other
+ * tree means nothing here. */
+bool arena_view_same_namespace(const struct arena_view *view);
+
 /* A chunk of ARENA_CHUNK_SIZE bytes of undefined content; 0 when none is left. */
 arena_ref arena_chunk_take(void);
 

@@ -182,8 +182,11 @@ static bool take(struct conn *theirs, struct role *role)
     return taken == ROLE_TAKEN || taken == ROLE_RESUMED;
 }
 
-static bool take_both(struct conn *theirs)
+/* Both roles. Where a thread id tells nothing, nobody can be taken for dead, or for oneself. */
+static bool take_both(const struct arena_view *view, struct conn *theirs)
 {
+    if (!arena_view_same_namespace(view))
+        return try_long(theirs);
     if (!take(theirs, &theirs->rx))
         return false;
     if (take(theirs, &theirs->tx))
@@ -194,7 +197,7 @@ static bool take_both(struct conn *theirs)
 
 static struct conn *move(const struct arena_view *view, struct conn *theirs, struct conn *shell)
 {
-    if (!take_both(theirs))
+    if (!take_both(view, theirs))
         return NULL;
     struct conn *ours = copy_held(view, theirs, shell);
     release_both(theirs);

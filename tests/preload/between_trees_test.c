@@ -12,13 +12,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { MANY = 1500, WARM = 200, GROWTH = 64 * 1024 };
@@ -229,14 +232,80 @@ static const struct suite_case cases[] = {
     {.name = "back to one who has kept his", .run = back_to_one_who_has_kept_his},
 };
 
+/* What comes is dead, whatever is done with it. In a PID namespace of its own. */
+static int deeper_role(int argc, char **argv)
+{
+    (void)argc;
+    if (unshare(CLONE_NEWPID) < 0)
+        return 1;
+    pid_t child = fork();
+    if (child == 0) {
+        int fd = receive_fd(begin(argv), 0);
+        _exit(fd < 0 || send(fd, "x", 1, MSG_NOSIGNAL) >= 0);
+    }
+    return suite_wait(child);
+}
+
+struct reader {
+    int fd;
+    _Atomic pid_t thread;
+};
+
+static void *read_text(void *context)
+{
+    struct reader *reader = context;
+    reader->thread = gettid();
+    return takes(reader->fd, "for the reader") ? reader : NULL;
+}
+
+static bool is_blocked(const struct reader *reader)
+{
+    char path[64], text[16] = "";
+    snprintf(path, sizeof path, "/proc/self/task/%d/syscall", reader->thread);
+    int fd = reader->thread ? open(path, O_RDONLY) : -1;
+    if (fd < 0 || read(fd, text, sizeof text - 1) < 0)
+        return false;
+    close(fd);
+    return text[0] != 'r' && atoi(text) == SYS_recvfrom;
+}
+
+/* Where the sender's thread ids mean nothing, its thread that reads is not taken for a dead one. */
+static void while_it_is_read_from_another_namespace(void)
+{
+    int local, pair[2];
+    pthread_t thread;
+    void *result;
+    if (!suite_has_library() || geteuid() != 0)
+        skip();
+    pid_t child = start(&net_sealed, "deeper", &local);
+    net_warm_pair(&net_sealed, pair);
+    struct reader reader = {.fd = pair[0]};
+    assert_int_equal(pthread_create(&thread, NULL, read_text, &reader), 0);
+    while (!is_blocked(&reader))
+        sched_yield();
+    assert_true(send_fd(local, pair[0]));
+    assert_int_equal(suite_wait(child), 0);
+    assert_true(gives(pair[1], "for the reader"));
+    assert_int_equal(pthread_join(thread, &result), 0);
+    assert_ptr_equal(result, &reader);
+    close(pair[0]), close(local);
+    expect_end(pair[1]);
+}
+
+static const struct suite_test tests[] = {
+    {.name = "while it is read, from another namespace", .run = while_it_is_read_from_another_namespace},
+};
+
 static const struct suite_role test_roles[] = {
     {"swallow", swallow_role},
     {"return", return_role},
+    {"deeper", deeper_role},
 };
 
 int main(int argc, char **argv)
 {
     suite_roles(test_roles, suite_count(test_roles));
     suite_cases(cases, suite_count(cases));
+    suite_tests(tests, suite_count(tests));
     return suite_run(argc, argv);
 }
