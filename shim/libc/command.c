@@ -48,6 +48,16 @@ static int wait_for(pid_t pid, int *status)
     return done < 0 ? -1 : 0;
 }
 
+/* The same, but no cancellation point, as pclose(3) is none. */
+static int wait_uncancelled(pid_t pid, int *status)
+{
+    int state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    int result = wait_for(pid, status);
+    pthread_setcancelstate(state, NULL);
+    return result;
+}
+
 /* POSIX, system(): SIGINT and SIGQUIT are ignored, SIGCHLD is blocked meanwhile. Several threads at once
  * share that. */
 static pthread_mutex_t quiet_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -89,28 +99,54 @@ static void prepare_signals(posix_spawnattr_t *attributes, const sigset_t *mask)
     posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
 }
 
-static int run(const char *command)
+/* A command of system(3), as the unwinder finds it when its thread is cancelled. */
+struct running {
+    pid_t pid; /* 0: nobody waits for it (any more) */
+    sigset_t before;
+};
+
+/* A cancelled thread's command is killed, as glibc does it. */
+static void stop_running(struct running *running)
 {
+    if (running->pid > 0) {
+        kill(running->pid, SIGKILL);
+        wait_uncancelled(running->pid, NULL);
+    }
+    be_loud();
+    sigprocmask(SIG_SETMASK, &running->before, NULL);
+}
+
+/* 0 or an error number. */
+static int wait_for_shell(const char *command, int *status)
+{
+    struct running running __attribute__((cleanup(stop_running))) = {0};
     posix_spawnattr_t attributes;
-    sigset_t child, before;
-    int status = -1;
+    sigset_t child;
     pid_t pid = 0;
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
     be_quiet();
-    sigprocmask(SIG_BLOCK, &child, &before);
-    prepare_signals(&attributes, &before);
+    sigprocmask(SIG_BLOCK, &child, &running.before);
+    prepare_signals(&attributes, &running.before);
     int error = start_shell(command, NULL, &attributes, &pid);
     posix_spawnattr_destroy(&attributes);
-    if (error)
-        status = W_EXITCODE(127, 0); /* as if the shell could not be run */
-    else if (wait_for(pid, &status) < 0)
-        status = -1;
-    int saved = error ? error : errno;
-    be_loud();
-    sigprocmask(SIG_SETMASK, &before, NULL);
-    if (status == -1 || error)
-        errno = saved;
+    if (error) {
+        *status = W_EXITCODE(127, 0); /* as if the shell could not be run */
+        return error;
+    }
+    running.pid = pid;
+    if (wait_for(pid, status) < 0) {
+        *status = -1;
+        error = errno;
+    }
+    running.pid = 0;
+    return error;
+}
+
+static int run(const char *command)
+{
+    int status = -1, saved = errno, error = wait_for_shell(command, &status);
+    errno = error ? error : saved;
     return status;
 }
 
@@ -171,26 +207,35 @@ static int open_pipe(struct pipe_stream *made, const char *command, bool reads, 
     return error ? error : made->stream ? 0 : errno;
 }
 
-static FILE *open_command(const char *command, const char *mode)
+static int open_listed(struct pipe_stream *made, const char *command, const char *mode, bool reads)
 {
-    bool reads = strchr(mode, 'r'), writes = strchr(mode, 'w');
-    struct pipe_stream *made = reads != writes ? malloc(sizeof *made) : NULL;
-    if (!made) {
-        errno = reads == writes ? EINVAL : ENOMEM;
-        return NULL;
-    }
     pthread_mutex_lock(&pipes_lock);
     int error = open_pipe(made, command, reads, strchr(mode, 'e'));
-    FILE *stream = made->stream;
-    if (error) {
-        free(made);
-    } else {
+    if (!error) {
         made->next = pipes;
         pipes = made;
     }
     pthread_mutex_unlock(&pipes_lock);
-    errno = error ? error : errno;
-    return error ? NULL : stream;
+    return error;
+}
+
+static FILE *open_command(const char *command, const char *mode)
+{
+    bool reads = strchr(mode, 'r'), writes = strchr(mode, 'w');
+    struct pipe_stream *made = reads != writes ? malloc(sizeof *made) : NULL;
+    int state;
+    if (!made) {
+        errno = reads == writes ? EINVAL : ENOMEM;
+        return NULL;
+    }
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state); /* a lock is held */
+    int error = open_listed(made, command, mode, reads);
+    pthread_setcancelstate(state, NULL);
+    if (!error)
+        return made->stream;
+    free(made);
+    errno = error;
+    return NULL;
 }
 
 DOOR FILE *popen(const char *command, const char *mode)
@@ -225,7 +270,7 @@ DOOR int pclose(FILE *stream)
     if (!pid)
         return real()->pclose(stream);
     fclose(stream);
-    return wait_for(pid, &status) < 0 ? -1 : status;
+    return wait_uncancelled(pid, &status) < 0 ? -1 : status;
 }
 
 /* libc's own forks and replaces the standard descriptors without passing a door. */

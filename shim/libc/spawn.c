@@ -11,6 +11,7 @@
 #include "libc/door.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
@@ -192,13 +193,15 @@ static pid_t fork_waiting(void)
     return (pid_t)child;
 }
 
+/* No cancellation point: a child that was cancelled would be no child of posix_spawn(3)'s. */
 static int spawn_by_doors(struct spawn *spawn, pid_t *pid)
 {
     sigset_t all;
-    int saved = errno;
+    int saved = errno, state;
     spawn->error = net_mmap(sizeof *spawn->error, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
     if (spawn->error == MAP_FAILED)
         return ENOMEM;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
     sigfillset(&all);
     sys_sigprocmask(SIG_SETMASK, &all, &spawn->mask);
     pid_t child = fork_waiting();
@@ -214,6 +217,7 @@ static int spawn_by_doors(struct spawn *spawn, pid_t *pid)
         waitpid(child, NULL, 0);
     else if (child > 0 && pid)
         *pid = child;
+    pthread_setcancelstate(state, NULL);
     errno = saved;
     return error;
 }
