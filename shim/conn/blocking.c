@@ -85,14 +85,24 @@ ssize_t blocking_send(const struct sealed *sealed, const void *data, size_t len,
     return sent;
 }
 
+/* True: the role is ours again; false: it is not held. */
 static bool take_back(const struct sealed *sealed)
 {
     struct conn *conn = sealed->conn;
-    if (role_take(&conn->rx) != ROLE_TAKEN)
+    switch (role_take(&conn->rx)) {
+    case ROLE_TAKEN:
+    case ROLE_RESUMED: /* from a reader who died in the kernel: forgotten, as in receive_begin() */
+        if (registry_current(sealed))
+            return true;
+        break;
+    case ROLE_ABANDONED:
+        failure_set(sealed, EIO, "a process died while it was reading");
+        break;
+    case ROLE_PARKED:
+    case ROLE_REENTERED:
         return false;
-    if (registry_current(sealed))
-        return true;
-    role_release(&conn->rx);
+    }
+    conn_release(conn, &conn->rx);
     return false;
 }
 
