@@ -88,25 +88,6 @@ int inbox_event(const struct sealed *sealed, enum tls_event event)
     return INBOX_OTHER;
 }
 
-/* The kernel has told the error; from now on it says 0, and so do we. */
-static ssize_t told(const struct sealed *sealed, ssize_t got)
-{
-    if (got == -ECONNRESET || got == -ETIMEDOUT || got == -EPIPE)
-        sealed->conn->read_shut = 1;
-    return got;
-}
-
-ssize_t inbox_receive(const struct sealed *sealed, void *buffer, size_t len, int flags)
-{
-    ssize_t got = blocking_receive(sealed, buffer, len, flags);
-    return got < 0 ? told(sealed, got) : got;
-}
-
-ssize_t inbox_receive_message(const struct sealed *sealed, struct msghdr *message, int flags)
-{
-    return told(sealed, blocking_receive_message(sealed, message, flags));
-}
-
 int inbox_cut(const struct sealed *sealed)
 {
     if (sealed->conn->read_shut || sealed->conn->ended)
@@ -163,7 +144,7 @@ static ssize_t peek(const struct sealed *sealed, size_t want, int flags)
     uint8_t marker;
     struct iovec iov[2] = {{&marker, 1}, {conn_rx_data(conn) + conn->rx_have, want}};
     if (conn->stale == 0)
-        return inbox_receive(sealed, iov[1].iov_base, want, flags | MSG_PEEK);
+        return blocking_receive(sealed, iov[1].iov_base, want, flags | MSG_PEEK);
     struct msghdr message = {.msg_iov = iov, .msg_iovlen = 2};
     long got = net_recvmsg(sealed->fd, &message, flags | MSG_PEEK | MSG_DONTWAIT);
     if (got == 1) /* the marker alone */
@@ -288,7 +269,7 @@ int inbox_gather(const struct sealed *sealed, size_t want, bool *drained)
         return -ENOBUFS;
     const size_t ask = want + (want / TLS_PLAINTEXT_MAX + 1) * overhead; /* if the records are full */
     const size_t look = ask < most ? ask : most;
-    ssize_t seen = inbox_receive(sealed, buffer, look, MSG_PEEK | MSG_DONTWAIT);
+    ssize_t seen = blocking_receive(sealed, buffer, look, MSG_PEEK | MSG_DONTWAIT);
     if (seen <= 0)
         return seen == 0 ? INBOX_CUT : (int)seen;
     *drained = (size_t)seen < look;
@@ -327,6 +308,17 @@ void inbox_rest(struct conn *conn)
         return;
     arena_chunk_give(conn->rx_chunk);
     conn->rx_chunk = 0;
+}
+
+void inbox_told(struct conn *conn, ssize_t result)
+{
+    if (result == -ECONNRESET || result == -ETIMEDOUT || result == -EPIPE)
+        conn->read_shut = 1;
+}
+
+int inbox_recall(struct conn *conn)
+{
+    return conn->pending ? -atomic_exchange(&conn->pending, 0) : 0;
 }
 
 void inbox_remember(struct conn *conn, int result)

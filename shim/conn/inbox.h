@@ -42,9 +42,9 @@ bool inbox_has_bulk(const struct sealed *sealed);
 /* Takes what was opened out of the kernel's queue once the inbox is empty. */
 void inbox_settle(const struct sealed *sealed);
 
-/* blocking_receive() and blocking_receive_message(), and remember an error that ends the stream. */
-ssize_t inbox_receive(const struct sealed *sealed, void *buffer, size_t len, int flags);
-ssize_t inbox_receive_message(const struct sealed *sealed, struct msghdr *message, int flags);
+/* A read's result: the kernel tells an error that ends the stream once, and 0 from then on, and so do we. But
+ * only to whoever reads: an error that a write or SO_ERROR has told leaves the end a cut (inbox_cut). */
+void inbox_told(struct conn *conn, ssize_t result);
 
 /* Gives up an empty chunk: an idle connection costs its slot. */
 void inbox_rest(struct conn *conn);
@@ -52,6 +52,9 @@ void inbox_rest(struct conn *conn);
 /* The kernel tells an error once: keeps it for the program if it cannot be told now. Other results are passed
  * over. */
 void inbox_remember(struct conn *conn, int result);
+
+/* What was kept, once: -errno or 0. (A write or SO_ERROR may take it at the same moment.) */
+int inbox_recall(struct conn *conn);
 
 /* Records without data that a peer may make us look at in one go. */
 enum { INBOX_EMPTY_MAX = 1024 };

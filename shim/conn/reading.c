@@ -173,7 +173,7 @@ static int receive_into(struct reading *reading, size_t whole, uint8_t *buffer, 
         second = cap;
     struct iovec iov[2] = {{whole ? conn_rx_data(conn) + conn->rx_have : NULL, first}, {buffer, second}};
     struct msghdr message = {.msg_iov = whole ? iov : iov + 1, .msg_iovlen = whole && second ? 2 : 1};
-    ssize_t got = inbox_receive_message(reading->sealed, &message, flags);
+    ssize_t got = blocking_receive_message(reading->sealed, &message, flags);
     if (got < 0)
         return (int)got;
     if (got == 0)
@@ -216,8 +216,8 @@ static int receive_small(struct reading *reading, size_t whole, int flags)
 static int complete_header(struct reading *reading, int flags)
 {
     struct conn *conn = reading->sealed->conn;
-    ssize_t got = inbox_receive(reading->sealed, conn_rx_data(conn) + conn->rx_have,
-                                TLS_RECORD_HEADER - conn->rx_have, flags);
+    ssize_t got = blocking_receive(reading->sealed, conn_rx_data(conn) + conn->rx_have,
+                                   TLS_RECORD_HEADER - conn->rx_have, flags);
     if (got < 0)
         return (int)got;
     if (got == 0)
@@ -313,9 +313,8 @@ ssize_t reading_run(struct reading *reading)
     struct conn *conn = reading->sealed->conn;
     if (conn->inbox.total > 0)
         serve_inbox(reading);
-    if (reading->done == 0 && conn->pending)
-        return -atomic_exchange(&conn->pending, 0);
-    return outcome(reading, over(reading) ? 0 : fetch_all(reading));
+    int kept = reading->done == 0 ? inbox_recall(conn) : 0;
+    return kept < 0 ? kept : outcome(reading, over(reading) ? 0 : fetch_all(reading));
 }
 
 /* `buffer` has `cap` bytes for the ciphertext. */
@@ -326,7 +325,7 @@ static inline ssize_t read_once(const struct sealed *sealed, void *to, size_t le
     size_t ask = cipher_for(len, tls_session_overhead(&conn->session));
     if (ask > cap)
         ask = cap;
-    ssize_t got = inbox_receive(sealed, buffer, ask, flags);
+    ssize_t got = blocking_receive(sealed, buffer, ask, flags);
     if (got == -ESTALE)
         return -ESTALE;
     struct reading reading = {

@@ -22,9 +22,9 @@
 static ssize_t peek_held(struct reading *reading)
 {
     struct conn *conn = reading->sealed->conn;
-    int result = 0;
-    while (conn->inbox.total < reading->left && conn->inbox.total < CONN_QUEUE_MAX && !conn->ended &&
-           !conn_failed(conn)) {
+    int result = conn->inbox.total == 0 ? inbox_recall(conn) : 0;
+    while (result >= 0 && conn->inbox.total < reading->left && conn->inbox.total < CONN_QUEUE_MAX &&
+           !conn->ended && !conn_failed(conn)) {
         result =
             inbox_fill(reading->sealed, conn->inbox.total ? MSG_DONTWAIT : reading->flags & MSG_DONTWAIT);
         if (result == -ESTALE)
@@ -36,8 +36,6 @@ static ssize_t peek_held(struct reading *reading)
     }
     if (conn->inbox.total == 0) {
         inbox_rest(conn);
-        if (conn->pending)
-            return -atomic_exchange(&conn->pending, 0);
         return conn_failed(conn) ? -conn->error : conn->ended ? 0 : result;
     }
     size_t here, skip = 0;
@@ -168,6 +166,7 @@ ssize_t receive_ordinary(const struct sealed *sealed, void *to, size_t len, int 
     ssize_t got = reading_once(sealed, to, len, flags);
     if (got == -ESTALE)
         return RECEIVE_LONG_WAY;
+    inbox_told(conn, got);
     conn_release(conn, &conn->rx);
     return got;
 }
@@ -202,6 +201,7 @@ ssize_t receive_message(const struct sealed *sealed, const struct iovec *iov, si
                 return (ssize_t)reading.done;
             continue;
         }
+        inbox_told(conn, got);
         conn_release(conn, &conn->rx);
         if (!gather || !peek_again(&reading, got, until_ms))
             return got;

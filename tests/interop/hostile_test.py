@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: ISC
 # Copyright (c) 2026 the sockseal authors
 """Peers that keep to the letter of the protocol and mean harm, or meet the shim at a bad moment: floods during the
-handshake, a KeyUpdate while a record is cut, and plain clients where SOCKSEAL_PLAINTEXT=accept serves them."""
+handshake, a KeyUpdate while a record is cut, resets, and plain clients where SOCKSEAL_PLAINTEXT=accept serves them."""
 
 # time-limit: 60
 
 import hashlib
 import re
 import socket
+import struct
 import sys
 import threading
 import time
@@ -85,6 +86,30 @@ sock.setblocking(True)
 sock.sendall(data[sent:])
 print("sent", hashlib.sha256(data).hexdigest(), flush=True)
 sys.stdin.readline()
+"""
+
+# Polls until it is told of something, lets a write or SO_ERROR have the error, and reads on.
+RESET_CLIENT = """
+import errno, select, socket, sys
+sock = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+sock.sendall(b"hello")
+sock.setblocking(False)
+poll = select.poll()
+poll.register(sock, select.POLLIN)
+poll.poll(5000)
+print("recv", sock.recv(100), flush=True)
+poll.poll(5000)
+try:
+    if sys.argv[3] == "SO_ERROR":
+        print("SO_ERROR", errno.errorcode[sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)], flush=True)
+    else:
+        sock.send(b"more")
+except OSError as error:
+    print("send", errno.errorcode[error.errno], flush=True)
+try:
+    print("recv", sock.recv(100), flush=True)
+except OSError as error:
+    print("recv", errno.errorcode[error.errno], flush=True)
 """
 
 
@@ -226,6 +251,36 @@ class KeyUpdateWhileFull(Case):
         client.expect(f"sent {hashlib.sha256(received).hexdigest()}\n")
         client.type("done")
         self.assertEqual(client.status(), 0)
+
+
+@sealed_only
+class Cut(Case):
+    """Anybody on the way can reset a connection; what is cut off must not look like all there is."""
+
+    def read_after(self, how):
+        """A program that hears of the reset elsewhere, does not mind, and reads what the peer has left to say."""
+        port = self.port()
+        with socket.create_server((self.address, port)) as listener:
+            listener.settimeout(10)
+            client = self.run_program(sealed.PYTHON, "-c", RESET_CLIENT, self.address, port, how,
+                                      SOCKSEAL_SUITES="chacha20")
+            sock, _ = listener.accept()
+            sock.settimeout(10)
+            server = tls13.Server(sock, bytes.fromhex(self.key))
+            server.handshake()
+            self.assertEqual(server.receive(), (tls13.DATA, b"hello"))
+            server.send(tls13.DATA, b"half of it")
+            client.expect("recv b'half of it'\n")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sock.close()
+        self.assertEqual(client.status(), 0)
+        self.assertEqual(bytes(client.out.data).decode().splitlines()[1:], [f"{how} ECONNRESET", "recv ECONNRESET"])
+
+    def test_a_reset_that_a_write_was_told_of(self):
+        self.read_after("send")
+
+    def test_a_reset_that_so_error_was_told_of(self):
+        self.read_after("SO_ERROR")
 
 
 @sealed_only
