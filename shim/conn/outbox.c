@@ -10,6 +10,7 @@
 #include "conn/drive.h"
 #include "conn/failure.h"
 #include "conn/seal.h"
+#include "conn/send.h"
 #include "sys/net.h"
 
 void outbox_account(struct conn *conn)
@@ -210,6 +211,8 @@ void outbox_release(const struct sealed *sealed)
 bool outbox_take(const struct sealed *sealed)
 {
     struct conn *conn = sealed->conn;
+    if (send_is_interrupted(conn)) /* it goes on when this signal handler returns */
+        return false;
     switch (role_take(&conn->tx)) {
     case ROLE_TAKEN:
         return true;

@@ -9,6 +9,7 @@ import hashlib
 import re
 import socket
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -110,6 +111,46 @@ try:
     print("recv", sock.recv(100), flush=True)
 except OSError as error:
     print("recv", errno.errorcode[error.errno], flush=True)
+"""
+
+# A handler reads while the call that it interrupts is blocked in writing to the same connection.
+HANDLER_CLIENT = r"""
+#include <arpa/inet.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+static int sock;
+static void on_alarm(int number)
+{
+    char data[100];
+    ssize_t got = recv(sock, data, sizeof data, MSG_DONTWAIT);
+    if (got > 0 && write(1, data, (size_t)got) == got)
+        number = 0;
+    ualarm(10000, 0);
+}
+int main(int count, char **words)
+{
+    static char data[4000000];
+    size_t done = 0;
+    ssize_t put = 0;
+    const int small = 10000;
+    struct sockaddr_in peer = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(words[count - 1]))};
+    const struct sigaction action = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
+    inet_pton(AF_INET, words[1], &peer.sin_addr);
+    sock = socket(AF_INET, SOCK_STREAM, 0);
+    setsockopt(sock, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    if (connect(sock, (struct sockaddr *)&peer, sizeof peer) < 0 || write(sock, "hello", 5) != 5)
+        return 1;
+    signal(SIGPIPE, SIG_IGN);
+    sigaction(SIGALRM, &action, NULL);
+    ualarm(10000, 0);
+    while (done < sizeof data && (put = write(sock, data + done, sizeof data - done)) > 0)
+        done += (size_t)put;
+    if (put < 0)
+        perror("write");
+    return done < sizeof data;
+}
 """
 
 
@@ -250,6 +291,31 @@ class KeyUpdateWhileFull(Case):
         received = b"".join(re.findall(rb"\d{15}\n", S_SERVER_REMARKS.sub(b"", bytes(server.out.data))))
         client.expect(f"sent {hashlib.sha256(received).hexdigest()}\n")
         client.type("done")
+        self.assertEqual(client.status(), 0)
+
+    def test_read_by_a_handler_above_a_blocked_write(self):
+        """It is left to the write, which must not be taken for one that nobody comes back to."""
+        program, port = self.directory / "handler", self.port()
+        subprocess.run(["gcc", "-Wall", "-Werror", "-o", program, "-x", "c", "-"], input=HANDLER_CLIENT, text=True,
+                       check=True)
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 10000)
+            listener.bind((self.address, port))
+            listener.listen()
+            listener.settimeout(10)
+            client = self.run_program(str(program), self.address, port, SOCKSEAL_SUITES="chacha20")
+            sock, _ = listener.accept()
+        with sock:
+            sock.settimeout(10)
+            server = tls13.Server(sock, bytes.fromhex(self.key))
+            server.handshake()
+            self.assertEqual(server.receive(), (tls13.DATA, b"hello"))
+            for said in ("before", "after"):
+                server.send(tls13.DATA, said.encode())
+                client.expect(said)
+                server.update_keys(1)
+            while sock.recv(1 << 20):
+                pass
         self.assertEqual(client.status(), 0)
 
 
