@@ -166,7 +166,8 @@ ssize_t receive_ordinary(const struct sealed *sealed, void *to, size_t len, int 
     ssize_t got = reading_once(sealed, to, len, flags);
     if (got == -ESTALE)
         return RECEIVE_LONG_WAY;
-    inbox_told(conn, got);
+    if (got < 0)
+        inbox_told(conn, got);
     conn_release(conn, &conn->rx);
     return got;
 }

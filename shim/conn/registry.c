@@ -276,8 +276,8 @@ bool registry_leave(struct conn *conn)
 {
     if (atomic_exchange(&gone[registry_slot(conn)], 1))
         return false;
-    bury_dead(conn);
     leave_holder(conn, sys_getpid());
+    bury_dead(conn); /* of the others: we need not ask whether we are alive */
     return atomic_fetch_sub(&conn->holders, 1) == 1;
 }
 

@@ -21,7 +21,6 @@
 #include "conn/blocking.h"
 #include "conn/registry.h"
 
-#define PARKED 0x80000000u /* of a role's word (conn/role.c) */
 
 struct taking {
     struct conn *conn;
@@ -42,7 +41,7 @@ static uint32_t dead_process(void)
 static void *take_from_reader(void *context)
 {
     struct taking *taking = context;
-    while (!(atomic_load(&taking->conn->rx.word) & PARKED))
+    while (!(atomic_load(&taking->conn->rx.word) & ROLE_PARKED_BIT))
         sched_yield();
     atomic_store(&taking->conn->rx.word, taking->word);
     return write(taking->peer, "x", 1) == 1 ? context : NULL;
@@ -68,11 +67,9 @@ static ssize_t read_while_taken(struct sealed *sealed, uint32_t word)
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
     *sealed = make_sealed(ends[0]);
     struct taking taking = {sealed->conn, word, ends[1]};
-    struct iovec iov = {&byte, 1};
-    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
     assert_true(role_try(&sealed->conn->rx));
     assert_int_equal(pthread_create(&thread, NULL, take_from_reader, &taking), 0);
-    ssize_t got = blocking_receive(sealed, &message, 0);
+    ssize_t got = blocking_receive(sealed, &byte, 1, 0);
     assert_int_equal(pthread_join(thread, &result), 0);
     assert_ptr_equal(result, &taking);
     return got;
@@ -83,7 +80,7 @@ static void test_taken_by_a_reader_who_died_in_the_kernel(void **state)
     struct sealed sealed;
     bool parked;
     (void)state;
-    assert_int_equal(read_while_taken(&sealed, dead_process() | PARKED), 1);
+    assert_int_equal(read_while_taken(&sealed, dead_process() | ROLE_PARKED_BIT), 1);
     assert_true(role_mine(&sealed.conn->rx, &parked) && !parked);
     role_release(&sealed.conn->rx);
     assert_false(conn_failed(sealed.conn));
