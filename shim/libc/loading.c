@@ -6,6 +6,10 @@
  * PHP has it for its extensions, libcurl among them: its sockets would be used in the clear. So that flag is
  * taken off. A namespace of its own (LM_ID_NEWLM) has a libc of its own, without us: it is refused.
  *
+ * Who loads libc by its name wants to look functions up in it (torsocks, foreign function interfaces), and
+ * would get them without their doors. He is given this library: dlsym finds the doors in it, and all else in
+ * libc, which it depends on.
+ *
  * libc searches the directories that its caller names (DT_RUNPATH, $ORIGIN) and takes the return address for
  * the caller's. So these doors are no C functions: they leave no frame behind, but jump.
  */
@@ -13,6 +17,8 @@
 #include "libc/door.h"
 
 #include <dlfcn.h>
+#include <gnu/lib-names.h>
+#include <string.h>
 
 #include "config/config.h"
 #include "diag/log.h"
@@ -42,6 +48,27 @@ static bool active(void)
     return config_get()->active;
 }
 
+static bool is_libc(const char *file)
+{
+    const char *slash = file ? strrchr(file, '/') : NULL;
+    return file && strcmp(slash ? slash + 1 : file, LIBC_SO) == 0;
+}
+
+/* The name by which the dynamic linker knows this library, or NULL. */
+static const char *own_name(void)
+{
+    static const char here = 0;
+    Dl_info info;
+    return dladdr(&here, &info) ? info.dli_fname : NULL;
+}
+
+static void load_doors_for_libc(const char **file)
+{
+    const char *own = is_libc(*file) ? own_name() : NULL;
+    if (own)
+        *file = own;
+}
+
 static void bind_shallow(const char *file, long *mode)
 {
     if (!(*mode & RTLD_DEEPBIND))
@@ -54,8 +81,10 @@ static void bind_shallow(const char *file, long *mode)
 void *loading_dlopen(struct loading *call)
 {
     int saved = errno;
-    if (active())
+    if (active()) {
+        load_doors_for_libc(&call->dlopen.file);
         bind_shallow(call->dlopen.file, &call->dlopen.mode);
+    }
     errno = saved;
     return (void *)(uintptr_t)real()->dlopen;
 }
@@ -71,6 +100,7 @@ void *loading_dlmopen(struct loading *call)
         call->dlmopen.space = LM_ID_BASE;
         call->dlmopen.file = "/sockseal allows no namespace of its own";
     } else if (active()) {
+        load_doors_for_libc(&call->dlmopen.file);
         bind_shallow(call->dlmopen.file, &call->dlmopen.mode);
     }
     errno = saved;
