@@ -21,7 +21,6 @@
 #include "conn/blocking.h"
 #include "conn/registry.h"
 
-
 struct taking {
     struct conn *conn;
     uint32_t word; /* what the role is to be while the reader is away */
