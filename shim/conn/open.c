@@ -368,6 +368,12 @@ static void copy_address(const struct sockaddr_storage *from, socklen_t from_len
     *to_len = from_len;
 }
 
+/* A program that limits its system calls may have allowed accept(2) alone. */
+static int call_accept(int fd, struct sockaddr *address, socklen_t *len, int flags)
+{
+    return flags ? real()->accept4(fd, address, len, flags) : real()->accept(fd, address, len);
+}
+
 int open_accept(int fd, struct sockaddr *address, socklen_t *len, int flags)
 {
     const struct config *config = config_get();
@@ -377,10 +383,10 @@ int open_accept(int fd, struct sockaddr *address, socklen_t *len, int flags)
     if (waited < 0)
         return waited;
     if (!config->active || (address && (!len || (int)*len < 0))) {
-        int accepted = real()->accept4(fd, address, len, flags);
+        int accepted = call_accept(fd, address, len, flags);
         return accepted < 0 ? -errno : accepted;
     }
-    int accepted = real()->accept4(fd, (struct sockaddr *)&peer, &peer_len, flags);
+    int accepted = call_accept(fd, (struct sockaddr *)&peer, &peer_len, flags);
     if (accepted < 0)
         return -errno;
     forget_stale(accepted);

@@ -20,6 +20,7 @@ static void bind_one(void *slot, const char *name)
 static void bind_lifecycle(void)
 {
     BIND(connect);
+    BIND(accept);
     BIND(accept4);
     BIND(listen);
     BIND(shutdown);

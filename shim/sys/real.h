@@ -28,6 +28,7 @@ struct winsize;
 struct real {
     bool bound;
     int (*connect)(int, const struct sockaddr *, socklen_t);
+    int (*accept)(int, struct sockaddr *, socklen_t *);
     int (*accept4)(int, struct sockaddr *, socklen_t *, int);
     int (*listen)(int, int);
     int (*shutdown)(int, int);

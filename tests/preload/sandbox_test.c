@@ -101,7 +101,39 @@ static void what_the_filter_forbids(const struct net *net)
     confined(net, true, true, SYS_execve, KILLED);
 }
 
+/* accept(2) is the call that such a program has allowed, and not accept4(2). */
+static struct sock_filter for_accept[] = {
+    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+    ALLOW(SYS_read),
+    ALLOW(SYS_write),
+    ALLOW(SYS_accept),
+    ALLOW(SYS_exit_group),
+    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+};
+
+static void accept_behind_a_filter(const struct net *net)
+{
+    struct sockaddr_in address;
+    char word[4];
+    int listener = net_listen(net, 4, &address);
+    pid_t child = suite_fork();
+    if (child == 0) {
+        const struct sock_fprog narrow = {suite_count(for_accept), for_accept};
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+            prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &narrow, 0, 0) < 0)
+            _exit(90);
+        int fd = accept(listener, NULL, NULL);
+        _exit(net_read_all(fd, word, 4) == 4 && write(fd, word, 4) == 4 ? 0 : 91);
+    }
+    int fd = net_connect(net, &address);
+    assert_int_equal(write(fd, "ping", 4), 4);
+    assert_int_equal(net_read_all(fd, word, 4), 4);
+    assert_int_equal(suite_wait(child), 0);
+    close(fd), close(listener);
+}
+
 static const struct suite_case cases[] = {
+    {.name = "accept behind a filter", .run = accept_behind_a_filter},
     {.name = "a filter by prctl", .run = a_filter_by_prctl},
     {.name = "a filter by seccomp", .run = a_filter_by_seccomp},
     {.name = "what the filter forbids", .run = what_the_filter_forbids},
