@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 
 #include "config/keyring.h"
 #include "conn/own.h"
@@ -33,6 +35,12 @@ static const unsigned FREE[] = {
     SYS_rt_sigprocmask, SYS_rt_sigpending, SYS_rt_sigtimedwait, SYS_exit_group,  SYS_pread64,
     SYS_lseek,          SYS_writev,        SYS_splice,          SYS_tee,         SYS_pipe2,
     SYS_getrandom,
+};
+
+/* The same, for exec: before it and behind it. */
+static const unsigned FOR_EXEC[] = {
+    SYS_getdents64, SYS_getuid, SYS_geteuid, SYS_getgid,  SYS_getegid,
+    SYS_fgetxattr,  SYS_dup3,   SYS_mlock,   SYS_munlock,
 };
 
 /* A half of an argument that is compared: the kernel takes no account of the high half of an int, and
@@ -61,7 +69,11 @@ static const struct {
     {SYS_fcntl, {{LOW(1), F_GETFD}}},
     {SYS_fcntl, {{LOW(1), F_SETFD}}},
     {SYS_fcntl, {{LOW(1), F_DUPFD_CLOEXEC}}},
+    {SYS_fcntl, {{LOW(1), F_DUPFD}}},
+    {SYS_fcntl, {{LOW(1), F_ADD_SEALS}}},
     {SYS_fcntl, {{LOW(1), F_GETPIPE_SZ}}},
+    {SYS_memfd_create, {{LOW(1), MFD_CLOEXEC}}},
+    {SYS_memfd_create, {{LOW(1), MFD_CLOEXEC | MFD_ALLOW_SEALING}}},
     {SYS_ioctl, {{LOW(1), SIOCOUTQNSD}}},
     {SYS_ioctl, {{LOW(1), FIONREAD}}},
     {SYS_kill, {{LOW(1), 0}}},
@@ -71,9 +83,16 @@ static const struct {
     {SYS_prlimit64, {WHOLE(2)}},    /* the same */
     {SYS_mmap, {{LOW(2), PROT_READ | PROT_WRITE}, {LOW(3), MAP_PRIVATE | MAP_ANONYMOUS}}},
     {SYS_madvise, {{LOW(2), MADV_REMOVE}}},
+    {SYS_madvise, {{LOW(2), MADV_DONTDUMP}}},
+    {SYS_madvise, {{LOW(2), MADV_WIPEONFORK}}},
+    {SYS_prctl, {{LOW(0), PR_GET_NO_NEW_PRIVS}}},
 };
 
-enum { FREE_COUNT = sizeof FREE / sizeof FREE[0], WITH_COUNT = sizeof WITH / sizeof WITH[0] };
+enum {
+    FREE_COUNT = sizeof FREE / sizeof FREE[0],
+    EXEC_COUNT = sizeof FOR_EXEC / sizeof FOR_EXEC[0],
+    WITH_COUNT = sizeof WITH / sizeof WITH[0]
+};
 
 struct writer {
     struct sock_filter *at, *end;
@@ -101,22 +120,28 @@ static void allow(struct writer *writer)
     put(writer, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
 }
 
+static void put_free(struct writer *writer, const unsigned *numbers, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        compare(writer, numbers[i], 0, 1);
+        allow(writer);
+    }
+}
+
 /* What is not allowed here falls through to what stands behind. */
 static void put_prefix(struct writer *writer)
 {
     enum {
         PER_FREE = 2,
         PER_WITH = 3 + 2 * CONDITIONS,
-        LENGTH = 1 + FREE_COUNT * PER_FREE + 1 + WITH_COUNT * PER_WITH
+        LENGTH = 1 + (FREE_COUNT + EXEC_COUNT) * PER_FREE + 1 + WITH_COUNT * PER_WITH
     };
     _Static_assert(LENGTH < 256, "a jump reaches over it");
     load(writer, offsetof(struct seccomp_data, arch));
     compare(writer, OWN_ARCHITECTURE, 0, LENGTH - 1);
     load(writer, offsetof(struct seccomp_data, nr));
-    for (size_t i = 0; i < FREE_COUNT; i++) {
-        compare(writer, FREE[i], 0, 1);
-        allow(writer);
-    }
+    put_free(writer, FREE, FREE_COUNT);
+    put_free(writer, FOR_EXEC, EXEC_COUNT);
     for (size_t i = 0; i < WITH_COUNT; i++) {
         compare(writer, WITH[i].number, 0, PER_WITH - 1);
         for (unsigned c = 0; c < CONDITIONS; c++) {

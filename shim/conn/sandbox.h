@@ -8,8 +8,11 @@
  * of those that sealed connections need in the place of its read(2) and write(2), and would be killed. So its
  * filter gets a few instructions in front, which allow these and nothing else: to receive, send and ask on
  * descriptors that are there already, to wait, to lock, and to do the work of its splice(2) and sendfile(2).
- * None of them opens or connects anything, or creates more than a pipe. From then on the shim opens no file
- * any more: keys and log file are taken in before.
+ * None of them opens or connects anything, or creates more than a pipe or memory. From then on the shim opens
+ * no file any more: keys and log file are taken in before.
+ *
+ * If the filter lets the program run another (execve, and the openat of the dynamic linker), connections go
+ * along, and the next program can make some of its own.
  */
 
 #include <linux/filter.h>

@@ -7,8 +7,10 @@
 #include "support/suite.h"
 
 #include "support/net.h"
+#include "support/script.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <signal.h>
@@ -101,6 +103,115 @@ static void what_the_filter_forbids(const struct net *net)
     confined(net, true, true, SYS_execve, KILLED);
 }
 
+/* Allows what a dynamically linked program begins with, besides. */
+static struct sock_filter for_exec[] = {
+    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+    ALLOW(SYS_execve),
+    ALLOW(SYS_brk),
+    ALLOW(SYS_mmap),
+    ALLOW(SYS_munmap),
+    ALLOW(SYS_mprotect),
+    ALLOW(SYS_openat),
+    ALLOW(SYS_newfstatat),
+    ALLOW(SYS_fstat),
+    ALLOW(SYS_read),
+    ALLOW(SYS_pread64),
+    ALLOW(SYS_write),
+    ALLOW(SYS_close),
+#ifdef SYS_access
+    ALLOW(SYS_access),
+    ALLOW(SYS_arch_prctl),
+    ALLOW(SYS_readlink),
+#endif
+    ALLOW(SYS_faccessat),
+    ALLOW(SYS_readlinkat),
+    ALLOW(SYS_set_tid_address),
+    ALLOW(SYS_set_robust_list),
+    ALLOW(SYS_rseq),
+    ALLOW(SYS_prlimit64),
+    ALLOW(SYS_getrandom),
+    ALLOW(SYS_exit_group),
+    ALLOW(SYS_socket),
+    ALLOW(SYS_bind),
+    ALLOW(SYS_listen),
+    ALLOW(SYS_connect),
+    ALLOW(SYS_accept),
+    ALLOW(SYS_accept4),
+    ALLOW(SYS_getsockname),
+    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+};
+
+/* Becomes the program, in a child that is confined. */
+static pid_t run_confined(char *const *argv, int fd, int to)
+{
+    const struct sock_fprog wider = {suite_count(for_exec), for_exec};
+    pid_t child = suite_fork();
+    if (child != 0)
+        return child;
+    if (to >= 0 && to != fd) {
+        dup2(fd, to);
+        close(fd);
+    }
+    fcntl(to, F_SETFD, 0);
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &wider, 0, 0) < 0)
+        _exit(90);
+    execv(argv[0], argv);
+    _exit(91);
+}
+
+static void exec_with_a_connection_at(const struct net *net, int number)
+{
+    int pair[2];
+    char word[4], *argv[SCRIPT_WORDS];
+    net_warm_pair(net, pair);
+    int to = number < 0 ? pair[1] : number;
+    script_arguments((const char *[]){script_step("r %d ping", to), script_step("w %d pong", to), NULL},
+                     argv);
+    pid_t child = run_confined(argv, pair[1], to);
+    close(pair[1]);
+    assert_int_equal(write(pair[0], "ping", 4), 4);
+    assert_int_equal(suite_wait(child), 0);
+    assert_int_equal(net_read_all(pair[0], word, 4), 4);
+    assert_memory_equal(word, "pong", 4);
+    assert_int_equal(read(pair[0], word, 1), 0);
+    close(pair[0]);
+}
+
+static void exec_with_a_connection(const struct net *net)
+{
+    exec_with_a_connection_at(net, -1);
+    exec_with_a_connection_at(net, 0);
+}
+
+/* The last descriptor is close-on-exec: the next program ends the connection. */
+static void exec_without_the_connection(const struct net *net)
+{
+    int pair[2];
+    char byte, *argv[SCRIPT_WORDS];
+    net_warm_pair(net, pair);
+    script_arguments((const char *[]){script_step("closed %d", pair[1]), NULL}, argv);
+    pid_t child = run_confined(argv, -1, -1);
+    close(pair[1]);
+    assert_int_equal(read(pair[0], &byte, 1), 0);
+    assert_int_equal(suite_wait(child), 0);
+    close(pair[0]);
+}
+
+static int own_role(int argc, char **argv)
+{
+    int pair[2];
+    (void)argc;
+    net_warm_pair(strcmp(argv[1], "sealed") == 0 ? &net_sealed : &net_plain, pair);
+    return 0;
+}
+
+static void connections_after_exec(const struct net *net)
+{
+    char *argv[SCRIPT_WORDS] = {script_program(), "--role", "own", (char *)(uintptr_t)net->name, NULL};
+    assert_int_equal(suite_wait(run_confined(argv, -1, -1)), 0);
+}
+
 /* accept(2) is the call that such a program has allowed, and not accept4(2). */
 static struct sock_filter for_accept[] = {
     BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
@@ -137,10 +248,17 @@ static const struct suite_case cases[] = {
     {.name = "a filter by prctl", .run = a_filter_by_prctl},
     {.name = "a filter by seccomp", .run = a_filter_by_seccomp},
     {.name = "what the filter forbids", .run = what_the_filter_forbids},
+    {.name = "exec with a connection", .run = exec_with_a_connection},
+    {.name = "exec without the connection", .run = exec_without_the_connection},
+    {.name = "connections after exec", .run = connections_after_exec},
 };
+
+static const struct suite_role own = {"own", own_role};
 
 int main(int argc, char **argv)
 {
+    suite_roles(&script_role, 1);
+    suite_roles(&own, 1);
     suite_cases(cases, suite_count(cases));
     return suite_run(argc, argv);
 }
