@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +25,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { MANY = 1500, WARM = 200, GROWTH = 64 * 1024 };
+enum { MANY = 1500, WARM = 200, GROWTH = 64 * 1024, TOTAL = 2 << 20, PART_MAX = 40000 };
 
 static bool send_fd(int local, int fd)
 {
@@ -226,7 +227,128 @@ static void back_to_one_who_has_kept_his(const struct net *net)
     assert_int_equal(suite_wait(child), 0);
 }
 
+/* ---- large transfers ---- */
+
+/* How far the one who has the connection is, in either direction. */
+struct place {
+    uint64_t sent, got;
+    unsigned seed;
+};
+
+static bool write_some(int fd, struct place *place)
+{
+    static uint8_t data[PART_MAX];
+    size_t len = 1 + (size_t)rand_r(&place->seed) % PART_MAX;
+    if (len > TOTAL - place->sent)
+        len = TOTAL - place->sent;
+    net_pattern(data, len, place->sent);
+    ssize_t done = len ? write(fd, data, len) : 0;
+    place->sent += done > 0 ? (uint64_t)done : 0;
+    return done >= 0 || errno == EAGAIN;
+}
+
+static bool read_some(int fd, struct place *place)
+{
+    static uint8_t data[PART_MAX];
+    size_t len = 1 + (size_t)rand_r(&place->seed) % PART_MAX;
+    const int flags = rand_r(&place->seed) % 4 ? 0 : MSG_PEEK;
+    ssize_t done = place->got < TOTAL ? recv(fd, data, len, flags) : 0;
+    if (done > 0 && !net_is_pattern(data, (size_t)done, place->got))
+        return false;
+    place->got += done > 0 && !flags ? (uint64_t)done : 0;
+    return done > 0 || place->got == TOTAL || (done < 0 && errno == EAGAIN);
+}
+
+static bool is_over(const struct place *place)
+{
+    return place->sent == TOTAL && place->got == TOTAL;
+}
+
+/* Whether all is well. */
+static bool work(int fd, struct place *place)
+{
+    for (int i = rand_r(&place->seed) % 4; i >= 0 && !is_over(place); i--) {
+        short events = (short)((place->got < TOTAL ? POLLIN : 0) | (place->sent < TOTAL ? POLLOUT : 0));
+        if (!net_wait(fd, events, 5000) || !write_some(fd, place) || !read_some(fd, place))
+            return false;
+    }
+    return true;
+}
+
+/* Works with what comes and passes it back, until one of the two finds all done. 0 if all is well. */
+static int take_turns(int local)
+{
+    for (struct place place;;) {
+        int fd = receive_fd(local, MSG_CMSG_CLOEXEC);
+        if (fd < 0)
+            return 0;
+        if (net_read_all(local, &place, sizeof place) != sizeof place)
+            return 1;
+        if (is_over(&place))
+            return close(fd);
+        if (!work(fd, &place))
+            return 2;
+        if (!send_fd(local, fd) || net_write_all(local, &place, sizeof place) != sizeof place)
+            return 3;
+        close(fd);
+    }
+}
+
+static int turns_role(int argc, char **argv)
+{
+    (void)argc;
+    signal(SIGPIPE, SIG_IGN);
+    return take_turns(begin(argv));
+}
+
+static void *write_pattern(void *context)
+{
+    static uint8_t data[TOTAL];
+    net_pattern(data, TOTAL, 0);
+    return net_write_all(*(int *)context, data, TOTAL) == TOTAL ? context : NULL;
+}
+
+/* Has the other end all the time. */
+static int be_peer(int fd)
+{
+    static uint8_t data[TOTAL];
+    pthread_t thread;
+    void *result;
+    if (pthread_create(&thread, NULL, write_pattern, &fd) != 0)
+        return 1;
+    if (net_read_all(fd, data, TOTAL) != TOTAL || !net_is_pattern(data, TOTAL, 0))
+        return 2;
+    if (pthread_join(thread, &result) != 0 || !result)
+        return 3;
+    return read(fd, data, 1) == 0 ? 0 : 4;
+}
+
+static void amid_large_transfers(const struct net *net)
+{
+    int local, pair[2];
+    const int small = 32768;
+    struct place place = {.seed = 7};
+    pid_t child = start(net, "turns", &local);
+    net_warm_pair(net, pair);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(setsockopt(pair[i], SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
+    pid_t peer = suite_fork();
+    if (peer == 0) {
+        close(pair[0]);
+        _exit(be_peer(pair[1]));
+    }
+    close(pair[1]);
+    net_set_nonblock(pair[0], true);
+    assert_true(send_fd(local, pair[0]) && net_write_all(local, &place, sizeof place) == sizeof place);
+    close(pair[0]);
+    assert_int_equal(take_turns(local), 0);
+    close(local);
+    assert_int_equal(suite_wait(child), 0);
+    assert_int_equal(suite_wait(peer), 0);
+}
+
 static const struct suite_case cases[] = {
+    {.name = "amid large transfers", .run = amid_large_transfers},
     {.name = "thousands", .run = thousands},
     {.name = "to and fro", .run = to_and_fro},
     {.name = "back to one who has kept his", .run = back_to_one_who_has_kept_his},
@@ -299,6 +421,7 @@ static const struct suite_test tests[] = {
 static const struct suite_role test_roles[] = {
     {"swallow", swallow_role},
     {"return", return_role},
+    {"turns", turns_role},
     {"deeper", deeper_role},
 };
 
