@@ -162,7 +162,8 @@ static void bury_dead(struct conn *conn)
 {
     for (int i = 0; i < CONN_HOLDERS; i++) {
         int32_t pid = atomic_load(&conn->holder[i]);
-        if (pid && role_is_dead((uint32_t)pid) && atomic_compare_exchange_strong(&conn->holder[i], &pid, 0))
+        if (pid && role_process_is_dead((uint32_t)pid) &&
+            atomic_compare_exchange_strong(&conn->holder[i], &pid, 0))
             atomic_fetch_sub(&conn->holders, 1);
     }
 }

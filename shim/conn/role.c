@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -37,10 +38,11 @@ void role_note_namespace(void)
         arena_note_namespace((uint64_t)info.st_ino);
 }
 
-/* The state letter of /proc/PID/stat, behind the last ')' (proc(5)); 0 if it cannot be read. */
-static char process_state(uint32_t id)
+/* Of /proc/PID/stat (proc(5)): the state letter, behind the last ')', 0 if it cannot be read, and 17 fields
+ * further how many threads the process has. */
+static char look_at(uint32_t id, int *threads)
 {
-    char path[32], text[128];
+    char path[32], text[512];
     snprintf(path, sizeof path, "/proc/%u/stat", id);
     int fd = sys_open(path, O_RDONLY | O_CLOEXEC, 0);
     if (fd < 0)
@@ -49,7 +51,13 @@ static char process_state(uint32_t id)
     sys_close(fd);
     text[len > 0 ? len : 0] = 0;
     const char *end = strrchr(text, ')');
-    return end && end[1] == ' ' ? end[2] : 0;
+    if (!end || end[1] != ' ')
+        return 0;
+    const char *field = end + 1;
+    for (int i = 0; i < 17 && field; i++)
+        field = strchr(field + 1, ' ');
+    *threads = field ? atoi(field) : 0;
+    return end[2];
 }
 
 void role_stop_looking(void)
@@ -57,14 +65,28 @@ void role_stop_looking(void)
     atomic_store(&blind, true);
 }
 
-bool role_is_dead(uint32_t id)
+/* The state letter as far as it may be asked: 0 if it is not known. */
+static char state_of(uint32_t id, int *threads)
 {
     if (arena_namespaces_mixed())
-        return false;
+        return 0;
     if (net_kill((int)id, 0) == -ESRCH)
-        return true;
-    char state = id == (uint32_t)sys_getpid() || atomic_load(&blind) ? 0 : process_state(id);
+        return 'X';
+    return id == (uint32_t)sys_getpid() || atomic_load(&blind) ? 0 : look_at(id, threads);
+}
+
+bool role_is_dead(uint32_t id)
+{
+    int threads;
+    char state = state_of(id, &threads);
     return state == 'Z' || state == 'X';
+}
+
+bool role_process_is_dead(uint32_t id)
+{
+    int threads = 0;
+    char state = state_of(id, &threads);
+    return state == 'X' || (state == 'Z' && threads <= 1);
 }
 
 static bool in_this_process(uint32_t owner)

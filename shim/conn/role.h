@@ -105,8 +105,10 @@ static inline bool role_unpark(struct role *role)
 /* Waits until the role is not PARKED by another. 0, or -EINTR where a blocking call would be interrupted. */
 int role_wait(struct role *role);
 
-/* Whether the thread or process of this id is certainly dead; a zombie is. */
+/* Whether the thread of this id is certainly dead; a zombie is. A process is not, whose first thread has
+ * ended before others. */
 bool role_is_dead(uint32_t id);
+bool role_process_is_dead(uint32_t id);
 
 /* Looks whether this process is in the arena's first process's PID namespace; if not, ids tell nothing any
  * more, and nobody is taken for dead. */

@@ -8,7 +8,11 @@
 #include "support/net.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -316,6 +320,60 @@ static void workers_share_a_listener(const struct net *net)
     close(listener);
 }
 
+/* The letter in /proc/PID/stat: of the process's first thread. */
+static char state_of(pid_t process)
+{
+    char path[32], text[256] = "";
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)process);
+    int fd = open(path, O_RDONLY);
+    assert_true(fd >= 0 && read(fd, text, sizeof text - 1) > 0);
+    close(fd);
+    return strrchr(text, ')')[2];
+}
+
+struct later {
+    int fd, gate;
+};
+
+/* Answers when the parent has closed its own. */
+static void *answer_later(void *context)
+{
+    const struct later *later = context;
+    char text[8];
+    ssize_t closed = read(later->gate, text, 1);
+    if (closed == 0 && net_read_all(later->fd, text, 3) == 3 && write(later->fd, "answer", 6) == 6)
+        exit(0);
+    _exit(1);
+}
+
+/* A process is not dead when its first thread is. */
+static void a_child_goes_on_without_its_first_thread(const struct net *net)
+{
+    int pair[2], gate[2];
+    char text[8];
+    pthread_t thread;
+    net_warm_pair(net, pair);
+    assert_int_equal(pipe(gate), 0);
+    pid_t child = suite_fork();
+    if (child == 0) {
+        struct later *later = malloc(sizeof *later);
+        *later = (struct later){pair[0], gate[0]};
+        close(gate[1]), close(pair[1]);
+        if (pthread_create(&thread, NULL, answer_later, later) == 0)
+            pthread_exit(NULL);
+        _exit(2);
+    }
+    while (state_of(child) != 'Z')
+        sched_yield();
+    close(pair[0]), close(gate[0]), close(gate[1]);
+    assert_int_equal(write(pair[1], "ask", 3), 3);
+    assert_int_equal(net_read_all(pair[1], text, 6), 6);
+    assert_memory_equal(text, "answer", 6);
+    assert_int_equal(read(pair[1], text, 1), 0);
+    assert_int_equal(suite_wait(child), 0);
+    close(pair[1]);
+}
+
 /* The last to close is the parent, who has never heard of SO_LINGER. */
 static void a_child_sets_linger(const struct net *net)
 {
@@ -343,6 +401,7 @@ static const struct suite_case cases[] = {
     {.name = "reading at once", .run = reading_at_once},
     {.name = "a close in one leaves the other", .run = a_close_in_one_leaves_the_other},
     {.name = "a child that ends leaves the connection", .run = a_child_that_ends_leaves_the_connection},
+    {.name = "a child goes on without its first thread", .run = a_child_goes_on_without_its_first_thread},
     {.name = "a child sets SO_LINGER", .run = a_child_sets_linger},
     {.name = "a forking server", .run = a_forking_server},
     {.name = "forked in the handshake", .run = forked_in_the_handshake},
