@@ -268,6 +268,12 @@ arena_ref arena_slot_take(void)
     return slot;
 }
 
+arena_ref arena_slots_used(void)
+{
+    arena_ref used = header() ? atomic_load(&header()->slots.fresh) : 0;
+    return used <= ARENA_SLOTS ? used : ARENA_SLOTS;
+}
+
 void arena_slot_give(arena_ref slot)
 {
     give_slot(header(), slot);

@@ -62,6 +62,9 @@ static inline void *arena_slot(arena_ref slot)
            (size_t)slot * ARENA_SLOT_SIZE;
 }
 
+/* Every slot that was ever taken is among 1 to this. */
+arena_ref arena_slots_used(void);
+
 /* The socket whose connection a slot is, by SO_COOKIE (socket(7)), which the kernel never gives twice; 0:
  * none. A process that was handed a descriptor finds its connection by it. arena_find() gives 0 if there is
  * none. */

@@ -13,6 +13,7 @@
 #include "conn/failure.h"
 #include "conn/handshake.h"
 #include "conn/outbox.h"
+#include "conn/sweep.h"
 #include "crypto/secret.h"
 #include "diag/log.h"
 #include "sys/net.h"
@@ -151,6 +152,7 @@ static int adopt(int fd, struct conn *conn, bool inherit)
     role_release(&conn->rx);
     if (result < 0)
         give_up(&sealed);
+    sweep_step();
     return result;
 }
 

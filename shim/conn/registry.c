@@ -158,14 +158,20 @@ void registry_withdraw(struct conn *conn, int pid)
 }
 
 /* A process that was killed has not counted itself out: do it for it. */
-static void bury_dead(struct conn *conn)
+bool registry_bury(struct conn *conn, bool (*dead)(uint32_t pid))
 {
+    bool last = false;
     for (int i = 0; i < CONN_HOLDERS; i++) {
         int32_t pid = atomic_load(&conn->holder[i]);
-        if (pid && role_process_is_dead((uint32_t)pid) &&
-            atomic_compare_exchange_strong(&conn->holder[i], &pid, 0))
-            atomic_fetch_sub(&conn->holders, 1);
+        if (pid && dead((uint32_t)pid) && atomic_compare_exchange_strong(&conn->holder[i], &pid, 0))
+            last = atomic_fetch_sub(&conn->holders, 1) == 1;
     }
+    return last;
+}
+
+static void bury_dead(struct conn *conn)
+{
+    registry_bury(conn, role_process_is_dead);
 }
 
 bool registry_only_holder(struct conn *conn)

@@ -118,6 +118,9 @@ void registry_enter(struct conn *conn, int pid);
 void registry_withdraw(struct conn *conn, int pid);
 bool registry_holds(const struct conn *conn, int pid);
 
+/* Counts out the holders of whom `dead` says so: whether that left none. */
+bool registry_bury(struct conn *conn, bool (*dead)(uint32_t pid));
+
 /* Takes back registry_leave(). */
 void registry_rejoin(struct conn *conn);
 

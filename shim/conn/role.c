@@ -65,12 +65,17 @@ void role_stop_looking(void)
     atomic_store(&blind, true);
 }
 
+bool role_is_gone(uint32_t id)
+{
+    return !arena_namespaces_mixed() && net_kill((int)id, 0) == -ESRCH;
+}
+
 /* The state letter as far as it may be asked: 0 if it is not known. */
 static char state_of(uint32_t id, int *threads)
 {
     if (arena_namespaces_mixed())
         return 0;
-    if (net_kill((int)id, 0) == -ESRCH)
+    if (role_is_gone(id))
         return 'X';
     return id == (uint32_t)sys_getpid() || atomic_load(&blind) ? 0 : look_at(id, threads);
 }
@@ -146,6 +151,13 @@ enum role_result role_take_contended(struct role *role)
 void role_wake(struct role *role)
 {
     net_futex_wake(&role->word, INT32_MAX);
+}
+
+void role_free_gone(struct role *role)
+{
+    uint32_t word = atomic_load(&role->word), owner = word & ROLE_OWNER_BITS;
+    if (owner && role_is_gone(owner))
+        atomic_compare_exchange_strong(&role->word, &word, 0);
 }
 
 int role_wait(struct role *role)

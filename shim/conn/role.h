@@ -110,6 +110,12 @@ int role_wait(struct role *role);
 bool role_is_dead(uint32_t id);
 bool role_process_is_dead(uint32_t id);
 
+/* The same, but a zombie is not taken for one: asks the kernel only. */
+bool role_is_gone(uint32_t id);
+
+/* Frees the role if its owner is gone, and nobody else can take it. */
+void role_free_gone(struct role *role);
+
 /* Looks whether this process is in the arena's first process's PID namespace; if not, ids tell nothing any
  * more, and nobody is taken for dead. */
 void role_note_namespace(void);

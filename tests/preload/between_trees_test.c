@@ -6,9 +6,9 @@
 
 #include "support/suite.h"
 
+#include "support/leaks.h"
 #include "support/net.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -21,7 +21,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -119,25 +118,6 @@ static int swallow_role(int argc, char **argv)
     }
 }
 
-/* Memory that the library shares between processes, in bytes. */
-static long shared_memory(void)
-{
-    DIR *directory = opendir("/proc/self/fd");
-    struct dirent *entry;
-    long sum = 0;
-    assert_non_null(directory);
-    while ((entry = readdir(directory))) {
-        char path[300], target[64] = "";
-        struct stat info;
-        snprintf(path, sizeof path, "/proc/self/fd/%s", entry->d_name);
-        if (readlink(path, target, sizeof target - 1) > 0 && strstr(target, "/memfd:sockseal") &&
-            stat(path, &info) == 0)
-            sum += (long)info.st_blocks * 512;
-    }
-    closedir(directory);
-    return sum;
-}
-
 /* One connection that is passed, and closed here, before it is taken or behind that. */
 static void pass_one(const struct net *net, int local, bool before)
 {
@@ -159,10 +139,10 @@ static void thousands(const struct net *net)
     pid_t child = start(net, "swallow", &local);
     for (int i = 0; i < WARM; i++)
         pass_one(net, local, i % 2);
-    long before = shared_memory();
+    long before = leaks_shared_memory();
     for (int i = 0; i < MANY; i++)
         pass_one(net, local, i % 2);
-    assert_in_range(shared_memory(), 0, before + GROWTH);
+    assert_in_range(leaks_shared_memory(), 0, before + GROWTH);
     close(local);
     assert_int_equal(suite_wait(child), 0);
 }

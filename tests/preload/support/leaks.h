@@ -12,4 +12,7 @@ void leaks_remember(void);
  * stand far above those that a program opens, and do not count. */
 bool leaks_found(void);
 
+/* Memory that the library shares between processes, in bytes. */
+long leaks_shared_memory(void);
+
 #endif
