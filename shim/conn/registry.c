@@ -439,3 +439,10 @@ void registry_check_fork(void)
     if (registry_alive && !*registry_alive)
         registry_after_fork();
 }
+
+void registry_in_child(void)
+{
+    if (registry_alive && *registry_alive != (uint32_t)sys_getpid())
+        *registry_alive = 0; /* it is the parent's, unless a look-up came before */
+    registry_check_fork();
+}

@@ -44,6 +44,9 @@ extern uint32_t *registry_alive; /* this process's id, in a page that the kernel
  * forked behind the doors' back. */
 void registry_after_fork(void);
 
+/* The fork door's part. Where the kernel does not wipe the page (an emulator), this is all that tells. */
+void registry_in_child(void);
+
 /* Calls registry_after_fork() if this is such a child. */
 void registry_check_fork(void);
 

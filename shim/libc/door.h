@@ -33,7 +33,7 @@ static inline void door_forked(long child)
 {
     int saved = errno;
     if (child == 0)
-        registry_check_fork();
+        registry_in_child();
     else
         registry_fork_done();
     if (child < 0)
