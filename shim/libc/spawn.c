@@ -184,6 +184,11 @@ static int become_program(const struct spawn *spawn)
     return exec_at(AT_FDCWD, spawn->path, spawn->argv, spawn->envp, 0);
 }
 
+/* What become_program() does. */
+static const short KNOWN_FLAGS = POSIX_SPAWN_RESETIDS | POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF |
+                                 POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSCHEDPARAM |
+                                 POSIX_SPAWN_SETSCHEDULER | POSIX_SPAWN_USEVFORK | POSIX_SPAWN_SETSID;
+
 /* As fork(2), but the parent waits until the child has become the program, or has failed. */
 static pid_t fork_waiting(void)
 {
@@ -198,6 +203,8 @@ static int spawn_by_doors(struct spawn *spawn, pid_t *pid)
 {
     sigset_t all;
     int saved = errno, state;
+    if (spawn->attributes && (spawn->attributes->__flags & ~KNOWN_FLAGS))
+        return EOPNOTSUPP; /* a newer libc's: POSIX_SPAWN_SETCGROUP, say */
     spawn->error = net_mmap(sizeof *spawn->error, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
     if (spawn->error == MAP_FAILED)
         return ENOMEM;

@@ -452,10 +452,36 @@ static const struct suite_case cases[] = {
 
 static const struct suite_role test_roles[] = {{"attributes", attributes_role}};
 
+/* Of a newer libc: refused, not forgotten. */
+static void an_attribute_that_is_not_known(void)
+{
+    int pair[2];
+    pid_t child = -1;
+    posix_spawnattr_t attributes;
+    char *argv[SCRIPT_WORDS];
+    if (!suite_has_library())
+        skip();
+    net_warm_pair(&net_sealed, pair);
+    fcntl(pair[0], F_SETFD, 0);
+    script_arguments((const char *[]){NULL}, argv);
+    posix_spawnattr_init(&attributes);
+    attributes.__flags = 0x100; /* POSIX_SPAWN_SETCGROUP of glibc 2.39 */
+    assert_int_equal(posix_spawn(&child, argv[0], NULL, &attributes, argv, environ), EOPNOTSUPP);
+    assert_int_equal(child, -1);
+    assert_int_equal(write(pair[0], "on", 2), 2);
+    expect_text(pair[1], "on");
+    close(pair[0]), close(pair[1]);
+}
+
+static const struct suite_test tests[] = {
+    {.name = "an attribute that is not known", .run = an_attribute_that_is_not_known},
+};
+
 int main(int argc, char **argv)
 {
     suite_roles(&script_role, 1);
     suite_roles(test_roles, suite_count(test_roles));
     suite_cases(cases, suite_count(cases));
+    suite_tests(tests, suite_count(tests));
     return suite_run(argc, argv);
 }
