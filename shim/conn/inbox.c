@@ -205,6 +205,23 @@ int inbox_fill(const struct sealed *sealed, int flags)
     }
 }
 
+int inbox_collect(const struct sealed *sealed, size_t want, int flags)
+{
+    struct conn *conn = sealed->conn;
+    int result = conn->inbox.total == 0 ? inbox_recall(conn) : 0;
+    unsigned empty = 0;
+    while (result >= 0 && conn->inbox.total < want && conn->inbox.total < CONN_QUEUE_MAX && !conn->ended &&
+           !conn_failed(conn)) {
+        result = inbox_fill(sealed, conn->inbox.total ? MSG_DONTWAIT : flags & MSG_DONTWAIT);
+        if (result == INBOX_CUT)
+            return conn->inbox.total ? -EAGAIN : inbox_cut(sealed);
+        if (result == INBOX_OTHER && ++empty % INBOX_EMPTY_MAX == 0 &&
+            (conn->inbox.total > 0 || !blocking_allowed(sealed->fd, flags)))
+            return -EAGAIN;
+    }
+    return result;
+}
+
 /* Opens one record that stands in the kernel's queue behind the stale bytes, and was seen whole. */
 static int open_seen(const struct sealed *sealed, uint8_t *record, size_t size)
 {

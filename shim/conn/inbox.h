@@ -25,6 +25,11 @@ enum inbox_result {
 /* Opens one more record. `flags` are for the receiving call, which may block as blocking_receive() says. */
 int inbox_fill(const struct sealed *sealed, int flags);
 
+/* For MSG_PEEK: opens records until the inbox holds `want` bytes, as far as its bound goes, or the kernel has
+ * no more; waits for the first as these MSG_ flags say. A look at the inbox tells whether there is something;
+ * if not, -errno, -ESTALE, or the end as inbox_cut() gives it. */
+int inbox_collect(const struct sealed *sealed, size_t want, int flags);
+
 /*
  * Opens, without waiting, all whole records that one look at the kernel's queue shows: as many as hold `want`
  * bytes, and a few full ones at most. Results as above; INBOX_DATA also if other records came with

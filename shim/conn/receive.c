@@ -17,23 +17,13 @@
 #include "sys/net.h"
 #include "sys/real.h"
 
-/* MSG_PEEK: gathers records in the inbox until there is as much as the program looks for, or the kernel has
- * no more. */
+/* MSG_PEEK: what stands in the inbox, and what can be had to it. */
 static ssize_t peek_held(struct reading *reading)
 {
     struct conn *conn = reading->sealed->conn;
-    int result = conn->inbox.total == 0 ? inbox_recall(conn) : 0;
-    while (result >= 0 && conn->inbox.total < reading->left && conn->inbox.total < CONN_QUEUE_MAX &&
-           !conn->ended && !conn_failed(conn)) {
-        result =
-            inbox_fill(reading->sealed, conn->inbox.total ? MSG_DONTWAIT : reading->flags & MSG_DONTWAIT);
-        if (result == -ESTALE)
-            return -ESTALE;
-        if (result == INBOX_CUT)
-            result = conn->inbox.total ? -EAGAIN : inbox_cut(reading->sealed);
-        if (result <= 0)
-            break;
-    }
+    int result = inbox_collect(reading->sealed, reading->left, reading->flags);
+    if (result == -ESTALE)
+        return -ESTALE;
     if (conn->inbox.total == 0) {
         inbox_rest(conn);
         return conn_failed(conn) ? -conn->error : conn->ended ? 0 : result;

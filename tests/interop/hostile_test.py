@@ -113,6 +113,29 @@ except OSError as error:
     print("recv", errno.errorcode[error.errno], flush=True)
 """
 
+# Says how often a call has to be made until it finds something.
+TRIES_CLIENT = """
+import os, select, socket, sys
+sock = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+sock.sendall(b"hello")
+sock.setblocking(False)
+drain, source = os.pipe()
+sys.stdin.readline()
+tries = 0
+while True:
+    tries += 1
+    try:
+        if sys.argv[3] == "peek":
+            data = sock.recv(1, socket.MSG_PEEK)
+        else:
+            os.splice(sock.fileno(), source, 1, flags=2)  # SPLICE_F_NONBLOCK
+            data = os.read(drain, 1)
+        break
+    except BlockingIOError:
+        pass
+print("tries", tries, data, flush=True)
+"""
+
 # A handler reads while the call that it interrupts is blocked in writing to the same connection.
 HANDLER_CLIENT = r"""
 #include <arpa/inet.h>
@@ -163,7 +186,8 @@ class Case(sealed.TestCase):
 
 @sealed_only
 class Floods(Case):
-    """RFC 8446 lets a peer repeat these before the handshake is over; a program must not be held by one that does."""
+    """RFC 8446 lets a peer repeat these, most of them before the handshake is over; a program must not be held by one
+    that does."""
 
     def flood(self, sock, record):
         """Says it for as long as it is listened to; gives whether that was cut short."""
@@ -227,6 +251,35 @@ class Floods(Case):
             client.expect("recv EPROTO\n", timeout=FLOOD_SECONDS - 1)
             thread.join(10)
         self.assertEqual(refused, [True])
+
+    def flood_a_call(self, how):
+        """3,000 empty records stand before one byte: a call that does not wait must not open them all."""
+        port = self.port()
+        with socket.create_server((self.address, port)) as listener:
+            listener.settimeout(10)
+            client = self.run_program(sealed.PYTHON, "-c", TRIES_CLIENT, self.address, port, how,
+                                      SOCKSEAL_SUITES="chacha20")
+            sock, _ = listener.accept()
+        with sock:
+            sock.settimeout(10)
+            server = tls13.Server(sock, bytes.fromhex(self.key))
+            server.handshake()
+            self.assertEqual(server.receive(), (tls13.DATA, b"hello"))
+            empty = bytes([tls13.DATA])
+            sock.sendall(b"".join(server.sending.seal(empty) for _ in range(3000)) + server.sending.seal(b"x" + empty))
+            time.sleep(0.1)
+            client.type("go")
+            client.expect("tries ")
+            self.assertEqual(client.status(), 0)
+        tries, data = re.fullmatch(rb"tries (\d+) (.*)\n", client.out.data).groups()
+        self.assertEqual(data, b"b'x'")
+        self.assertGreater(int(tries), 1)
+
+    def test_empty_records_to_a_peek(self):
+        self.flood_a_call("peek")
+
+    def test_empty_records_to_a_splice(self):
+        self.flood_a_call("splice")
 
     def test_alerts_to_a_client(self):
         self.flood_a_client(USER_CANCELED)
