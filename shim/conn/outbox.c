@@ -242,13 +242,16 @@ void outbox_alert(const struct sealed *sealed, enum tls_alert alert)
     struct conn *conn = sealed->conn;
     uint8_t bytes[TLS_FLIGHT_MAX];
     struct tls_buffer out = {.data = bytes, .cap = sizeof bytes};
-    if (alert == TLS_ALERT_NONE || !outbox_take(sealed))
+    if (!outbox_take(sealed))
         return;
-    /* A cut record is ended first: nothing else may be sealed under its sequence number. */
-    if (registry_current(sealed) && (!conn->cut || seal_end_cut(conn))) {
+    if (registry_current(sealed)) {
+        /* A cut record is ended first: nothing else may be sealed under its sequence number. */
+        if (conn->cut && !seal_end_cut(conn))
+            alert = TLS_ALERT_NONE;
         tls_session_alert(&conn->session, alert, &out);
         outbox_append(conn, bytes, out.len);
-        outbox_flush_held(sealed);
+        if (alert != TLS_ALERT_NONE) /* RFC 8446, 6.2: nothing follows a fatal one of the peer's */
+            outbox_flush_held(sealed);
     }
     outbox_release(sealed);
 }

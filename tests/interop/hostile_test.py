@@ -3,7 +3,7 @@
 """Peers that keep to the letter of the protocol and mean harm, or meet the shim at a bad moment: floods during the
 handshake, a KeyUpdate while a record is cut, resets, and plain clients where SOCKSEAL_PLAINTEXT=accept serves them."""
 
-# time-limit: 60
+# time-limit: 90
 
 import hashlib
 import re
@@ -134,6 +134,34 @@ while True:
     except BlockingIOError:
         pass
 print("tries", tries, data, flush=True)
+"""
+
+# Reads until the connection fails, and then looks for secrets in what its processes share, which holds the keys.
+SECRETS_CLIENT = """
+import errno, os, socket, sys
+sock = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+sock.sendall(b"hello")
+def is_shared(name):
+    path = f"/proc/self/fd/{name}"
+    return os.path.lexists(path) and "memfd:sockseal" in os.readlink(path)
+shared = int(next(filter(is_shared, os.listdir("/proc/self/fd"))))
+def holds(secret):
+    end = 0
+    while True:
+        try:
+            start = os.lseek(shared, end, os.SEEK_DATA)
+        except OSError:
+            return False
+        end = os.lseek(shared, start, os.SEEK_HOLE)
+        if secret in os.pread(shared, end - start, start):
+            return True
+secrets = [bytes.fromhex(word) for word in sys.stdin.readline().split()]
+print("before", *map(holds, secrets), flush=True)
+try:
+    print("recv", sock.recv(100), flush=True)
+except OSError as error:
+    print("recv", errno.errorcode[error.errno], flush=True)
+print("after", *map(holds, secrets), flush=True)
 """
 
 # A handler reads while the call that it interrupts is blocked in writing to the same connection.
@@ -400,6 +428,37 @@ class Cut(Case):
 
     def test_a_reset_that_so_error_was_told_of(self):
         self.read_after("SO_ERROR")
+
+
+@sealed_only
+class Secrets(Case):
+    """RFC 8446, 6 and 6.2: both sides forget the secrets and keys of a failed connection."""
+
+    def fails(self, error, record):
+        """Both directions' secrets are there before the peer says this record, and not afterwards."""
+        port = self.port()
+        with socket.create_server((self.address, port)) as listener:
+            listener.settimeout(10)
+            client = self.run_program(sealed.PYTHON, "-c", SECRETS_CLIENT, self.address, port,
+                                      SOCKSEAL_SUITES="chacha20")
+            sock, _ = listener.accept()
+        with sock:
+            sock.settimeout(10)
+            server = tls13.Server(sock, bytes.fromhex(self.key))
+            server.handshake()
+            self.assertEqual(server.receive(), (tls13.DATA, b"hello"))
+            client.type(f"{server.sending.secret.hex()} {server.receiving.secret.hex()}")
+            client.expect("before True True\n")
+            sock.sendall(record(server))
+            client.expect(f"recv {error}\n")
+            client.expect("after False False\n")
+        self.assertEqual(client.status(), 0)
+
+    def test_after_a_fatal_alert(self):
+        self.fails("ECONNRESET", lambda server: server.sending.seal(b"\x02\x28" + bytes([tls13.ALERT])))
+
+    def test_after_a_record_that_does_not_authenticate(self):
+        self.fails("EBADMSG", lambda server: b"\x17\x03\x03\x00\x20" + bytes(32))
 
 
 @sealed_only
