@@ -107,13 +107,22 @@ static bool write_to_file(const char *file, const char *line, size_t len)
     return true;
 }
 
+/* U+0080 to U+009F in UTF-8: a terminal takes U+009B for the beginning of a sequence, as ESC [. */
+static bool is_c1_control(const char *text)
+{
+    return (unsigned char)text[0] == 0xc2 && (unsigned char)text[1] >= 0x80 && (unsigned char)text[1] <= 0x9f;
+}
+
 /* Names of files and of peers' identities come from outside: they must not forge lines or drive a terminal.
  */
 static void replace_control_characters(char *text, size_t len)
 {
-    for (size_t i = 0; i < len; i++)
+    for (size_t i = 0; i < len; i++) {
         if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
             text[i] = '?';
+        else if (i + 1 < len && is_c1_control(text + i))
+            text[i] = text[i + 1] = '?';
+    }
 }
 
 /* Puts the newline at the end of a line of `wanted` bytes, of which as many as fit are there. Gives the

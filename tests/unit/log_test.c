@@ -106,6 +106,16 @@ static void test_control_characters_are_replaced(void **state)
     assert_non_null(strstr(result.output, "a?b?c?d?e?f 7\n"));
 }
 
+static void test_c1_control_characters_are_replaced_and_letters_are_not(void **state)
+{
+    (void)state;
+    struct child_result result;
+    char text[] = "a\xc2\x9b"
+                  "31m \xc2\xa7 \xc3\x9b";
+    child_run(&result, write_one_line, text);
+    assert_non_null(strstr(result.output, "a??31m \xc2\xa7 \xc3\x9b 7\n"));
+}
+
 static void test_a_long_line_is_cut_and_still_one_line(void **state)
 {
     (void)state;
@@ -313,6 +323,7 @@ int main(void)
         cmocka_unit_test(test_a_line_has_the_process_and_the_level),
         cmocka_unit_test(test_the_threshold),
         cmocka_unit_test(test_control_characters_are_replaced),
+        cmocka_unit_test(test_c1_control_characters_are_replaced_and_letters_are_not),
         cmocka_unit_test(test_a_long_line_is_cut_and_still_one_line),
         cmocka_unit_test(test_errno_is_kept),
         cmocka_unit_test(test_lines_are_appended_to_the_file),
