@@ -89,7 +89,7 @@ ssize_t blocking_send(const struct sealed *sealed, const void *data, size_t len,
 static bool take_back(const struct sealed *sealed)
 {
     struct conn *conn = sealed->conn;
-    switch (role_take(&conn->rx)) {
+    switch (conn_take_rx(conn)) {
     case ROLE_TAKEN:
     case ROLE_RESUMED: /* from a reader who died in the kernel: forgotten, as in receive_begin() */
         if (registry_current(sealed))

@@ -173,7 +173,7 @@ static void let_others_out(const struct sealed *sealed)
     for (int i = 0; i < 2; i++) {
         if (roles[i] == &conn->tx && send_is_interrupted(conn))
             continue; /* by us: it goes on when this signal handler returns */
-        enum role_result taken = role_take(roles[i]);
+        enum role_result taken = i == 0 ? conn_take_rx(conn) : role_take(roles[i]);
         if (taken == ROLE_PARKED || taken == ROLE_REENTERED)
             continue;
         /* Nobody else will be told of it: what a dead sender has sealed must not be sealed again. */

@@ -220,3 +220,11 @@ void conn_unpin(struct conn *conn)
     if (atomic_fetch_sub(&conn->pins, 1) == 1 && atomic_load(&conn->unheld))
         conn_reap(conn);
 }
+
+enum role_result conn_take_rx(struct conn *conn)
+{
+    bool parked;
+    if (!role_mine(&conn->tx, &parked) || parked)
+        return role_take(&conn->rx);
+    return role_try(&conn->rx) ? ROLE_TAKEN : ROLE_REENTERED;
+}

@@ -177,6 +177,10 @@ bool conn_retire(struct conn *conn);
 bool conn_pin(struct conn *conn, uint32_t generation);
 void conn_unpin(struct conn *conn);
 
+/* role_take(&conn->rx). A signal handler above its own thread's BUSY tx does not wait, for whoever is BUSY
+ * with rx may be waiting for tx: ROLE_REENTERED then. */
+enum role_result conn_take_rx(struct conn *conn);
+
 /* Releases a role and reaps. */
 static inline void conn_release(struct conn *conn, struct role *role)
 {

@@ -291,7 +291,7 @@ int handshake_progress(const struct sealed *sealed)
         return connected;
     outbox_flush(sealed);
     const bool could_send = conn->can_send;
-    enum role_result taken = role_take(&conn->rx);
+    enum role_result taken = conn_take_rx(conn);
     if (taken == ROLE_PARKED || taken == ROLE_REENTERED)
         return 0;
     if (registry_current(sealed) && !conn->established && !conn_failed(conn)) {

@@ -36,7 +36,7 @@ static bool look_held(const struct sealed *sealed)
 /* Takes the role rx, unless another reader has it in the kernel. */
 static bool take_reading(const struct sealed *sealed)
 {
-    enum role_result taken = role_take(&sealed->conn->rx);
+    enum role_result taken = conn_take_rx(sealed->conn);
     if (taken == ROLE_ABANDONED) {
         failure_set(sealed, EIO, "a process died while it was reading");
         conn_release(sealed->conn, &sealed->conn->rx);

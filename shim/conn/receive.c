@@ -55,7 +55,7 @@ int receive_begin(const struct sealed *sealed, int flags)
     for (;;) {
         if (above_own_read(conn))
             return -EAGAIN; /* in the middle of a record that the interrupted call is collecting */
-        switch (role_take(&conn->rx)) {
+        switch (conn_take_rx(conn)) {
         case ROLE_TAKEN:
         case ROLE_RESUMED:
             if (registry_current(sealed))

@@ -167,40 +167,73 @@ print("after", *map(holds, secrets), flush=True)
 # A handler reads while the call that it interrupts is blocked in writing to the same connection.
 HANDLER_CLIENT = r"""
 #include <arpa/inet.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 #include <unistd.h>
-static int sock;
+static int sock, pause_us = 10000;
 static void on_alarm(int number)
 {
     char data[100];
     ssize_t got = recv(sock, data, sizeof data, MSG_DONTWAIT);
     if (got > 0 && write(1, data, (size_t)got) == got)
         number = 0;
-    ualarm(10000, 0);
+    ualarm((useconds_t)pause_us, 0);
 }
-int main(int count, char **words)
+static void *reader(void *unused)
+{
+    char data[100];
+    while (recv(sock, data, sizeof data, 0) > 0) {
+    }
+    return unused;
+}
+static int blocked(void)
 {
     static char data[4000000];
     size_t done = 0;
     ssize_t put = 0;
-    const int small = 10000;
-    struct sockaddr_in peer = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(words[count - 1]))};
-    const struct sigaction action = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
-    inet_pton(AF_INET, words[1], &peer.sin_addr);
-    sock = socket(AF_INET, SOCK_STREAM, 0);
-    setsockopt(sock, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
-    if (connect(sock, (struct sockaddr *)&peer, sizeof peer) < 0 || write(sock, "hello", 5) != 5)
-        return 1;
-    signal(SIGPIPE, SIG_IGN);
-    sigaction(SIGALRM, &action, NULL);
-    ualarm(10000, 0);
     while (done < sizeof data && (put = write(sock, data + done, sizeof data - done)) > 0)
         done += (size_t)put;
     if (put < 0)
         perror("write");
     return done < sizeof data;
+}
+/* Writes without waiting, and is interrupted while it seals. A thread reads, too. */
+static int busy(void)
+{
+    static char data[100000];
+    pthread_t thread;
+    sigset_t alarm;
+    const time_t end = time(NULL) + 2;
+    pause_us = 50;
+    sigemptyset(&alarm);
+    sigaddset(&alarm, SIGALRM);
+    pthread_sigmask(SIG_BLOCK, &alarm, NULL);
+    pthread_create(&thread, NULL, reader, NULL);
+    pthread_sigmask(SIG_UNBLOCK, &alarm, NULL);
+    while (time(NULL) < end)
+        send(sock, data, sizeof data, MSG_DONTWAIT);
+    puts("done");
+    return 0;
+}
+int main(int count, char **words)
+{
+    const int small = 10000;
+    struct sockaddr_in peer = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(words[2]))};
+    const struct sigaction action = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
+    inet_pton(AF_INET, words[1], &peer.sin_addr);
+    sock = socket(AF_INET, SOCK_STREAM, 0);
+    if (count == 3)
+        setsockopt(sock, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    if (connect(sock, (struct sockaddr *)&peer, sizeof peer) < 0 || write(sock, "hello", 5) != 5)
+        return 1;
+    signal(SIGPIPE, SIG_IGN);
+    sigaction(SIGALRM, &action, NULL);
+    ualarm((useconds_t)pause_us, 0);
+    return count == 3 ? blocked() : busy();
 }
 """
 
@@ -374,29 +407,54 @@ class KeyUpdateWhileFull(Case):
         client.type("done")
         self.assertEqual(client.status(), 0)
 
-    def test_read_by_a_handler_above_a_blocked_write(self):
-        """It is left to the write, which must not be taken for one that nobody comes back to."""
+    def handler_client(self, *words):
+        """Gives the program, and the server's side of its connection."""
         program, port = self.directory / "handler", self.port()
-        subprocess.run(["gcc", "-Wall", "-Werror", "-o", program, "-x", "c", "-"], input=HANDLER_CLIENT, text=True,
-                       check=True)
+        subprocess.run(["gcc", "-Wall", "-Werror", "-pthread", "-o", program, "-x", "c", "-"], input=HANDLER_CLIENT,
+                       text=True, check=True)
         with socket.socket() as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 10000)
             listener.bind((self.address, port))
             listener.listen()
             listener.settimeout(10)
-            client = self.run_program(str(program), self.address, port, SOCKSEAL_SUITES="chacha20")
+            client = self.run_program(str(program), self.address, port, *words, SOCKSEAL_SUITES="chacha20")
             sock, _ = listener.accept()
-        with sock:
-            sock.settimeout(10)
-            server = tls13.Server(sock, bytes.fromhex(self.key))
-            server.handshake()
-            self.assertEqual(server.receive(), (tls13.DATA, b"hello"))
-            for said in ("before", "after"):
-                server.send(tls13.DATA, said.encode())
-                client.expect(said)
-                server.update_keys(1)
-            while sock.recv(1 << 20):
+        self.addCleanup(sock.close)
+        sock.settimeout(10)
+        server = tls13.Server(sock, bytes.fromhex(self.key))
+        server.handshake()
+        self.assertEqual(server.receive(), (tls13.DATA, b"hello"))
+        return client, server
+
+    def test_read_by_a_handler_above_a_blocked_write(self):
+        """It is left to the write, which must not be taken for one that nobody comes back to."""
+        client, server = self.handler_client()
+        for said in ("before", "after"):
+            server.send(tls13.DATA, said.encode())
+            client.expect(said)
+            server.update_keys(1)
+        while server.sock.recv(1 << 20):
+            pass
+        self.assertEqual(client.status(), 0)
+
+    def test_read_by_a_thread_and_by_a_handler_above_a_busy_write(self):
+        """The thread reads and wants to write, the handler's thread is writing and wants to read."""
+        client, server = self.handler_client("busy")
+
+        def drain():
+            try:
+                while server.sock.recv(1 << 20):
+                    pass
+            except OSError:
                 pass
+        threading.Thread(target=drain, daemon=True).start()
+        end = time.monotonic() + 3
+        try:
+            while time.monotonic() < end:
+                server.update_keys(1)
+        except OSError:
+            pass
+        client.expect("done", timeout=5)
         self.assertEqual(client.status(), 0)
 
 
