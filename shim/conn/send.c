@@ -33,13 +33,13 @@ ssize_t send_broken_pipe(int flags)
     return -EPIPE;
 }
 
-static size_t append_from(struct conn_bytes *list, struct seal_source *source)
+static size_t append_from(struct conn_bytes *list, struct seal_source *source, size_t limit)
 {
     size_t done = 0;
     while (source->left > 0) {
         size_t len;
         const uint8_t *data = seal_contiguous(source, &len);
-        size_t part = conn_bytes_append(list, data, len, CONN_QUEUE_MAX);
+        size_t part = conn_bytes_append(list, data, len, limit);
         seal_advance(source, part);
         done += part;
         if (part < len)
@@ -48,13 +48,15 @@ static size_t append_from(struct conn_bytes *list, struct seal_source *source)
     return done;
 }
 
-/* What a signal handler writes while it interrupts this thread's own write goes out behind it. */
+/* What a signal handler writes while it interrupts this thread's own write goes out behind it: by way of the
+ * queue, whose bound holds for both. */
 static ssize_t defer(struct conn *conn, struct seal_source *source)
 {
-    if (conn->deferring) /* a handler above a handler */
+    const size_t queued = conn->queue.total;
+    if (conn->deferring || queued >= CONN_QUEUE_MAX) /* deferring: a handler above a handler */
         return -EAGAIN;
     conn->deferring = 1;
-    size_t done = append_from(&conn->deferred, source);
+    size_t done = append_from(&conn->deferred, source, CONN_QUEUE_MAX - queued);
     conn->deferring = 0;
     return done ? (ssize_t)done : -EAGAIN;
 }
@@ -67,7 +69,7 @@ static ssize_t enqueue_held(const struct sealed *sealed, struct seal_source *sou
     bool fits = source->left <= CONN_QUEUE_MAX - conn->queue.total;
     if (!fits && source->left <= CONN_QUEUE_MAX && blocking_allowed(sealed->fd, flags))
         return -EAGAIN;
-    size_t done = append_from(&conn->queue, source);
+    size_t done = append_from(&conn->queue, source, CONN_QUEUE_MAX);
     outbox_account(conn);
     if (source->left > 0)
         atomic_store(&conn->refused_edge, 1);

@@ -55,6 +55,16 @@ static void read_in_handler(int number)
     errno = kept;
 }
 
+/* Counts in pieces of 16 KiB, about: what a short write took counts in full. */
+static void write_much_in_handler(int number)
+{
+    static const char much[16384];
+    int kept = errno;
+    (void)number;
+    calls = calls + (send(handler_fd, much, sizeof much, MSG_DONTWAIT) > 0);
+    errno = kept;
+}
+
 static void on_alarm(void (*handler)(int), int flags, unsigned first_ms, unsigned every_ms)
 {
     struct sigaction action = {.sa_handler = handler, .sa_flags = flags};
@@ -310,6 +320,25 @@ static void a_handler_in_the_thick_of_it(const struct net *net)
     close(pair[0]), close(pair[1]);
 }
 
+/* What a handler may leave behind an interrupted write is bounded, however often that is interrupted. */
+static void a_handler_that_nobody_reads(const struct net *net)
+{
+    enum { SOME = 400 }; /* 6.4 MB: more than any kernel's buffers */
+    static const char data[100000];
+    int pair[2];
+    const int small = 10000;
+    net_warm_pair(net, pair);
+    handler_fd = pair[0];
+    assert_int_equal(setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
+    on_alarm(write_much_in_handler, SA_RESTART, 1, 1);
+    const int64_t end = net_now_ms() + 1500;
+    while (net_now_ms() < end && calls < SOME)
+        (void)!send(pair[0], data, sizeof data, MSG_DONTWAIT);
+    stop_alarm();
+    assert_in_range(calls, 0, SOME - 1);
+    close(pair[1]), close(pair[0]);
+}
+
 static void a_handler_reads(const struct net *net)
 {
     int pair[2];
@@ -441,6 +470,7 @@ static const struct suite_case cases[] = {
     {.name = "jumping out of a read", .run = jumping_out_of_a_read},
     {.name = "a handler writes", .run = a_handler_writes},
     {.name = "a handler in the thick of it", .run = a_handler_in_the_thick_of_it},
+    {.name = "a handler that nobody reads", .run = a_handler_that_nobody_reads},
     {.name = "a handler reads", .run = a_handler_reads},
 };
 
