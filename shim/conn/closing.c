@@ -42,15 +42,18 @@ static bool end_sending(const struct sealed *sealed, bool closing)
     struct conn *conn = sealed->conn;
     if (conn_failed(conn))
         return true;
-    if (conn->plaintext)
-        return outbox_flush(sealed) != -EAGAIN;
+    if (conn->plaintext) {
+        int left = outbox_flush(sealed);
+        return left != -EAGAIN && left != -EBUSY;
+    }
     handshake_progress(sealed);
     if (conn_failed(conn))
         return true;
     if (!conn->can_send)
         return false;
-    if (!outbox_take(sealed))
-        return true; /* failed, or somebody is sending at this moment, and is not waited for */
+    int taken = outbox_take_soon(sealed);
+    if (taken <= 0)
+        return taken == 0; /* failed, or somebody is in the kernel sending, and is not waited for */
     int result = registry_current(sealed) ? outbox_flush_held(sealed) : 0;
     if (result == 0 && !conn->close_sent && (conn->established || !closing)) {
         say_goodbye(conn);

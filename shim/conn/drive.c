@@ -265,7 +265,8 @@ static int poll_beside(struct pollfd *both, nfds_t count, int64_t until_ms, cons
         if (net_now_ms() >= until_ms)
             return 0;
         idle = progress ? idle + 1 : 0;
-        if (idle > SPIN_LIMIT && net_ppoll(NULL, 0, &(struct timespec){.tv_nsec = 1000000}) == -EINTR)
+        /* With the mask: a poll that finds something ready delivers no signal. */
+        if (idle > SPIN_LIMIT && plain_poll(NULL, 0, net_now_ms() + 1, mask) == -EINTR)
             return -EINTR;
     }
 }

@@ -289,10 +289,11 @@ int handshake_progress(const struct sealed *sealed)
     int connected = look_connected(sealed);
     if (connected <= 0)
         return connected;
-    outbox_flush(sealed);
+    if (outbox_flush(sealed) == -EBUSY)
+        return 0; /* its sender may have been stopped, and what comes may need both roles */
     const bool could_send = conn->can_send;
-    enum role_result taken = conn_take_rx(conn);
-    if (taken == ROLE_PARKED || taken == ROLE_REENTERED)
+    enum role_result taken;
+    if (!role_take_soon(&conn->rx, &taken) || taken == ROLE_PARKED || taken == ROLE_REENTERED)
         return 0;
     if (registry_current(sealed) && !conn->established && !conn_failed(conn)) {
         if (taken == ROLE_ABANDONED)

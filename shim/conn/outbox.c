@@ -208,12 +208,11 @@ void outbox_release(const struct sealed *sealed)
     } while (conn->deferred.total > 0 && registry_current(sealed) && role_try(&conn->tx));
 }
 
-bool outbox_take(const struct sealed *sealed)
+/* What became of taking the role. */
+static bool have_taken(const struct sealed *sealed, enum role_result result)
 {
     struct conn *conn = sealed->conn;
-    if (send_is_interrupted(conn)) /* it goes on when this signal handler returns */
-        return false;
-    switch (role_take(&conn->tx)) {
+    switch (result) {
     case ROLE_TAKEN:
         return true;
     case ROLE_ABANDONED:
@@ -228,10 +227,28 @@ bool outbox_take(const struct sealed *sealed)
     return false;
 }
 
+bool outbox_take(const struct sealed *sealed)
+{
+    if (send_is_interrupted(sealed->conn)) /* it goes on when this signal handler returns */
+        return false;
+    return have_taken(sealed, role_take(&sealed->conn->tx));
+}
+
+int outbox_take_soon(const struct sealed *sealed)
+{
+    enum role_result result;
+    if (send_is_interrupted(sealed->conn))
+        return 0;
+    if (!role_take_soon(&sealed->conn->tx, &result))
+        return -EBUSY;
+    return have_taken(sealed, result);
+}
+
 int outbox_flush(const struct sealed *sealed)
 {
-    if (!outbox_take(sealed))
-        return -EAGAIN;
+    int got = outbox_take_soon(sealed);
+    if (got <= 0)
+        return got < 0 ? got : -EAGAIN;
     int result = registry_current(sealed) ? outbox_flush_held(sealed) : 0;
     outbox_release(sealed);
     return result;
@@ -242,7 +259,7 @@ void outbox_alert(const struct sealed *sealed, enum tls_alert alert)
     struct conn *conn = sealed->conn;
     uint8_t bytes[TLS_FLIGHT_MAX];
     struct tls_buffer out = {.data = bytes, .cap = sizeof bytes};
-    if (!outbox_take(sealed))
+    if (outbox_take_soon(sealed) <= 0)
         return;
     if (registry_current(sealed)) {
         /* A cut record is ended first: nothing else may be sealed under its sequence number. */

@@ -11,7 +11,8 @@
 
 #include "conn/registry.h"
 
-/* Sends, without waiting, what stands to be sent. 0 when nothing is left, -EAGAIN, or -errno of a failure. */
+/* Sends, without waiting, what stands to be sent. 0 when nothing is left, -EAGAIN, -EBUSY
+ * (outbox_take_soon()), or -errno of a failure. */
 int outbox_flush(const struct sealed *sealed);
 
 /* The same with the role tx held by the caller. */
@@ -20,6 +21,10 @@ int outbox_flush_held(const struct sealed *sealed);
 /* Takes the role tx, unless another thread is parked in the kernel with it, or we are in a signal handler
  * above its work. If its last owner left in the middle, the connection fails. */
 bool outbox_take(const struct sealed *sealed);
+
+/* The same, 1 or 0, for who makes progress with other people's connections: -EBUSY if another thread computes
+ * with the role for long, see role_take_soon(). */
+int outbox_take_soon(const struct sealed *sealed);
 
 /* Gives up the role tx, after sending what a signal handler of this thread wrote meanwhile. */
 void outbox_release(const struct sealed *sealed);
@@ -41,7 +46,7 @@ static inline void outbox_leave(const struct sealed *sealed)
 bool outbox_append(struct conn *conn, const uint8_t *data, size_t len);
 
 /* Appends an alert (TLS_ALERT_NONE: none is called for) and sends what can be sent without waiting. The keys
- * of a session that has failed are wiped. Skipped if a writer is parked in the kernel. */
+ * of a session that has failed are wiped. Skipped if a writer is parked in the kernel, or computes for long. */
 void outbox_alert(const struct sealed *sealed, enum tls_alert alert);
 
 /* Renews our keys if the peer asked for it, unless a writer is parked: it will do so itself with its next

@@ -14,6 +14,8 @@
 enum {
     SPINS = 100,
     CHECK_MS = 200, /* how often a waiter looks whether the owner is alive */
+    MOMENT_MS = 1,  /* how long role_take_soon() waits */
+    STAYS_BUSY = -1,
 };
 
 __thread uint32_t role_self_id __attribute__((tls_model("initial-exec")));
@@ -116,9 +118,10 @@ static bool take_over(struct role *role, uint32_t word)
     return atomic_compare_exchange_strong(&role->word, &word, role_self() | (word & ROLE_WAITERS));
 }
 
-enum role_result role_take_contended(struct role *role)
+/* An enum role_result; with a time to wait that is shorter than CHECK_MS, STAYS_BUSY when that is over. */
+static int take(struct role *role, int wait_ms)
 {
-    const struct timespec check = {.tv_nsec = CHECK_MS * 1000000L};
+    const struct timespec check = {.tv_nsec = wait_ms * 1000000L};
     for (unsigned spin = 0;; spin++) {
         if (role_try(role))
             return ROLE_TAKEN;
@@ -142,10 +145,26 @@ enum role_result role_take_contended(struct role *role)
         }
         if (spin < SPINS)
             continue;
-        if (sleep_on(role, word, &check) == -ETIMEDOUT && role_is_dead(owner) &&
-            take_over(role, word | ROLE_WAITERS))
+        if (sleep_on(role, word, &check) != -ETIMEDOUT)
+            continue;
+        if (role_is_dead(owner) && take_over(role, word | ROLE_WAITERS))
             return ROLE_ABANDONED;
+        if (wait_ms < CHECK_MS)
+            return STAYS_BUSY;
     }
+}
+
+enum role_result role_take_contended(struct role *role)
+{
+    return (enum role_result)take(role, CHECK_MS);
+}
+
+bool role_take_soon(struct role *role, enum role_result *result)
+{
+    int taken = take(role, MOMENT_MS);
+    if (taken != STAYS_BUSY)
+        *result = (enum role_result)taken;
+    return taken != STAYS_BUSY;
 }
 
 void role_wake(struct role *role)
