@@ -2,10 +2,12 @@
  * Copyright (c) 2026 the sockseal authors */
 #include "conn/conn.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "config/config.h"
 #include "conn/own.h"
+#include "diag/log.h"
 #include "sys/net.h"
 
 enum { PIECE_ROOM = ARENA_CHUNK_SIZE - (int)sizeof(struct conn_piece) };
@@ -142,10 +144,22 @@ bool conn_attach_arena(int fd)
     return false;
 }
 
+static void report_no_memory(void)
+{
+    static _Atomic bool told;
+    if (!atomic_exchange(&told, true))
+        log_line(LOG_ERROR,
+                 "no connection can be sealed: the kernel refuses the address space for it; check the "
+                 "limit on this process's (RLIMIT_AS, ulimit -v), 3 GiB are needed, most of which is "
+                 "never used");
+}
+
 struct conn *conn_new(enum tls_role role, bool connecting)
 {
-    if (!conn_open_arena())
+    if (!conn_open_arena()) {
+        report_no_memory();
         return NULL;
+    }
     arena_ref slot = arena_slot_take();
     arena_ref handshake = slot ? arena_chunk_take() : 0;
     if (!handshake) {

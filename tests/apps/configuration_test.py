@@ -60,6 +60,17 @@ class Variables(sealed.TestCase):
             for value in good:
                 self.runs(**{variable: value})
 
+    @sealed.sealed_only
+    def test_too_small_a_limit_on_address_space_is_named(self):
+        address, port = sealed.loopback(), self.port()
+        server = self.run_stock(sealed.PYTHON, sealed.PEER, "serve", address, port, "recvall")
+        self.wait_listening(port, server)
+        script = f"import socket; socket.create_connection(('{address}', {port}))"
+        client = self.run_program("prlimit", "--as=500000000", sealed.PYTHON, "-c", script)
+        self.assertEqual(client.status(), 1)
+        self.assertIn(b"No buffer space available", client.err.data)
+        client.expect_log("error", "RLIMIT_AS")
+
     def test_without_ports_nothing_else_is_looked_at(self):
         for ports in (None, ""):
             self.runs(SOCKSEAL_PORTS=ports, SOCKSEAL_SUITES="rubbish", SOCKSEAL_KEY_FILE="/nonexistent")
