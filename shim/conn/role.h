@@ -48,11 +48,6 @@ static inline uint32_t role_self(void)
     return role_self_id ? role_self_id : role_learn_self();
 }
 
-/* The same, but waits a moment only: false if it stays BUSY. Its owner may have been stopped by a signal, as
- * garbage collectors do it, and go on no sooner than the caller does: who makes progress with other people's
- * connections must not wait for him. */
-bool role_take_soon(struct role *role, enum role_result *result);
-
 /* Takes the role only if it is free. */
 static inline bool role_try(struct role *role)
 {
@@ -68,6 +63,11 @@ static inline enum role_result role_take(struct role *role)
 {
     return role_try(role) ? ROLE_TAKEN : role_take_contended(role);
 }
+
+/* The same, but waits a moment only: false if it stays BUSY. Its owner may have been stopped by a signal, as
+ * garbage collectors do it, and go on no sooner than the caller does: who makes progress with other people's
+ * connections must not wait for him. */
+bool role_take_soon(struct role *role, enum role_result *result);
 
 /* Whether this thread holds the role; *parked: PARKED. */
 static inline bool role_mine(const struct role *role, bool *parked)
