@@ -46,7 +46,8 @@ static inline void outbox_leave(const struct sealed *sealed)
 bool outbox_append(struct conn *conn, const uint8_t *data, size_t len);
 
 /* Appends an alert (TLS_ALERT_NONE: none is called for) and sends what can be sent without waiting. The keys
- * of a session that has failed are wiped. Skipped if a writer is parked in the kernel, or computes for long. */
+ * of a session that has failed are wiped. Skipped if a writer is parked in the kernel, or computes for long.
+ */
 void outbox_alert(const struct sealed *sealed, enum tls_alert alert);
 
 /* Renews our keys if the peer asked for it, unless a writer is parked: it will do so itself with its next
