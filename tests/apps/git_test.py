@@ -22,10 +22,10 @@ LARGE = 60 * MIB if sealed.FULL else 8 * MIB
 COMMITS = 200 if sealed.FULL else 30
 PATIENCE = 90
 
-
 # Connections that the daemon lets wait to be accepted, set in it. One more, and that client hears nothing on plain TCP
 # either, until it is reset after half a minute.
 BACKLOG = 5
+
 
 class Git(sealed.TestCase):
     def setUp(self):
