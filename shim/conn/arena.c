@@ -11,7 +11,7 @@
 #include "sys/net.h"
 
 enum {
-    ARENA_MAGIC = 0x5ea1ed02,
+    ARENA_MAGIC = 0x5ea1ed03,
     RESIDENT_CHUNKS = 64, /* free chunks that keep their pages; past that the pages go back to the kernel */
 };
 
@@ -28,6 +28,7 @@ struct arena_header {
     _Atomic uint32_t mixed;
     _Atomic uint64_t space; /* PID namespace of the first process */
     struct stack slots, chunks;
+    struct stack bare; /* chunks whose pages went back: taken when no other is free. Never given out fresh */
     _Atomic uint32_t next_slot[ARENA_SLOTS + 1];
     _Atomic uint32_t next_chunk[ARENA_CHUNKS + 1];
     _Atomic uint64_t cookies[ARENA_SLOTS + 1];
@@ -49,7 +50,8 @@ static struct arena_header *header(void)
     return (struct arena_header *)(void *)atomic_load_explicit(&arena_base, memory_order_acquire);
 }
 
-static uint32_t stack_take(struct stack *stack, _Atomic uint32_t *next, uint32_t limit)
+/* A piece that was given back; 0: none stands in the stack. */
+static uint32_t stack_retake(struct stack *stack, _Atomic uint32_t *next)
 {
     uint64_t top = atomic_load(&stack->top);
     while ((uint32_t)top) {
@@ -60,6 +62,11 @@ static uint32_t stack_take(struct stack *stack, _Atomic uint32_t *next, uint32_t
             return (uint32_t)top;
         }
     }
+    return 0;
+}
+
+static uint32_t stack_take_fresh(struct stack *stack, uint32_t limit)
+{
     uint32_t fresh = atomic_load(&stack->fresh);
     do {
         if (fresh >= limit)
@@ -189,12 +196,17 @@ static void give_slot(struct arena_header *arena, arena_ref slot)
     stack_give(&arena->slots, arena->next_slot, slot);
 }
 
+/* The bare ones stand in a stack of their own. Were they the last in and first out of one, every use of a
+ * single chunk after a burst would take its pages anew and give them back. */
 static void give_chunk(struct arena_header *arena, arena_ref chunk)
 {
     uint8_t *bytes = (uint8_t *)arena + CHUNKS_OFFSET + (size_t)chunk * ARENA_CHUNK_SIZE;
-    if (atomic_load(&arena->chunks.free) >= RESIDENT_CHUNKS)
-        net_madvise(bytes, ARENA_CHUNK_SIZE, MADV_REMOVE);
-    stack_give(&arena->chunks, arena->next_chunk, chunk);
+    if (atomic_load(&arena->chunks.free) < RESIDENT_CHUNKS) {
+        stack_give(&arena->chunks, arena->next_chunk, chunk);
+        return;
+    }
+    net_madvise(bytes, ARENA_CHUNK_SIZE, MADV_REMOVE);
+    stack_give(&arena->bare, arena->next_chunk, chunk);
 }
 
 void arena_view_slot_give(const struct arena_view *view, arena_ref slot)
@@ -262,7 +274,9 @@ int arena_take_descriptor(void)
 
 arena_ref arena_slot_take(void)
 {
-    arena_ref slot = stack_take(&header()->slots, header()->next_slot, ARENA_SLOTS);
+    arena_ref slot = stack_retake(&header()->slots, header()->next_slot);
+    if (!slot)
+        slot = stack_take_fresh(&header()->slots, ARENA_SLOTS);
     if (slot)
         memset((uint8_t *)arena_slot(slot) + ARENA_SLOT_KEPT, 0, ARENA_SLOT_SIZE - ARENA_SLOT_KEPT);
     return slot;
@@ -302,7 +316,11 @@ uint8_t *arena_chunk(arena_ref chunk)
 
 arena_ref arena_chunk_take(void)
 {
-    return stack_take(&header()->chunks, header()->next_chunk, ARENA_CHUNKS);
+    struct arena_header *arena = header();
+    arena_ref chunk = stack_retake(&arena->chunks, arena->next_chunk);
+    if (!chunk)
+        chunk = stack_retake(&arena->bare, arena->next_chunk);
+    return chunk ? chunk : stack_take_fresh(&arena->chunks, ARENA_CHUNKS);
 }
 
 void arena_chunk_give(arena_ref chunk)
