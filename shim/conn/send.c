@@ -281,12 +281,20 @@ static ssize_t send_plain(const struct sealed *sealed, const struct iovec *iov, 
     return sent < 0 ? -errno : sent;
 }
 
+/* A client's small write before there are keys. It is queued before the handshake goes on: if the server has
+ * answered already, Finished and data leave in one segment, and no Nagle need be pushed. */
+static bool rides_along(const struct conn *conn, size_t len)
+{
+    return conn->session.role == TLS_CLIENT && !conn->can_send && !conn->connecting && len <= SCRATCH_SMALL;
+}
+
 ssize_t send_message(const struct sealed *sealed, const struct iovec *iov, size_t count, int flags)
 {
     struct conn *conn = sealed->conn;
     struct seal_source source = seal_source_of(iov, count);
     flags &= ~(MSG_FASTOPEN | MSG_ZEROCOPY);
-    if (!conn->established)
+    const bool rides = rides_along(conn, source.left);
+    if (!conn->established && !rides)
         handshake_progress(sealed);
     if (conn->connecting) {
         int result = open_wait_connected(sealed, flags);
@@ -298,6 +306,8 @@ ssize_t send_message(const struct sealed *sealed, const struct iovec *iov, size_
     if (source.left == 0)
         return conn_failed(conn) ? -conn->error : 0;
     ssize_t sent = send_once(sealed, &source, flags);
+    if (rides && sent > 0 && handshake_progress(sealed) < 0)
+        return send_once(sealed, &source, flags); /* it tells the error */
     if (!conn->can_send && !conn->plaintext && (sent >= 0 || sent == -EAGAIN) &&
         blocking_allowed(sealed->fd, flags))
         return wait_for_keys(sealed, &source, sent, flags);

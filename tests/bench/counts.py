@@ -40,9 +40,11 @@ class Operation:
 OPERATIONS = [
     Operation("64 B", "message", 64, {"send": "op_send", "receive": "op_receive"}, 50, 250),
     Operation("16 KiB", "message", 16384, {"send": "op_send", "receive": "op_receive"}, 20, 60),
+    Operation("64 B, behind poll", "polled", 64, {"send": "op_send", "receive": "op_polled"}, 50, 250),
     Operation("1 MiB, send", "send", MIB, {"send": "op_send"}, 2, 6, "serve"),
     Operation("1 MiB, receive", "receive", MIB, {"receive": "op_receive"}, 2, 6, "serve"),
     Operation("connection, 64 B there and back, client", "connect", 64, {"connect": "op_connect"}, 10, 40, "serve"),
+    Operation("connection, 64 B behind the answer, client", "answered", 64, {"first": "op_first"}, 10, 40, "serve"),
     Operation("connection, 64 B there and back, server", "accept", 64, {"accept": "op_accept"}, 10, 40, "connect"),
 ]
 PEERS = (p.PLAIN, p.AEGIS, p.CHACHA)

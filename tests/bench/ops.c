@@ -6,9 +6,11 @@
  * counts; strace sees a getppid(2) before each operation and behind the last.
  *
  *     ops PORT message SIZE COUNT   send SIZE bytes and receive them, both ends in this thread
+ *     ops PORT polled SIZE COUNT    the same, received behind poll
  *     ops PORT send SIZE COUNT      send SIZE bytes in one call to `ops PORT serve`
  *     ops PORT receive SIZE COUNT   receive SIZE bytes from it
  *     ops PORT connect SIZE COUNT   connect to it, send SIZE bytes, receive them, close
+ *     ops PORT answered SIZE COUNT  the same, sent when the server has answered the handshake
  *     ops PORT accept SIZE COUNT    the other side of `connect`
  *     ops PORT serve                the peer, until it is killed
  */
@@ -16,12 +18,14 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define OPERATION __attribute__((noinline)) static void
@@ -80,6 +84,14 @@ __attribute__((noinline)) static size_t op_receive(int fd, size_t size)
     return receive_some(fd, size);
 }
 
+/* As servers with a time-out read. */
+OPERATION op_polled(int fd, size_t size)
+{
+    struct pollfd one = {.fd = fd, .events = POLLIN};
+    for (size_t have = 0; have < size; have += receive_some(fd, size - have))
+        check(poll(&one, 1, 1000) == 1, "poll");
+}
+
 static void mark(void)
 {
     getppid();
@@ -126,7 +138,13 @@ static int ordered(uint16_t port, uint32_t what, size_t size, size_t count)
     return fd;
 }
 
-static void run_message(uint16_t port, size_t size, size_t count)
+static void receive_whole(int fd, size_t size)
+{
+    for (size_t have = 0; have < size;)
+        have += op_receive(fd, size - have);
+}
+
+static void exchange(uint16_t port, size_t size, size_t count, void (*receive)(int fd, size_t size))
 {
     int listener = listen_on(port);
     widen(listener, SO_RCVBUF);
@@ -136,13 +154,22 @@ static void run_message(uint16_t port, size_t size, size_t count)
     for (size_t i = 0; i < count; i++) {
         mark();
         op_send(a, size);
-        for (size_t have = 0; have < size;)
-            have += op_receive(b, size - have);
+        receive(b, size);
     }
     mark();
     close(a);
     close(b);
     close(listener);
+}
+
+static void run_message(uint16_t port, size_t size, size_t count)
+{
+    exchange(port, size, count, receive_whole);
+}
+
+static void run_polled(uint16_t port, size_t size, size_t count)
+{
+    exchange(port, size, count, op_polled);
 }
 
 static void run_send(uint16_t port, size_t size, size_t count)
@@ -182,6 +209,13 @@ OPERATION op_connect(uint16_t port, size_t size)
     close(fd);
 }
 
+OPERATION op_first(int fd, size_t size)
+{
+    send_all(fd, size);
+    receive_all(fd, size);
+    close(fd);
+}
+
 OPERATION op_accept(int listener, size_t size)
 {
     int fd = accept(listener, NULL, NULL);
@@ -196,6 +230,27 @@ static void run_connect(uint16_t port, size_t size, size_t count)
     for (size_t i = 0; i < count; i++) {
         mark();
         op_connect(port, size);
+    }
+    mark();
+}
+
+/* Lets time pass in no system call, in which the handshake could go on. */
+static void spin(long us)
+{
+    struct timespec from, now;
+    clock_gettime(CLOCK_MONOTONIC, &from);
+    do
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    while ((now.tv_sec - from.tv_sec) * 1000000 + (now.tv_nsec - from.tv_nsec) / 1000 < us);
+}
+
+static void run_answered(uint16_t port, size_t size, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        mark();
+        int fd = connect_to(port);
+        spin(SETTLE_US);
+        op_first(fd, size);
     }
     mark();
 }
@@ -256,9 +311,9 @@ struct mode {
     void (*run)(uint16_t port, size_t size, size_t count);
 };
 
-static const struct mode modes[] = {{"message", run_message}, {"send", run_send},
-                                    {"receive", run_receive}, {"connect", run_connect},
-                                    {"accept", run_accept},   {NULL, NULL}};
+static const struct mode modes[] = {
+    {"message", run_message}, {"polled", run_polled},     {"send", run_send},     {"receive", run_receive},
+    {"connect", run_connect}, {"answered", run_answered}, {"accept", run_accept}, {NULL, NULL}};
 
 int main(int argc, char *argv[])
 {
@@ -270,7 +325,7 @@ int main(int argc, char *argv[])
             mode->run(port, strtoul(argv[3], NULL, 10), strtoul(argv[4], NULL, 10));
             return 0;
         }
-    fprintf(stderr,
-            "usage: ops PORT message|send|receive|connect|accept SIZE COUNT\n       ops PORT serve\n");
+    fprintf(stderr, "usage: ops PORT message|polled|send|receive|connect|answered|accept SIZE COUNT\n       "
+                    "ops PORT serve\n");
     return 2;
 }
