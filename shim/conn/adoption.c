@@ -87,6 +87,17 @@ static void take_over(int fd, struct conn *conn, bool counted)
         drive_add(fd);
 }
 
+static void take_over_slot(int fd, arena_ref slot, bool counted)
+{
+    struct conn *conn = arena_slot_reach(slot);
+    if (conn) {
+        take_over(fd, conn, counted);
+        return;
+    }
+    segments_report();
+    net_shutdown(fd, SHUT_RDWR); /* it can be used by nobody here, and must not be taken for a plain one */
+}
+
 void adoption_of(int fd, struct conn *conn)
 {
     take_over(fd, conn, false);
@@ -100,7 +111,7 @@ static void look_at(int fd, void *context)
         return;
     arena_ref slot = arena_find(cookie);
     if (slot)
-        take_over(fd, arena_slot(slot), from->counted && from->pid == sys_getpid());
+        take_over_slot(fd, slot, from->counted && from->pid == sys_getpid());
     else if (open_is_listener(fd))
         open_prepare_listener(fd); /* as when it was made: this program, too, may give up its rights */
     else

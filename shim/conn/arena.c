@@ -4,15 +4,13 @@
 
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "sys/net.h"
 
 enum {
-    ARENA_MAGIC = 0x5ea1ed03,
+    ARENA_MAGIC = 0x5ea1ed04,
     RESIDENT_CHUNKS = 64, /* free chunks that keep their pages; past that the pages go back to the kernel */
+    APART = 16,           /* free pieces that are passed over for one that need not be mapped */
 };
 
 /* A stack of free pieces: index of the top in the low half, a tag that changes with each operation in the
@@ -24,39 +22,55 @@ struct stack {
 };
 
 struct arena_header {
-    uint32_t magic, layout;
+    struct segments_identity identity;
     _Atomic uint32_t mixed;
     _Atomic uint64_t space; /* PID namespace of the first process */
     struct stack slots, chunks;
     struct stack bare; /* chunks whose pages went back: taken when no other is free. Never given out fresh */
-    _Atomic uint32_t next_slot[ARENA_SLOTS + 1];
-    _Atomic uint32_t next_chunk[ARENA_CHUNKS + 1];
-    _Atomic uint64_t cookies[ARENA_SLOTS + 1];
 };
 
-#define ALIGN_UP(n, to) (((n) + (to)-1) / (to) * (to))
-#define CHUNKS_OFFSET                                                                                        \
-    ALIGN_UP(ARENA_SLOTS_OFFSET + (size_t)ARENA_SLOT_SIZE * (ARENA_SLOTS + 1), (size_t)65536)
-#define ARENA_SIZE (CHUNKS_OFFSET + (size_t)ARENA_CHUNK_SIZE * (ARENA_CHUNKS + 1))
+_Static_assert(sizeof(struct arena_header) <= SEGMENTS_HEADER_SIZE, "the header has its room");
 
-_Static_assert(ARENA_SLOTS_OFFSET == ALIGN_UP(sizeof(struct arena_header), 65536u),
-               "the slots follow the header");
+/* What a stack is of. */
+struct kind {
+    size_t stack; /* in the header */
+    uint32_t end;
+    enum segments_array pieces, next;
+};
 
-_Atomic(uint8_t *) arena_base;
-static _Atomic int descriptor = -1;
+static const struct kind SLOTS = {offsetof(struct arena_header, slots), ARENA_SLOTS, SEGMENTS_SLOTS,
+                                  SEGMENTS_NEXT_SLOT};
+static const struct kind CHUNKS = {offsetof(struct arena_header, chunks), ARENA_CHUNKS, SEGMENTS_CHUNKS,
+                                   SEGMENTS_NEXT_CHUNK};
+static const struct kind BARE = {offsetof(struct arena_header, bare), 0, SEGMENTS_CHUNKS,
+                                 SEGMENTS_NEXT_CHUNK};
 
-static struct arena_header *header(void)
+/* Of a view, or NULL: of our own arena. */
+static struct arena_header *header(const struct arena_view *view)
 {
-    return (struct arena_header *)(void *)atomic_load_explicit(&arena_base, memory_order_acquire);
+    return view ? view->header : segments_header();
 }
 
-/* A piece that was given back; 0: none stands in the stack. */
-static uint32_t stack_retake(struct stack *stack, _Atomic uint32_t *next)
+static void *reach(const struct arena_view *view, enum segments_array array, uint32_t item)
 {
+    return view ? segments_look(view->fd, view->windows, array, item) : segments_reach(array, item);
+}
+
+static struct stack *stack_of(const struct arena_view *view, const struct kind *kind)
+{
+    return (struct stack *)(void *)((uint8_t *)header(view) + kind->stack);
+}
+
+/* 0: there is none, or the kernel refuses to map what tells which is the next. */
+static uint32_t pop(const struct kind *kind)
+{
+    struct stack *stack = stack_of(NULL, kind);
     uint64_t top = atomic_load(&stack->top);
     while ((uint32_t)top) {
-        uint32_t below = atomic_load(&next[(uint32_t)top]);
-        uint64_t changed = (((top >> 32) + 1) << 32) | below;
+        _Atomic uint32_t *next = reach(NULL, kind->next, (uint32_t)top);
+        if (!next)
+            break;
+        uint64_t changed = (((top >> 32) + 1) << 32) | atomic_load(next);
         if (atomic_compare_exchange_weak(&stack->top, &top, changed)) {
             atomic_fetch_sub(&stack->free, 1);
             return (uint32_t)top;
@@ -65,109 +79,81 @@ static uint32_t stack_retake(struct stack *stack, _Atomic uint32_t *next)
     return 0;
 }
 
-static uint32_t stack_take_fresh(struct stack *stack, uint32_t limit)
+static void push(const struct arena_view *view, const struct kind *kind, uint32_t piece)
 {
-    uint32_t fresh = atomic_load(&stack->fresh);
-    do {
-        if (fresh >= limit)
-            return 0;
-    } while (!atomic_compare_exchange_weak(&stack->fresh, &fresh, fresh + 1));
-    return fresh + 1;
-}
-
-static void stack_give(struct stack *stack, _Atomic uint32_t *next, uint32_t piece)
-{
+    struct stack *stack = stack_of(view, kind);
+    _Atomic uint32_t *next = reach(view, kind->next, piece);
     uint64_t top = atomic_load(&stack->top), changed;
+    if (!next) /* it is lost, until the tree ends */
+        return;
     do {
-        atomic_store(&next[piece], (uint32_t)top);
+        atomic_store(next, (uint32_t)top);
         changed = (((top >> 32) + 1) << 32) | piece;
     } while (!atomic_compare_exchange_weak(&stack->top, &top, changed));
     atomic_fetch_add(&stack->free, 1);
 }
 
-/* RLIMIT_FSIZE counts for a memfd too, and passing it raises a signal that the program does not expect. */
-static bool size_allowed(void)
+/* One that was never used. */
+static uint32_t take_fresh(const struct kind *kind)
 {
-    struct rlimit limit;
-    if (sys_call(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, sys_ptr(&limit), 0, 0) < 0)
-        return true;
-    return limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= ARENA_SIZE;
+    struct stack *stack = stack_of(NULL, kind);
+    uint32_t fresh = atomic_load(&stack->fresh);
+    do {
+        if (fresh + 1 >= kind->end)
+            return 0;
+        if (!reach(NULL, kind->next, fresh + 1) || !reach(NULL, kind->pieces, fresh + 1)) {
+            segments_report();
+            return 0;
+        }
+    } while (!atomic_compare_exchange_weak(&stack->fresh, &fresh, fresh + 1));
+    return fresh + 1;
 }
 
-static void *map_shared(int flags, int fd)
+/* A piece that was given back. Where the kernel refuses to map the one on top, one below may be in a segment
+ * that is mapped. */
+static uint32_t retake(const struct kind *kind)
 {
-    void *base = net_mmap(ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | flags, fd);
-    if (base != MAP_FAILED)
-        net_madvise(base, ARENA_SIZE, MADV_DONTDUMP); /* keys stand in it */
-    return base == MAP_FAILED ? NULL : base;
-}
-
-/* By a write, which a program that limits its system calls (conn/sandbox.h) has allowed, and ftruncate(2)
- * not. */
-static bool set_size(int fd)
-{
-    return sys_call3(SYS_lseek, fd, (long)ARENA_SIZE - 1, SEEK_SET) >= 0 &&
-           sys_call3(SYS_write, fd, sys_ptr(""), 1) == 1;
-}
-
-/* *fd: its memfd, or -1: then it is shared with forked children all the same, but with no other program. */
-static struct arena_header *map_new(int *fd)
-{
-    void *base = NULL;
-    *fd = (int)sys_call3(SYS_memfd_create, sys_ptr("sockseal"), MFD_CLOEXEC, 0);
-    if (*fd >= 0 && size_allowed() && set_size(*fd))
-        base = map_shared(0, *fd);
-    if (base)
-        return base;
-    if (*fd >= 0)
-        sys_close(*fd);
-    *fd = -1;
-    return map_shared(MAP_ANONYMOUS, -1);
-}
-
-static bool is_arena(int fd)
-{
-    struct stat info;
-    return sys_call3(SYS_fstat, fd, sys_ptr(&info), 0) == 0 && S_ISREG(info.st_mode) &&
-           info.st_size == (off_t)ARENA_SIZE;
-}
-
-static struct arena_header *map_existing(int fd, uint32_t layout)
-{
-    struct arena_header *found = is_arena(fd) ? map_shared(0, fd) : NULL;
-    if (!found || (found->magic == ARENA_MAGIC && found->layout == layout))
-        return found;
-    sys_call3(SYS_munmap, sys_ptr(found), (long)ARENA_SIZE, 0);
-    return NULL;
+    uint32_t apart[APART], piece;
+    int passed = 0;
+    while ((piece = pop(kind)) && !reach(NULL, kind->pieces, piece)) {
+        apart[passed++] = piece;
+        if (passed == APART)
+            break;
+    }
+    if (passed == APART)
+        piece = 0;
+    while (passed > 0)
+        push(NULL, kind, apart[--passed]);
+    return piece;
 }
 
 bool arena_attach(int fd, uint32_t layout)
 {
-    struct arena_header *found = map_existing(fd, layout);
-    uint8_t *none = NULL;
-    if (!found || atomic_compare_exchange_strong(&arena_base, &none, (uint8_t *)found))
-        return found;
-    sys_call3(SYS_munmap, sys_ptr(found), (long)ARENA_SIZE, 0); /* another thread has made one meanwhile */
-    return false;
+    return segments_attach(fd, &(struct segments_identity){.magic = ARENA_MAGIC, .layout = layout});
 }
 
 bool arena_view_open(struct arena_view *view, int fd, uint32_t layout)
 {
-    view->base = (uint8_t *)map_existing(fd, layout);
-    return view->base;
+    const struct segments_identity identity = {.magic = ARENA_MAGIC, .layout = layout};
+    *view = (struct arena_view){.fd = fd, .header = segments_look_at(fd, &identity)};
+    view->windows = view->room;
+    return view->header;
 }
 
 void arena_view_close(struct arena_view *view)
 {
-    sys_call3(SYS_munmap, sys_ptr(view->base), (long)ARENA_SIZE, 0);
-    view->base = NULL;
+    segments_look_away(view->header, view->room);
+    view->header = NULL;
 }
 
-static arena_ref find_in(struct arena_header *arena, uint64_t cookie)
+static arena_ref find_in(const struct arena_view *view, uint64_t cookie)
 {
-    arena_ref used = atomic_load(&arena->slots.fresh);
-    for (arena_ref slot = 1; cookie && slot <= used && slot <= ARENA_SLOTS; slot++) {
-        if (atomic_load_explicit(&arena->cookies[slot], memory_order_acquire) == cookie)
+    arena_ref used = atomic_load(&header(view)->slots.fresh);
+    for (arena_ref slot = 1; cookie && slot <= used; slot++) {
+        const _Atomic uint64_t *at = reach(view, SEGMENTS_COOKIES, slot);
+        if (!at)
+            slot |= (1 << SEGMENTS_COOKIE_SHIFT) - 1; /* the rest of the segment is not to be had either */
+        else if (atomic_load_explicit(at, memory_order_acquire) == cookie)
             return slot;
     }
     return 0;
@@ -175,55 +161,61 @@ static arena_ref find_in(struct arena_header *arena, uint64_t cookie)
 
 arena_ref arena_view_find(const struct arena_view *view, uint64_t cookie)
 {
-    return find_in((struct arena_header *)(void *)view->base, cookie);
+    return find_in(view, cookie);
 }
 
 void *arena_view_slot(const struct arena_view *view, arena_ref slot)
 {
-    return slot && slot <= ARENA_SLOTS ? view->base + ARENA_SLOTS_OFFSET + (size_t)slot * ARENA_SLOT_SIZE
-                                       : NULL;
+    return slot ? reach(view, SEGMENTS_SLOTS, slot) : NULL;
 }
 
 uint8_t *arena_view_chunk(const struct arena_view *view, arena_ref chunk)
 {
-    return chunk && chunk <= ARENA_CHUNKS ? view->base + CHUNKS_OFFSET + (size_t)chunk * ARENA_CHUNK_SIZE
-                                          : NULL;
+    return chunk ? reach(view, SEGMENTS_CHUNKS, chunk) : NULL;
 }
 
-static void give_slot(struct arena_header *arena, arena_ref slot)
+static void set_cookie(const struct arena_view *view, arena_ref slot, uint64_t cookie)
 {
-    atomic_store_explicit(&arena->cookies[slot], 0, memory_order_release);
-    stack_give(&arena->slots, arena->next_slot, slot);
+    _Atomic uint64_t *at = reach(view, SEGMENTS_COOKIES, slot);
+    if (at)
+        atomic_store_explicit(at, cookie, memory_order_release);
+}
+
+static void give_slot(const struct arena_view *view, arena_ref slot)
+{
+    set_cookie(view, slot, 0);
+    push(view, &SLOTS, slot);
 }
 
 /* The bare ones stand in a stack of their own. Were they the last in and first out of one, every use of a
  * single chunk after a burst would take its pages anew and give them back. */
-static void give_chunk(struct arena_header *arena, arena_ref chunk)
+static void give_chunk(const struct arena_view *view, arena_ref chunk)
 {
-    uint8_t *bytes = (uint8_t *)arena + CHUNKS_OFFSET + (size_t)chunk * ARENA_CHUNK_SIZE;
-    if (atomic_load(&arena->chunks.free) < RESIDENT_CHUNKS) {
-        stack_give(&arena->chunks, arena->next_chunk, chunk);
+    if (atomic_load(&header(view)->chunks.free) < RESIDENT_CHUNKS) {
+        push(view, &CHUNKS, chunk);
         return;
     }
-    net_madvise(bytes, ARENA_CHUNK_SIZE, MADV_REMOVE);
-    stack_give(&arena->bare, arena->next_chunk, chunk);
+    uint8_t *bytes = reach(view, SEGMENTS_CHUNKS, chunk);
+    if (bytes)
+        net_madvise(bytes, ARENA_CHUNK_SIZE, MADV_REMOVE);
+    push(view, &BARE, chunk);
 }
 
 void arena_view_slot_give(const struct arena_view *view, arena_ref slot)
 {
-    if (arena_view_slot(view, slot))
-        give_slot((struct arena_header *)(void *)view->base, slot);
+    if (slot && slot < ARENA_SLOTS)
+        give_slot(view, slot);
 }
 
 void arena_view_chunk_give(const struct arena_view *view, arena_ref chunk)
 {
-    if (arena_view_chunk(view, chunk))
-        give_chunk((struct arena_header *)(void *)view->base, chunk);
+    if (chunk && chunk < ARENA_CHUNKS)
+        give_chunk(view, chunk);
 }
 
 bool arena_view_same_namespace(const struct arena_view *view)
 {
-    struct arena_header *theirs = (struct arena_header *)(void *)view->base, *ours = header();
+    struct arena_header *theirs = header(view), *ours = header(NULL);
     return ours && atomic_load(&ours->space) != 0 &&
            atomic_load(&ours->space) == atomic_load(&theirs->space) && !atomic_load(&ours->mixed) &&
            !atomic_load(&theirs->mixed);
@@ -232,51 +224,39 @@ bool arena_view_same_namespace(const struct arena_view *view)
 void arena_note_namespace(uint64_t space)
 {
     uint64_t none = 0;
-    if (!atomic_compare_exchange_strong(&header()->space, &none, space) && none != space)
-        atomic_store(&header()->mixed, 1);
+    if (!atomic_compare_exchange_strong(&header(NULL)->space, &none, space) && none != space)
+        atomic_store(&header(NULL)->mixed, 1);
 }
 
 bool arena_namespaces_mixed(void)
 {
-    return header() && atomic_load(&header()->mixed);
+    return header(NULL) && atomic_load(&header(NULL)->mixed);
 }
 
 bool arena_present(void)
 {
-    return header() != NULL;
+    return header(NULL) != NULL;
 }
 
 bool arena_open(uint32_t layout)
 {
-    uint8_t *none = NULL;
-    int fd;
-    if (header())
-        return true;
-    struct arena_header *made = map_new(&fd);
-    if (!made)
-        return false;
-    made->magic = ARENA_MAGIC;
-    made->layout = layout;
-    if (atomic_compare_exchange_strong(&arena_base, &none, (uint8_t *)made)) {
-        atomic_store(&descriptor, fd);
-        return true;
-    }
-    sys_call3(SYS_munmap, sys_ptr(made), (long)ARENA_SIZE, 0); /* another thread was first */
-    if (fd >= 0)
-        sys_close(fd);
-    return true;
+    const bool there = segments_make(&(struct segments_identity){.magic = ARENA_MAGIC, .layout = layout});
+    if (!there)
+        segments_report();
+    return there;
 }
 
-int arena_take_descriptor(void)
-{
-    return atomic_exchange(&descriptor, -1);
-}
-
+/* With its cookie's place, which is then there when it is set. */
 arena_ref arena_slot_take(void)
 {
-    arena_ref slot = stack_retake(&header()->slots, header()->next_slot);
+    arena_ref slot = retake(&SLOTS);
     if (!slot)
-        slot = stack_take_fresh(&header()->slots, ARENA_SLOTS);
+        slot = take_fresh(&SLOTS);
+    if (slot && !reach(NULL, SEGMENTS_COOKIES, slot)) {
+        push(NULL, &SLOTS, slot);
+        segments_report();
+        return 0;
+    }
     if (slot)
         memset((uint8_t *)arena_slot(slot) + ARENA_SLOT_KEPT, 0, ARENA_SLOT_SIZE - ARENA_SLOT_KEPT);
     return slot;
@@ -284,47 +264,50 @@ arena_ref arena_slot_take(void)
 
 arena_ref arena_slots_used(void)
 {
-    arena_ref used = header() ? atomic_load(&header()->slots.fresh) : 0;
-    return used <= ARENA_SLOTS ? used : ARENA_SLOTS;
+    return header(NULL) ? atomic_load(&header(NULL)->slots.fresh) : 0;
 }
 
 void arena_slot_give(arena_ref slot)
 {
-    give_slot(header(), slot);
+    give_slot(NULL, slot);
+}
+
+void *arena_slot_reach(arena_ref slot)
+{
+    return slot ? reach(NULL, SEGMENTS_SLOTS, slot) : NULL;
 }
 
 void arena_set_cookie(arena_ref slot, uint64_t cookie)
 {
-    atomic_store_explicit(&header()->cookies[slot], cookie, memory_order_release);
+    set_cookie(NULL, slot, cookie);
 }
 
 uint64_t arena_cookie(arena_ref slot)
 {
-    return atomic_load_explicit(&header()->cookies[slot], memory_order_acquire);
+    const _Atomic uint64_t *at = reach(NULL, SEGMENTS_COOKIES, slot);
+    return at ? atomic_load_explicit(at, memory_order_acquire) : 0;
 }
 
 arena_ref arena_find(uint64_t cookie)
 {
-    return header() ? find_in(header(), cookie) : 0;
-}
-
-uint8_t *arena_chunk(arena_ref chunk)
-{
-    return atomic_load_explicit(&arena_base, memory_order_relaxed) + CHUNKS_OFFSET +
-           (size_t)chunk * ARENA_CHUNK_SIZE;
+    return header(NULL) ? find_in(NULL, cookie) : 0;
 }
 
 arena_ref arena_chunk_take(void)
 {
-    struct arena_header *arena = header();
-    arena_ref chunk = stack_retake(&arena->chunks, arena->next_chunk);
+    arena_ref chunk = retake(&CHUNKS);
     if (!chunk)
-        chunk = stack_retake(&arena->bare, arena->next_chunk);
-    return chunk ? chunk : stack_take_fresh(&arena->chunks, ARENA_CHUNKS);
+        chunk = retake(&BARE);
+    return chunk ? chunk : take_fresh(&CHUNKS);
 }
 
 void arena_chunk_give(arena_ref chunk)
 {
     if (chunk)
-        give_chunk(header(), chunk);
+        give_chunk(NULL, chunk);
+}
+
+uint8_t *arena_chunk_reach(arena_ref chunk)
+{
+    return chunk ? reach(NULL, SEGMENTS_CHUNKS, chunk) : NULL;
 }

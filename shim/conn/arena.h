@@ -5,8 +5,9 @@
 
 /*
  * The memory that a process tree shares: one memfd, made with the first sealed connection, mapped by every
- * process that inherits it. It holds a slot per connection and chunks for the bytes that stand in a
- * connection for a while. All references inside it are indices, since each process may map it elsewhere.
+ * process that inherits it, as far as it comes to use it (segments.h). It holds a slot per connection and
+ * chunks for the bytes that stand in a connection for a while. All references inside it are indices, since
+ * each process may map it elsewhere.
  *
  * Allocation is lock-free (stacks with a tag against ABA): a process that dies in the middle of it costs at
  * most one piece, and a signal handler may interrupt it anywhere.
@@ -17,14 +18,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "conn/segments.h"
+
 enum {
     ARENA_SLOT_SIZE = 768,
-    ARENA_SLOT_KEPT = 16,
-    ARENA_SLOTS = 1 << 18,
-    ARENA_SLOTS_OFFSET = 0x390000, /* where they begin; a static assertion in arena.c ties it to the header */
+    ARENA_SLOT_KEPT = 20,
+    ARENA_SLOTS = 1 << SEGMENTS_SLOTS_LOG, /* one more than there are; the same for chunks */
     ARENA_CHUNK_SIZE =
         20480, /* one whole record (16,645 bytes) and some; whole pages, so that it can be given back */
-    ARENA_CHUNKS = 1 << 17,
+    ARENA_CHUNKS = 1 << SEGMENTS_CHUNKS_LOG,
 };
 
 /* Index of a slot or a chunk; 0 is none. */
@@ -34,13 +36,9 @@ typedef uint32_t arena_ref;
  * kernel refuses the memory. */
 bool arena_open(uint32_t layout);
 
-/* Maps the arena of the process tree, whose memfd this is (it stays open). False if it is none, or another
- * build's. */
+/* The arena of the process tree, whose memfd this is, becomes this process's; the descriptor is kept
+ * (OWN_ARENA) or closed. False if it is none, or another build's, or this process has one. */
 bool arena_attach(int fd, uint32_t layout);
-
-/* The memfd of an arena that was just made, to be kept by the caller; -1 ever after, and if the kernel gave
- * none. */
-int arena_take_descriptor(void);
 
 /* Whether this process has an arena. */
 bool arena_present(void);
@@ -49,18 +47,21 @@ bool arena_present(void);
 void arena_note_namespace(uint64_t space);
 bool arena_namespaces_mixed(void);
 
-/* A slot, zeroed except for its first ARENA_SLOT_KEPT bytes, which persist over its lives (generation and
- * roles: a thread that looked up a slot's earlier life may still touch them); 0 when none is left. */
+/* A slot, zeroed except for its first ARENA_SLOT_KEPT bytes, which persist over its lives (generation, roles
+ * and number: a thread that looked up a slot's earlier life may still touch them); 0 when none is left, or
+ * the kernel refuses to map one, which then stands in the log. */
 arena_ref arena_slot_take(void);
 void arena_slot_give(arena_ref slot);
 
-extern _Atomic(uint8_t *) arena_base; /* where it is mapped here; NULL: not yet */
-
+/* One that this process has taken, or reached before. */
 static inline void *arena_slot(arena_ref slot)
 {
-    return atomic_load_explicit(&arena_base, memory_order_relaxed) + ARENA_SLOTS_OFFSET +
-           (size_t)slot * ARENA_SLOT_SIZE;
+    return atomic_load_explicit(&segments_slots[slot >> SEGMENTS_SLOT_SHIFT], memory_order_relaxed) +
+           (size_t)(slot & ((1 << SEGMENTS_SLOT_SHIFT) - 1)) * ARENA_SLOT_SIZE;
 }
+
+/* Any one; NULL if the kernel refuses to map it, or there is no such slot. */
+void *arena_slot_reach(arena_ref slot);
 
 /* Every slot that was ever taken is among 1 to this. */
 arena_ref arena_slots_used(void);
@@ -73,9 +74,13 @@ uint64_t arena_cookie(arena_ref slot);
 arena_ref arena_find(uint64_t cookie);
 
 /* The arena of another tree, mapped beside ours while a connection is taken out of it. Its references are
- * checked: NULL for one that is none, and none is given back. */
+ * checked: NULL for one that is none, or that the kernel refuses to map, and none is given back. Of slots and
+ * chunks one each can be looked at: the pointer is good until the next is asked for. */
 struct arena_view {
-    uint8_t *base;
+    int fd; /* the caller's, until the view is closed */
+    void *header;
+    struct segments_window *windows; /* which are `room`; looking moves them */
+    struct segments_window room[SEGMENTS_ARRAYS];
 };
 
 bool arena_view_open(struct arena_view *view, int fd, uint32_t layout);
@@ -90,11 +95,21 @@ void arena_view_chunk_give(const struct arena_view *view, arena_ref chunk);
  * tree means nothing here. */
 bool arena_view_same_namespace(const struct arena_view *view);
 
-/* A chunk of ARENA_CHUNK_SIZE bytes of undefined content; 0 when none is left. */
+/* A chunk of ARENA_CHUNK_SIZE bytes of undefined content; 0 when none is left, or the kernel refuses to map
+ * one, which then stands in the log. */
 arena_ref arena_chunk_take(void);
 
 /* Gives a chunk back; 0 is allowed. The caller has wiped what was secret in it. */
 void arena_chunk_give(arena_ref chunk);
-uint8_t *arena_chunk(arena_ref chunk);
+
+/* One that this process has taken, or reached before. */
+static inline uint8_t *arena_chunk(arena_ref chunk)
+{
+    return atomic_load_explicit(&segments_chunks[chunk >> SEGMENTS_CHUNK_SHIFT], memory_order_relaxed) +
+           (size_t)(chunk & ((1 << SEGMENTS_CHUNK_SHIFT) - 1)) * ARENA_CHUNK_SIZE;
+}
+
+/* Any one, as for slots. */
+uint8_t *arena_chunk_reach(arena_ref chunk);
 
 #endif

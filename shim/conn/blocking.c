@@ -7,6 +7,7 @@
 
 #include "conn/drive.h"
 #include "conn/failure.h"
+#include "conn/reach.h"
 #include "conn/waiting.h"
 #include "sys/net.h"
 #include "sys/real.h"
@@ -92,6 +93,8 @@ static bool take_back(const struct sealed *sealed)
     switch (conn_take_rx(conn)) {
     case ROLE_TAKEN:
     case ROLE_RESUMED: /* from a reader who died in the kernel: forgotten, as in receive_begin() */
+        if (!reach_rx(sealed))
+            return false;
         if (registry_current(sealed))
             return true;
         break;

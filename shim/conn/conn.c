@@ -6,8 +6,6 @@
 #include <string.h>
 
 #include "config/config.h"
-#include "conn/own.h"
-#include "diag/log.h"
 #include "sys/net.h"
 
 enum { PIECE_ROOM = ARENA_CHUNK_SIZE - (int)sizeof(struct conn_piece) };
@@ -128,46 +126,32 @@ uint32_t conn_layout(void)
 
 bool conn_open_arena(void)
 {
-    if (!arena_open(conn_layout()))
-        return false;
-    int fd = arena_take_descriptor();
-    if (fd >= 0)
-        own_keep(OWN_ARENA, fd);
-    return true;
+    return arena_open(conn_layout());
 }
 
 bool conn_attach_arena(int fd)
 {
-    if (arena_attach(fd, conn_layout()))
-        return own_keep(OWN_ARENA, fd) >= 0;
-    sys_close(fd);
-    return false;
+    return arena_attach(fd, conn_layout());
 }
 
-static void report_no_memory(void)
+struct conn *conn_take_slot(void)
 {
-    static _Atomic bool told;
-    if (!atomic_exchange(&told, true))
-        log_line(LOG_ERROR,
-                 "no connection can be sealed: the kernel refuses the address space for it; check the "
-                 "limit on this process's (RLIMIT_AS, ulimit -v), 3 GiB are needed, most of which is "
-                 "never used");
+    arena_ref slot = arena_slot_take();
+    struct conn *conn = arena_slot_reach(slot);
+    if (conn)
+        conn->slot = slot;
+    return conn;
 }
 
 struct conn *conn_new(enum tls_role role, bool connecting)
 {
-    if (!conn_open_arena()) {
-        report_no_memory();
-        return NULL;
-    }
-    arena_ref slot = arena_slot_take();
-    arena_ref handshake = slot ? arena_chunk_take() : 0;
+    struct conn *conn = conn_open_arena() ? conn_take_slot() : NULL;
+    arena_ref handshake = conn ? arena_chunk_take() : 0;
     if (!handshake) {
-        if (slot)
-            arena_slot_give(slot);
+        if (conn)
+            arena_slot_give(conn->slot);
         return NULL;
     }
-    struct conn *conn = arena_slot(slot);
     conn->handshake = handshake;
     conn->session.role = (uint8_t)role;
     atomic_store(&conn->connecting, connecting);
@@ -175,14 +159,49 @@ struct conn *conn_new(enum tls_role role, bool connecting)
     return conn;
 }
 
+static bool reach_list(const struct conn_bytes *list)
+{
+    for (arena_ref chunk = list->first; chunk; chunk = piece_of(chunk)->next) {
+        if (!arena_chunk_reach(chunk))
+            return false;
+    }
+    return true;
+}
+
+static bool reach_one(arena_ref chunk)
+{
+    return !chunk || arena_chunk_reach(chunk);
+}
+
+bool conn_reach_rx(struct conn *conn)
+{
+    return reach_one(conn->rx_chunk) && reach_one(conn->handshake) && reach_list(&conn->inbox);
+}
+
+bool conn_reach_tx(struct conn *conn)
+{
+    return reach_one(conn->tx_chunk) && reach_list(&conn->queue) && reach_list(&conn->deferred);
+}
+
+/* Of a list that cannot be reached the rest is lost, until the tree ends; and of a handshake the chunk, for
+ * its secrets. */
+static void give_list(struct conn_bytes *list)
+{
+    for (arena_ref chunk = list->first, next; chunk && arena_chunk_reach(chunk); chunk = next) {
+        next = piece_of(chunk)->next;
+        arena_chunk_give(chunk);
+    }
+    *list = (struct conn_bytes){0};
+}
+
 void conn_empty(struct conn *conn)
 {
-    conn_bytes_drop(&conn->inbox, SIZE_MAX);
-    conn_bytes_drop(&conn->queue, SIZE_MAX);
-    conn_bytes_drop(&conn->deferred, SIZE_MAX);
+    give_list(&conn->inbox);
+    give_list(&conn->queue);
+    give_list(&conn->deferred);
     arena_chunk_give(conn->rx_chunk);
     arena_chunk_give(conn->tx_chunk);
-    if (conn->handshake) {
+    if (arena_chunk_reach(conn->handshake)) {
         tls_handshake_wipe((struct tls_handshake *)(void *)arena_chunk(conn->handshake));
         arena_chunk_give(conn->handshake);
     }
@@ -217,7 +236,7 @@ bool conn_retire(struct conn *conn)
 void conn_reap(struct conn *conn)
 {
     if (conn_retire(conn))
-        arena_slot_give((arena_ref)(((uint8_t *)conn - (uint8_t *)arena_slot(0)) / ARENA_SLOT_SIZE));
+        arena_slot_give(conn->slot);
 }
 
 bool conn_pin(struct conn *conn, uint32_t generation)

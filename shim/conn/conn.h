@@ -50,6 +50,7 @@ struct conn {
     _Atomic uint32_t pins;       /* threads that work on it without a descriptor of their own: conn_pin() */
 
     struct role rx, tx;
+    arena_ref slot;           /* the one it lies in; the last that a slot keeps */
     _Atomic uint32_t holders; /* processes that have a descriptor for it */
     _Atomic int32_t holder[CONN_HOLDERS];
     _Atomic uint8_t unheld;      /* no descriptor is left: reap it */
@@ -114,7 +115,7 @@ struct conn {
 
 static_assert(sizeof(struct conn) <= ARENA_SLOT_SIZE, "a connection fits its slot");
 static_assert(offsetof(struct conn, holders) == ARENA_SLOT_KEPT,
-              "generation and roles outlive the connection");
+              "generation, roles and number outlive the connection");
 static_assert(sizeof(struct tls_handshake) <= ARENA_CHUNK_SIZE, "a handshake fits a chunk");
 
 /* The head of a chunk in such a list; the bytes start `off` bytes behind it. */
@@ -154,12 +155,20 @@ uint32_t conn_layout(void);
 /* Makes the arena if this process has none. False if the kernel refuses the memory. */
 bool conn_open_arena(void);
 
-/* Maps the arena that another program of the process tree left in this memfd, which is kept. False if it
- * cannot be used. */
+/* Maps the arena that another program of the process tree left in this memfd, which is kept. False, with the
+ * memfd closed, if it cannot be used. */
 bool conn_attach_arena(int fd);
 
 /* Makes a connection for an fd that is to be sealed; NULL if the arena has no room. Its roles are free. */
 struct conn *conn_new(enum tls_role role, bool connecting);
+
+/* A slot whose connection knows its number; NULL if there is none. Its roles may be held for a moment by a
+ * thread that looked its earlier life up. */
+struct conn *conn_take_slot(void);
+
+/* Maps the chunks that belong to the holder of a role, which the caller is. False if the kernel refuses. */
+bool conn_reach_rx(struct conn *conn);
+bool conn_reach_tx(struct conn *conn);
 
 /* Gives back all chunks that the connection has and wipes its keys; both roles held. */
 void conn_empty(struct conn *conn);

@@ -118,8 +118,7 @@ static struct conn *found_in_child(int fd, bool *marked)
     *marked = same && (registry_marks(fd) & (REGISTRY_INHERIT | REGISTRY_ORPHAN)) == REGISTRY_INHERIT;
     if (!cookie || flags < 0 || ((flags & FD_CLOEXEC) && !*marked))
         return NULL;
-    arena_ref slot = same ? registry_slot(here.conn) : arena_find(cookie);
-    return slot ? arena_slot(slot) : NULL;
+    return same ? here.conn : arena_slot_reach(arena_find(cookie));
 }
 
 static void count_in_child(int fd, void *context)

@@ -10,6 +10,7 @@
 #include "conn/failure.h"
 #include "conn/open.h"
 #include "conn/outbox.h"
+#include "conn/reach.h"
 #include "crypto/secret.h"
 #include "diag/keylog.h"
 #include "diag/log.h"
@@ -295,6 +296,8 @@ int handshake_progress(const struct sealed *sealed)
     enum role_result taken;
     if (!role_take_soon(&conn->rx, &taken) || taken == ROLE_PARKED || taken == ROLE_REENTERED)
         return 0;
+    if (!reach_rx(sealed))
+        return -conn->error;
     if (registry_current(sealed) && !conn->established && !conn_failed(conn)) {
         if (taken == ROLE_ABANDONED)
             failure_set(sealed, EIO, "a process died in the middle of the handshake");
@@ -315,7 +318,7 @@ static bool expired(const struct conn *conn)
 void handshake_expire(const struct sealed *sealed)
 {
     struct conn *conn = sealed->conn;
-    if (!expired(conn) || !role_try(&conn->rx))
+    if (!expired(conn) || !role_try(&conn->rx) || !reach_rx(sealed))
         return;
     if (registry_current(sealed) && expired(conn)) {
         if (config_get()->accept_plaintext && conn->session.role == TLS_SERVER && !conn->session.heard &&

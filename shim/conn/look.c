@@ -9,6 +9,7 @@
 #include "conn/failure.h"
 #include "conn/handshake.h"
 #include "conn/inbox.h"
+#include "conn/reach.h"
 #include "sys/net.h"
 
 /* Looks for data behind what is not: 1 there is something for the program, 0 nothing now. */
@@ -41,7 +42,7 @@ static bool take_reading(const struct sealed *sealed)
         failure_set(sealed, EIO, "a process died while it was reading");
         conn_release(sealed->conn, &sealed->conn->rx);
     }
-    return taken == ROLE_TAKEN || taken == ROLE_RESUMED;
+    return (taken == ROLE_TAKEN || taken == ROLE_RESUMED) && reach_rx(sealed);
 }
 
 bool look_ready(const struct sealed *sealed)
@@ -100,7 +101,7 @@ size_t look_available(const struct sealed *sealed)
 void look_discard(const struct sealed *sealed)
 {
     struct conn *conn = sealed->conn;
-    if (!conn->established || !role_try(&conn->rx))
+    if (!conn->established || !role_try(&conn->rx) || !reach_rx(sealed))
         return;
     for (int i = 0; i < INBOX_EMPTY_MAX && registry_current(sealed) && conn->inbox.total == 0; i++) {
         if (conn->ended || conn_failed(conn))

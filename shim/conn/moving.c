@@ -137,10 +137,9 @@ static struct conn *take_slot(struct conn *shell)
         return shell;
     if (shell)
         atomic_fetch_sub(&shell->holders, 1);
-    arena_ref slot = arena_slot_take();
-    struct conn *conn = slot ? arena_slot(slot) : NULL;
+    struct conn *conn = conn_take_slot();
     if (conn && !try_long(conn)) {
-        arena_slot_give(slot);
+        arena_slot_give(conn->slot);
         return NULL;
     }
     if (conn)
@@ -209,7 +208,7 @@ static struct conn *move(const struct arena_view *view, struct conn *theirs, str
 static void count_out(const struct arena_view *view, arena_ref slot)
 {
     struct conn *theirs = arena_view_slot(view, slot);
-    if (atomic_fetch_sub(&theirs->holders, 1) != 1)
+    if (!theirs || atomic_fetch_sub(&theirs->holders, 1) != 1)
         return;
     atomic_store(&theirs->unheld, 1);
     if (!try_both(theirs))

@@ -9,6 +9,7 @@
 #include "conn/blocking.h"
 #include "conn/drive.h"
 #include "conn/failure.h"
+#include "conn/reach.h"
 #include "conn/seal.h"
 #include "conn/send.h"
 #include "sys/net.h"
@@ -205,7 +206,7 @@ void outbox_release(const struct sealed *sealed)
                 drive_add(sealed->fd);
         }
         conn_release(conn, &conn->tx);
-    } while (conn->deferred.total > 0 && registry_current(sealed) && role_try(&conn->tx));
+    } while (conn->deferred.total > 0 && registry_current(sealed) && role_try(&conn->tx) && reach_tx(sealed));
 }
 
 /* What became of taking the role. */
@@ -214,7 +215,7 @@ static bool have_taken(const struct sealed *sealed, enum role_result result)
     struct conn *conn = sealed->conn;
     switch (result) {
     case ROLE_TAKEN:
-        return true;
+        return reach_tx(sealed);
     case ROLE_ABANDONED:
     case ROLE_RESUMED:
         failure_set(sealed, EIO, "a sender left in the middle of a record");

@@ -9,7 +9,7 @@
  * plaintext.
  */
 
-#include "conn/registry.h"
+#include "conn/reach.h"
 
 /* Sends, without waiting, what stands to be sent. 0 when nothing is left, -EAGAIN, -EBUSY
  * (outbox_take_soon()), or -errno of a failure. */
@@ -35,7 +35,8 @@ static inline void outbox_leave(const struct sealed *sealed)
     struct conn *conn = sealed->conn;
     if (conn->deferred.total == 0) {
         conn_release(conn, &conn->tx);
-        if (conn->deferred.total == 0 || !registry_current(sealed) || !role_try(&conn->tx))
+        if (conn->deferred.total == 0 || !registry_current(sealed) || !role_try(&conn->tx) ||
+            !reach_tx(sealed))
             return;
     }
     outbox_release(sealed);

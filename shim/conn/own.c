@@ -14,17 +14,33 @@ int own_duplicate(int fd)
     return high >= 0 ? high : net_fcntl(fd, F_DUPFD_CLOEXEC, 3);
 }
 
-int own_keep(enum own_kind kind, int fd)
+/* *first: it is this one that was recorded. */
+static int keep(enum own_kind kind, int fd, bool *first)
 {
     int high = fd < 0 ? -1 : own_duplicate(fd), none = -1;
+    *first = false;
     if (fd >= 0)
         sys_close(fd);
     if (high < 0)
         return -1;
-    if (atomic_compare_exchange_strong(&owned[kind], &none, high))
+    *first = atomic_compare_exchange_strong(&owned[kind], &none, high);
+    if (*first)
         return high;
     sys_close(high);
     return none;
+}
+
+int own_keep(enum own_kind kind, int fd)
+{
+    bool first;
+    return keep(kind, fd, &first);
+}
+
+bool own_keep_first(enum own_kind kind, int fd)
+{
+    bool first;
+    keep(kind, fd, &first);
+    return first;
 }
 
 int own_get(enum own_kind kind)

@@ -18,6 +18,9 @@ enum own_kind { OWN_EPOLL, OWN_ARENA, OWN_LOG, OWN_PIPE_READ, OWN_PIPE_WRITE, OW
  * number, or -1 with fd closed. If another thread has recorded one meanwhile, gives that. */
 int own_keep(enum own_kind kind, int fd);
 
+/* The same; false, with fd closed, if none is recorded or another one is. */
+bool own_keep_first(enum own_kind kind, int fd);
+
 /* A close-on-exec copy of fd at a high number if there is one left, else at any; -1 if there is none. */
 int own_duplicate(int fd);
 

@@ -225,8 +225,7 @@ static bool same_file(int one, int other)
 
 static struct conn *find_here(uint64_t cookie)
 {
-    arena_ref slot = registry_open() ? arena_find(cookie) : 0;
-    return slot ? arena_slot(slot) : NULL;
+    return registry_open() ? arena_slot_reach(arena_find(cookie)) : NULL;
 }
 
 /* A connection of another tree. It may have moved here already: another descriptor of it was in the message,

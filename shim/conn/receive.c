@@ -11,6 +11,7 @@
 #include "conn/inbox.h"
 #include "conn/open.h"
 #include "conn/outbox.h"
+#include "conn/reach.h"
 #include "conn/reading.h"
 #include "conn/send.h"
 #include "conn/waiting.h"
@@ -58,6 +59,8 @@ int receive_begin(const struct sealed *sealed, int flags)
         switch (conn_take_rx(conn)) {
         case ROLE_TAKEN:
         case ROLE_RESUMED:
+            if (!reach_rx(sealed))
+                return -ENOBUFS;
             if (registry_current(sealed))
                 return 0;
             role_release(&conn->rx);

@@ -71,8 +71,8 @@ bool registry_open(void)
     uint32_t entries = table_entries();
     struct registry_entry *table = map_private(entries * sizeof *table);
     marks = map_private(entries);
-    local_counts = map_private((ARENA_SLOTS + 1) * sizeof *local_counts);
-    gone = map_private(ARENA_SLOTS + 1);
+    local_counts = map_private(ARENA_SLOTS * sizeof *local_counts);
+    gone = map_private(ARENA_SLOTS);
     registry_alive = map_private(4096);
     if (!table || !marks || !local_counts || !gone || !registry_alive) {
         atomic_store(&making, 0);
@@ -421,7 +421,7 @@ void registry_after_fork(void)
         return;
     if (!atomic_exchange(&fork_counted, false))
         each_connection(count_in);
-    memset((void *)gone, 0, ARENA_SLOTS + 1);
+    memset((void *)gone, 0, arena_slots_used() + 1);
     each_connection(enter_self);
     drive_after_fork();
     private_pipe_after_fork();

@@ -95,14 +95,14 @@ static inline bool registry_current(const struct sealed *sealed)
         return true;
     struct registry_entry *table = atomic_load_explicit(&registry_table, memory_order_relaxed);
     uint64_t where = atomic_load_explicit(&table[sealed->fd].where, memory_order_acquire);
-    return (uint32_t)(where >> 32) == sealed->generation && arena_slot((arena_ref)where) == sealed->conn &&
+    return where == ((uint64_t)sealed->generation << 32 | sealed->conn->slot) &&
            atomic_load_explicit(&sealed->conn->generation, memory_order_acquire) == sealed->generation;
 }
 
 /* The slot that a connection lies in. */
 static inline arena_ref registry_slot(const struct conn *conn)
 {
-    return (arena_ref)(((const uint8_t *)conn - (const uint8_t *)arena_slot(0)) / ARENA_SLOT_SIZE);
+    return conn->slot;
 }
 
 /* Makes the table. False if there is no memory. */

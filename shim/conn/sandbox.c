@@ -82,6 +82,7 @@ static const struct {
     {SYS_rt_sigaction, {WHOLE(1)}}, /* asks only */
     {SYS_prlimit64, {WHOLE(2)}},    /* the same */
     {SYS_mmap, {{LOW(2), PROT_READ | PROT_WRITE}, {LOW(3), MAP_PRIVATE | MAP_ANONYMOUS}}},
+    {SYS_mmap, {{LOW(2), PROT_READ | PROT_WRITE}, {LOW(3), MAP_SHARED | MAP_NORESERVE}}}, /* segments.h */
     {SYS_madvise, {{LOW(2), MADV_REMOVE}}},
     {SYS_madvise, {{LOW(2), MADV_DONTDUMP}}},
     {SYS_madvise, {{LOW(2), MADV_WIPEONFORK}}},

@@ -12,6 +12,7 @@
 #include "conn/handshake.h"
 #include "conn/open.h"
 #include "conn/outbox.h"
+#include "conn/reach.h"
 #include "conn/scratch.h"
 #include "conn/seal.h"
 #include "sys/net.h"
@@ -137,6 +138,8 @@ static int become_writer(const struct sealed *sealed, int flags)
     for (;;) {
         switch (role_take(&conn->tx)) {
         case ROLE_TAKEN:
+            if (!reach_tx(sealed))
+                return -ENOBUFS;
             if (registry_current(sealed))
                 return 0;
             role_release(&conn->tx);

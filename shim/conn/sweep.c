@@ -22,8 +22,8 @@ static void give_back(struct conn *conn)
 
 static void look_at(arena_ref slot)
 {
-    struct conn *conn = arena_slot(slot);
-    if (!arena_cookie(slot))
+    struct conn *conn = arena_cookie(slot) ? arena_slot_reach(slot) : NULL;
+    if (!conn)
         return;
     if (registry_bury(conn, is_gone))
         atomic_store(&conn->unheld, 1);

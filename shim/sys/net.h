@@ -140,15 +140,28 @@ static inline int net_tgkill(int pid, int tid, int signal)
 }
 
 /* Gives MAP_FAILED on error, like mmap(2). */
+static inline void *net_mmap_at(size_t len, int protection, int flags, int fd, int64_t offset)
+{
+    long result = sys_call(SYS_mmap, 0, (long)len, protection, flags, fd, (long)offset);
+    return result < 0 && result > -4096 ? MAP_FAILED : (void *)(intptr_t)result;
+}
+
 static inline void *net_mmap(size_t len, int protection, int flags, int fd)
 {
-    long result = sys_call(SYS_mmap, 0, (long)len, protection, flags, fd, 0);
-    return result < 0 && result > -4096 ? MAP_FAILED : (void *)(intptr_t)result;
+    return net_mmap_at(len, protection, flags, fd, 0);
 }
 
 static inline int net_madvise(void *memory, size_t len, int advice)
 {
     return (int)sys_call3(SYS_madvise, sys_ptr(memory), (long)len, advice);
+}
+
+/* Nanoseconds of the monotonic clock; goes through the vDSO as well. */
+static inline int64_t net_now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 /* Milliseconds of the monotonic clock; goes through the vDSO, which is no door and async-signal-safe. */

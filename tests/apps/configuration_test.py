@@ -4,6 +4,7 @@
 sealed, and without SOCKSEAL_PORTS nothing happens at all."""
 
 import sys
+import textwrap
 import unittest
 
 from pathlib import Path
@@ -65,8 +66,15 @@ class Variables(sealed.TestCase):
         address, port = sealed.loopback(), self.port()
         server = self.run_stock(sealed.PYTHON, sealed.PEER, "serve", address, port, "recvall")
         self.wait_listening(port, server)
-        script = f"import socket; socket.create_connection(('{address}', {port}))"
-        client = self.run_program("prlimit", "--as=500000000", sealed.PYTHON, "-c", script)
+        script = textwrap.dedent(f"""
+            import resource, socket
+            kept = [socket.create_connection(('{address}', {port}))]
+            pages = int(open("/proc/self/statm").read().split()[0])
+            resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize(), resource.RLIM_INFINITY))
+            while True:
+                kept.append(socket.create_connection(('{address}', {port})))
+        """)
+        client = self.run_program(sealed.PYTHON, "-c", script)
         self.assertEqual(client.status(), 1)
         self.assertIn(b"No buffer space available", client.err.data)
         client.expect_log("error", "RLIMIT_AS")
