@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 
 #include "conn/arena.h"
+#include "conn/own.h"
 
 enum { BURST = 300, LAYOUT = 1, BLOCK = 512 };
 
@@ -24,7 +25,7 @@ static int open_arena(void **state)
 {
     (void)state;
     bool opened = arena_open(LAYOUT);
-    memory = arena_take_descriptor();
+    memory = own_get(OWN_ARENA);
     return opened && memory >= 0 ? 0 : -1;
 }
 
