@@ -243,7 +243,46 @@ static void accept_behind_a_filter(const struct net *net)
     close(fd), close(listener);
 }
 
+enum { MANY = 300 };
+
+static int accept_many(int listener)
+{
+    const struct sock_fprog narrow = {suite_count(for_accept), for_accept};
+    char byte;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &narrow, 0, 0) < 0)
+        return 90;
+    for (int i = 0; i < MANY; i++) {
+        int fd = accept(listener, NULL, NULL);
+        if (fd < 0 || read(fd, &byte, 1) != 1 || write(fd, &byte, 1) != 1)
+            return 91;
+    }
+    return 0;
+}
+
+/* More than what is mapped for the first ones has room for. */
+static void many_behind_a_filter(const struct net *net)
+{
+    static int fds[MANY];
+    struct sockaddr_in address;
+    char byte = 'm';
+    int listener = net_listen(net, 4, &address);
+    pid_t child = suite_fork();
+    if (child == 0)
+        _exit(accept_many(listener));
+    for (int i = 0; i < MANY; i++) {
+        fds[i] = net_connect(net, &address);
+        assert_int_equal(write(fds[i], &byte, 1), 1);
+        assert_int_equal(read(fds[i], &byte, 1), 1);
+    }
+    assert_int_equal(suite_wait(child), 0);
+    for (int i = 0; i < MANY; i++)
+        close(fds[i]);
+    close(listener);
+}
+
 static const struct suite_case cases[] = {
+    {.name = "many behind a filter", .run = many_behind_a_filter},
     {.name = "accept behind a filter", .run = accept_behind_a_filter},
     {.name = "a filter by prctl", .run = a_filter_by_prctl},
     {.name = "a filter by seccomp", .run = a_filter_by_seccomp},
