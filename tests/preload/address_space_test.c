@@ -319,6 +319,43 @@ static void the_last_of_a_crowd_to_the_next_program(void)
         close(base + i);
 }
 
+/* In a program of its own, whose memory is not made yet: a limit on the size of files counts for a memfd. */
+static int without_memfd_role(int argc, char **argv)
+{
+    static int pairs[MANY][2];
+    const struct net *net = strcmp(argv[1], "sealed") == 0 ? &net_sealed : &net_plain;
+    const struct rlimit small = {4096, 4096};
+    char byte;
+    (void)argc;
+    allow_descriptors();
+    limit_address_space(LITTLE);
+    if (setrlimit(RLIMIT_FSIZE, &small) < 0)
+        return 1;
+    for (int i = 0; i < MANY; i++)
+        net_warm_pair(net, pairs[i]);
+    pid_t child = suite_fork();
+    if (child == 0) {
+        for (int i = 0; i < MANY; i++) {
+            if (read(pairs[i][1], &byte, 1) != 1 || write(pairs[i][1], &byte, 1) != 1)
+                _exit(2);
+        }
+        _exit(0);
+    }
+    for (int i = 0; i < MANY; i++)
+        answered(pairs[i][0], (char)('a' + i % 26));
+    return suite_wait(child);
+}
+
+static void without_a_memfd(const struct net *net)
+{
+    pid_t child = suite_spawn("without memfd", (const char *[]){net->name, NULL}, NULL, -1, -1);
+    assert_int_equal(suite_wait(child), 0);
+}
+
+static const struct suite_case late_cases[] = {
+    {.name = "under a limit, without a memfd", .run = without_a_memfd},
+};
+
 static const struct suite_test tests[] = {
     {.name = "nothing left", .run = nothing_left},
     {.name = "left by another process, within reach", .run = left_within_reach},
@@ -329,12 +366,14 @@ static const struct suite_test tests[] = {
 
 static const struct suite_role roles[] = {
     {"keeper", keeper_role},
+    {"without memfd", without_memfd_role},
 };
 
 int main(int argc, char **argv)
 {
     suite_roles(roles, suite_count(roles));
     suite_cases(cases, suite_count(cases));
+    suite_cases(late_cases, suite_count(late_cases));
     suite_tests(tests, suite_count(tests));
     return suite_run(argc, argv);
 }
