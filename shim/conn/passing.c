@@ -141,13 +141,23 @@ static int put_in_envelopes(struct cmsghdr *part, struct posting *posting)
     return 0;
 }
 
+/* A pair of sockets that this process or its parent has made. It tells who that was at the time: whoever has
+ * changed user since is no stranger. */
+static bool is_of_family(int fd, int maker)
+{
+    struct sockaddr_storage name;
+    socklen_t len = sizeof name;
+    return (maker == sys_getpid() || maker == sys_getppid()) && net_getpeername(fd, &name, &len) == 0 &&
+           len == sizeof name.ss_family;
+}
+
 /* Whether the other end is known to be another user's process. */
 static bool is_foreign(int fd)
 {
     struct ucred peer;
     socklen_t len = sizeof peer;
     return net_getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && peer.pid > 0 &&
-           peer.uid != sys_geteuid();
+           peer.uid != sys_geteuid() && !is_of_family(fd, peer.pid);
 }
 
 /* Whose envelope it is: of a pair of sockets the kernel always knows that. (The process's number may be 0, in

@@ -34,7 +34,7 @@ static const unsigned FREE[] = {
     SYS_gettid,         SYS_sched_yield,   SYS_close,           SYS_munmap,      SYS_clock_gettime,
     SYS_rt_sigprocmask, SYS_rt_sigpending, SYS_rt_sigtimedwait, SYS_exit_group,  SYS_pread64,
     SYS_lseek,          SYS_writev,        SYS_splice,          SYS_tee,         SYS_pipe2,
-    SYS_getrandom,
+    SYS_getrandom,      SYS_getppid,
 };
 
 /* The same, for exec: before it and behind it. */

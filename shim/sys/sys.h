@@ -81,6 +81,11 @@ static inline int sys_getpid(void)
     return (int)sys_call3(SYS_getpid, 0, 0, 0);
 }
 
+static inline int sys_getppid(void)
+{
+    return (int)sys_call3(SYS_getppid, 0, 0, 0);
+}
+
 static inline int sys_gettid(void)
 {
     return (int)sys_call3(SYS_gettid, 0, 0, 0);

@@ -3,8 +3,7 @@
 #
 # packages: vsftpd
 """vsftpd, which gives itself 200 MB of address space, a filter of system calls and nobody's rights: files down and up by
-Python's ftplib, several clients at once. In its model of one process for a client; in the other one a process passes
-data connections to another user's, which is refused."""
+Python's ftplib, several clients at once. The process with the rights and the one without pass data connections."""
 
 import hashlib
 import os
@@ -41,7 +40,6 @@ anon_root={root}
 anon_umask=022
 no_anon_password=YES
 secure_chroot_dir={empty}
-one_process_model=YES
 """
 
 SCRIPT = textwrap.dedent("""

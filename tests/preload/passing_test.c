@@ -531,9 +531,33 @@ static void to_another_users_process(void)
     expect_end(pair[1]);
 }
 
+/* As servers do whose worker has given up root's rights: the pair was made before that. */
+static void to_the_process_it_came_from(void)
+{
+    int pair[2], local[2], fds[8];
+    if (geteuid() != 0)
+        skip();
+    net_warm_pair(&net_sealed, pair);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, local), 0);
+    pid_t child = suite_fork();
+    if (child == 0) {
+        if (setgroups(0, NULL) < 0 || setresgid(65534, 65534, 65534) < 0 ||
+            setresuid(65534, 65534, 65534) < 0)
+            _exit(1);
+        _exit(send_fds(local[1], pair, 1) == 1 ? 0 : errno);
+    }
+    close(pair[0]);
+    assert_int_equal(suite_wait(child), 0);
+    assert_int_equal(receive_fds(local[0], fds, 0), 1);
+    assert_int_equal(write(fds[0], "on", 2), 2);
+    expect_text(pair[1], "on");
+    close(fds[0]), close(pair[1]), close(local[0]), close(local[1]);
+}
+
 static const struct suite_test tests[] = {
     {.name = "to a process without the library", .run = to_a_process_without_the_library},
     {.name = "to another user's process", .run = to_another_users_process},
+    {.name = "to the process it came from, as another user", .run = to_the_process_it_came_from},
 };
 
 static const struct suite_role test_roles[] = {
