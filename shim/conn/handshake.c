@@ -291,10 +291,12 @@ int handshake_progress(const struct sealed *sealed)
     if (connected <= 0)
         return connected;
     if (outbox_flush(sealed) == -EBUSY)
-        return 0; /* its sender may have been stopped, and what comes may need both roles */
+        return -EBUSY; /* its sender may have been stopped, and what comes may need both roles */
     const bool could_send = conn->can_send;
     enum role_result taken;
-    if (!role_take_soon(&conn->rx, &taken) || taken == ROLE_PARKED || taken == ROLE_REENTERED)
+    if (!role_take_soon(&conn->rx, &taken))
+        return -EBUSY;
+    if (taken == ROLE_PARKED || taken == ROLE_REENTERED)
         return 0;
     if (!reach_rx(sealed))
         return -conn->error;
@@ -355,7 +357,7 @@ int handshake_wait(const struct sealed *sealed, bool sending, int64_t until_ms)
         if (ready == -EINTR)
             return -EINTR;
         int result = handshake_progress(sealed);
-        if (result < 0)
+        if (result < 0 && result != -EBUSY)
             return result;
     }
 }

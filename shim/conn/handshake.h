@@ -15,7 +15,7 @@ int handshake_start(const struct sealed *sealed);
 /*
  * Takes in what the peer has sent of the handshake, and not a byte more, and sends what is to be sent: 0, or
  * -errno of the failed connection. Afterwards conn->established tells whether it is over. Does nothing if
- * another thread is at it.
+ * another thread is at it; -EBUSY: for long (role_take_soon()).
  */
 int handshake_progress(const struct sealed *sealed);
 

@@ -79,11 +79,24 @@ int receive_begin(const struct sealed *sealed, int flags)
     }
 }
 
+/* Whoever is at it, for however long, is waited for: an EAGAIN would tell an edge-triggered program that
+ * there is nothing, and what stands behind the handshake that he takes in causes no further edge. But he does
+ * not wait for us, in a signal handler. */
+static int progress_patiently(const struct sealed *sealed)
+{
+    int result;
+    bool parked;
+    do {
+        result = handshake_progress(sealed);
+    } while (result == -EBUSY && !role_mine(&sealed->conn->tx, &parked));
+    return result == -EBUSY ? 0 : result;
+}
+
 /* Before the handshake is over: 1 when it is, 0 or -errno for the program. */
 static int wait_established(const struct sealed *sealed, int flags)
 {
     struct conn *conn = sealed->conn;
-    int result = handshake_progress(sealed);
+    int result = progress_patiently(sealed);
     if (conn->connecting) {
         int waited = open_wait_connected(sealed, flags);
         if (waited < 0)
