@@ -154,7 +154,7 @@ static int become_writer(const struct sealed *sealed, int flags)
         case ROLE_PARKED:
             if (!blocking_allowed(sealed->fd, flags))
                 return -EAGAIN;
-            if (role_wait(&conn->tx) == -EINTR)
+            if (role_wait(&conn->tx) == -EINTR && !blocking_restarts())
                 return -EINTR;
         }
     }
