@@ -170,11 +170,19 @@ struct kernel_action {
     unsigned long mask;
 };
 
+/* Signals that say what the thread itself has done wrong come to none that is blocked. Their handlers
+ * (crash reporters, Python's faulthandler, sanitizers) often have no SA_RESTART. */
+static bool is_fault(int signal)
+{
+    return signal == SIGSEGV || signal == SIGBUS || signal == SIGILL || signal == SIGFPE ||
+           signal == SIGTRAP || signal == SIGABRT || signal == SIGSYS;
+}
+
 bool blocking_restarts(void)
 {
     for (int signal = 1; signal <= 64; signal++) {
         struct kernel_action action = {0};
-        if (sys_call(SYS_rt_sigaction, signal, 0, sys_ptr(&action), 8, 0, 0) < 0)
+        if (is_fault(signal) || sys_call(SYS_rt_sigaction, signal, 0, sys_ptr(&action), 8, 0, 0) < 0)
             continue;
         bool handled = action.handler != (void *)SIG_DFL && action.handler != (void *)SIG_IGN;
         if (handled && !(action.flags & SA_RESTART))
