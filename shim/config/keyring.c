@@ -43,7 +43,8 @@ struct version {
 struct ring {
     struct keyring keyring;
     struct version version;
-    bool settled; /* false: the file was so young that a change might leave its times as they are */
+    struct version root; /* of the directory that the file's path begins at */
+    bool settled;        /* false: the file was so young that a change might leave its times as they are */
     size_t slot;
     size_t map_len;
     struct tls_psk psks[]; /* behind them lie the memos, and the file's text */
@@ -139,8 +140,8 @@ static uint64_t digest(uint64_t hash, const void *data, size_t len)
 }
 
 /* Logs why the file cannot be used, unless that was said before of this version of it. Always gives NULL. */
-static __attribute__((format(printf, 2, 3))) struct ring *report(const struct version *version,
-                                                                 const char *format, ...)
+static __attribute__((format(printf, 3, 4))) struct ring *
+report_at(enum log_level level, const struct version *version, const char *format, ...)
 {
     char reason[256];
     va_list arguments;
@@ -154,19 +155,18 @@ static __attribute__((format(printf, 2, 3))) struct ring *report(const struct ve
     if (atomic_exchange(&last_failure, hash | 1) == (hash | 1))
         return NULL;
     const char *file = config_get()->key_file;
-    log_line(LOG_ERROR, "key file %s: %s%s", file ? file : "", reason,
+    log_line(level, "key file %s: %s%s", file ? file : "", reason,
              atomic_load(&current) >= 0 ? "; the keys read before stay in use" : "");
     return NULL;
 }
+
+#define report(...) report_at(LOG_ERROR, __VA_ARGS__)
 
 static const char *error_text(int error)
 {
     switch (error) {
     case ENOENT:
         return "there is no such file";
-    case EACCES:
-    case EPERM:
-        return "this user may not read it";
     case EISDIR:
         return "it is a directory";
     case EMFILE:
@@ -177,8 +177,18 @@ static const char *error_text(int error)
     }
 }
 
+static bool is_forbidden(int error)
+{
+    return error == EACCES || error == EPERM;
+}
+
 static struct ring *report_errno(int error)
 {
+    if (is_forbidden(error))
+        return report(NULL,
+                      "this user may not read it (user %u, errno %d); make SOCKSEAL_KEY_FILE name one that "
+                      "belongs to this user, mode 0600",
+                      sys_geteuid(), error);
     return report(NULL, "%s (errno %d)", error_text(error), error);
 }
 
@@ -194,6 +204,15 @@ static struct version version_of(const struct stat *st)
     version.modified = st->st_mtim;
     version.changed = st->st_ctim;
     return version;
+}
+
+/* All zeroes if it cannot be looked at. */
+static struct version version_at(const char *path)
+{
+    struct stat st;
+    memset(&st, 0, sizeof st);
+    sys_stat(path, &st);
+    return version_of(&st);
 }
 
 static bool same_version(const struct version *a, const struct version *b)
@@ -212,14 +231,22 @@ static bool is_settled(const struct version *version)
     return age_ms > 100;
 }
 
+static bool is_owned(const struct stat *st)
+{
+    return st->st_uid == 0 || st->st_uid == sys_geteuid();
+}
+
 /* A key that others can read is no secret, one that they can write is theirs. Gives false when reported. */
 static bool check_file(const struct stat *st, const struct version *version)
 {
     if (!S_ISREG(st->st_mode))
         report(version, "it is not a regular file");
     else if (st->st_mode & (S_IRGRP | S_IWGRP | S_IROTH | S_IWOTH))
-        report(version, "others may read or write it (mode %04o); repair: chmod 600", st->st_mode & 07777u);
-    else if (st->st_uid != 0 && st->st_uid != sys_geteuid())
+        report(version,
+               "others may read or write it (mode %04o); repair: chmod 600 (a server that starts as root has "
+               "read it when it becomes another user; each other user needs a file of his own)",
+               st->st_mode & 07777u);
+    else if (!is_owned(st))
         report(version, "it belongs to user %u, neither to root nor to user %u who runs this program",
                st->st_uid, sys_geteuid());
     else if (st->st_size > KEYFILE_SIZE_MAX)
@@ -301,6 +328,7 @@ static struct ring *read_ring(int fd)
     if (!ring)
         return report_errno(ENOMEM);
     ring->version = version;
+    ring->root = version_at("/");
     ring->settled = is_settled(&version);
 
     char *text = (char *)&ring->keyring.memos[ring->keyring.memo_count];
@@ -315,16 +343,44 @@ static struct ring *read_ring(int fd)
     return NULL;
 }
 
-/* Reads the file and makes it the current ring, which the caller then holds. Gives NULL when that failed.
- * `before` is what was current, or NULL. */
-static struct ring *reload(const char *file, const struct ring *before)
+/* O_NONBLOCK: a named pipe is refused, not waited for. */
+static int open_file(const char *file)
 {
-    /* O_NONBLOCK: a named pipe is refused, not waited for. */
-    int fd = sys_open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0);
-    if (fd < 0)
-        return report_errno(-fd);
+    return sys_open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0);
+}
+
+static bool same_place(const struct version *a, const struct version *b)
+{
+    return a->device == b->device && a->inode == b->inode;
+}
+
+/* The file cannot be opened, though keys were read from it: a program that has given up root's rights, or has
+ * gone into another root directory, must not lose its connections over that. What it can still see of the
+ * file tells whether there is something to warn of. Always gives NULL. */
+static struct ring *report_out_of_reach(const char *file, const struct ring *before, int error)
+{
+    struct version now = version_at(file), root = version_at("/");
+    if (!is_forbidden(error) && !(error == ENOENT && !same_place(&root, &before->root)))
+        return report_errno(error);
+    if (same_version(&now, &before->version))
+        return NULL;
+    if (now.inode)
+        return report_at(
+            LOG_WARN, &now,
+            "it has changed, and this program, user %u by now, may not read it any more; restart "
+            "the program so that it does",
+            sys_geteuid());
+    return report_at(LOG_INFO, NULL,
+                     "it is out of this program's sight (user %u, errno %d), so that changes will take a "
+                     "restart",
+                     sys_geteuid(), error);
+}
+
+/* Reads the open file and makes it the current ring, which the caller then holds. Gives NULL when that
+ * failed. `before` is what was current, or NULL. */
+static struct ring *take_up(int fd, const char *file, const struct ring *before)
+{
     struct ring *ring = read_ring(fd);
-    sys_close(fd);
     if (!ring)
         return NULL;
     if (!publish(ring)) {
@@ -334,6 +390,17 @@ static struct ring *reload(const char *file, const struct ring *before)
     atomic_store(&last_failure, 0);
     if (!before || !same_version(&before->version, &ring->version))
         log_line(LOG_INFO, "key file %s: %zu key(s) read", file, ring->keyring.count);
+    return ring;
+}
+
+/* The same for a file that has yet to be opened. */
+static struct ring *reload(const char *file, const struct ring *before)
+{
+    int fd = open_file(file);
+    if (fd < 0)
+        return before ? report_out_of_reach(file, before, -fd) : report_errno(-fd);
+    struct ring *ring = take_up(fd, file, before);
+    sys_close(fd);
     return ring;
 }
 
@@ -347,6 +414,22 @@ static bool is_fresh(const struct ring *ring, const char *file)
 }
 
 static _Atomic bool frozen;
+
+void keyring_prepare(void)
+{
+    const char *file = config_get()->key_file;
+    if (!file || atomic_load(&current) >= 0 || atomic_load(&frozen))
+        return;
+    int fd = open_file(file);
+    struct stat st;
+    if (fd < 0)
+        return;
+    if (sys_fstat(fd, &st) == 0 && is_owned(&st)) {
+        struct ring *ring = take_up(fd, file, NULL);
+        keyring_release(ring ? &ring->keyring : NULL);
+    }
+    sys_close(fd);
+}
 
 void keyring_freeze(void)
 {

@@ -6,7 +6,8 @@
 /*
  * The key file: `identity:hex` a line, `#` comments. Kept in memory of its own (mmap: MADV_DONTDUMP, mlock if
  * allowed), read anew when its device, inode, size, modification or change time differ. A new version that is
- * broken is reported, once, and the old one stays in use. Never through the doors; allocates no heap memory;
+ * broken is reported, once, and the old one stays in use, as it does when the process may not read the file
+ * any more. Never through the doors; allocates no heap memory;
  * usable from any thread and from a signal handler, and after fork.
  */
 
@@ -25,6 +26,11 @@ struct keyring {
  * been logged, one line, naming file, line number and reason, never content). Give back with
  * keyring_release(). */
 const struct keyring *keyring_acquire(void);
+
+/* Reads the keys if that has not been done and this process may: it is about to give up some right. What is
+ * in the file's way is not said yet, since the file may be meant for the user that the process becomes; what
+ * is wrong in it is. */
+void keyring_prepare(void);
 
 /* Reads the keys if that has not been done; from now on the file is not looked at any more (conn/sandbox.h).
  */

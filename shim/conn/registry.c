@@ -55,6 +55,26 @@ static void *map_private(size_t len)
     return memory == MAP_FAILED ? NULL : memory;
 }
 
+/* The page stays the parent's where it is a vfork child that makes the table. */
+static bool open_page(void)
+{
+    uint32_t *page = registry_alive;
+    if (page)
+        return true;
+    page = map_private(4096);
+    if (!page)
+        return false;
+    net_madvise(page, 4096, MADV_WIPEONFORK);
+    *page = (uint32_t)sys_getpid();
+    registry_alive = page;
+    return true;
+}
+
+void registry_begin(void)
+{
+    open_page();
+}
+
 /* Racing threads: one makes the table, the others wait for it. */
 bool registry_open(void)
 {
@@ -73,13 +93,11 @@ bool registry_open(void)
     marks = map_private(entries);
     local_counts = map_private(ARENA_SLOTS * sizeof *local_counts);
     gone = map_private(ARENA_SLOTS);
-    registry_alive = map_private(4096);
-    if (!table || !marks || !local_counts || !gone || !registry_alive) {
+    if (!table || !marks || !local_counts || !gone || !open_page()) {
         atomic_store(&making, 0);
         return false;
     }
-    net_madvise(registry_alive, 4096, MADV_WIPEONFORK);
-    *registry_alive = self;
+    registry_check_fork();
     role_note_namespace();
     atomic_store(&registry_table, table);
     atomic_store_explicit(&registry_size, entries, memory_order_release);
@@ -414,11 +432,11 @@ void registry_after_fork(void)
 {
     *registry_alive = (uint32_t)sys_getpid();
     role_forget();
-    role_note_namespace();
     fork_depth = 0;
     atomic_store(&book.word, 0); /* its holder, a thread of the parent's, is not in this process */
     if (!atomic_load(&registry_size))
         return;
+    role_note_namespace();
     if (!atomic_exchange(&fork_counted, false))
         each_connection(count_in);
     memset((void *)gone, 0, arena_slots_used() + 1);

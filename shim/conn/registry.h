@@ -50,8 +50,11 @@ void registry_in_child(void);
 /* Calls registry_after_fork() if this is such a child. */
 void registry_check_fork(void);
 
-/* Whether the table is this process's: false before there is one, and in a vfork(2) child, which has its
- * parent's memory but descriptors of its own, and must not touch the parent's bookkeeping. */
+/* From the constructor: makes the page, without which registry_is_ours() is false. */
+void registry_begin(void);
+
+/* Whether the bookkeeping is this process's: false in a vfork(2) child, which has its parent's memory but
+ * descriptors of its own, and must not touch the parent's. */
 bool registry_is_ours(void);
 
 /* Stands for a descriptor that must not be used as a plain one, though its connection is not at hand: every

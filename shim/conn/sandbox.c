@@ -13,8 +13,8 @@
 #include <sys/prctl.h>
 
 #include "config/keyring.h"
-#include "conn/own.h"
 #include "conn/private_pipe.h"
+#include "conn/privilege.h"
 #include "conn/registry.h"
 #include "conn/role.h"
 #include "diag/log.h"
@@ -157,15 +157,13 @@ static void put_prefix(struct writer *writer)
 
 static void get_ready(void)
 {
-    const char *file = log_file_name();
     if (conn_open_arena())
         registry_open();
     keyring_freeze();
     role_stop_looking();
     private_pipe_ready();
-    if (file && own_get(OWN_LOG) < 0)
-        log_keep_open(
-            own_keep(OWN_LOG, sys_open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640)));
+    privilege_keep_log();
+    log_stop_opening();
 }
 
 bool sandbox_widen(const struct sock_fprog *from, struct sock_fprog *to,

@@ -15,11 +15,12 @@
 #include "sys/file.h"
 #include "sys/net.h"
 
-enum { LINE_MAX_LEN = 1024, STANDARD_ERROR = 2, NOT_KEPT = -2 };
+enum { LINE_MAX_LEN = 1024, STANDARD_ERROR = 2 };
 
 static _Atomic int threshold = LOG_WARN;
 static const char *_Atomic log_file;
-static _Atomic int kept_open = NOT_KEPT;
+static _Atomic int kept = -1;
+static atomic_bool closed;
 
 static const char *level_name(enum log_level level)
 {
@@ -33,14 +34,23 @@ void log_setup(enum log_level new_threshold, const char *file)
     atomic_store(&log_file, file);
 }
 
-const char *log_file_name(void)
+/* O_NONBLOCK: a named pipe without a reader is an error here, not a wait. */
+int log_open(void)
 {
-    return atomic_load(&log_file);
+    const char *file = atomic_load(&log_file);
+    if (!file || atomic_load(&closed))
+        return -1;
+    return sys_open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
 }
 
-void log_keep_open(int fd)
+void log_keep(int fd)
 {
-    atomic_store(&kept_open, fd);
+    atomic_store(&kept, fd);
+}
+
+void log_stop_opening(void)
+{
+    atomic_store(&closed, true);
 }
 
 int log_enabled(enum log_level level)
@@ -90,20 +100,14 @@ static void write_to_standard_error(const char *line, size_t len)
         write_quietly(STANDARD_ERROR, line, len);
 }
 
-/* O_NONBLOCK: a named pipe without a reader is an error here, not a wait. */
-static bool write_to_file(const char *file, const char *line, size_t len)
+static bool write_to_file(const char *line, size_t len)
 {
-    int kept = atomic_load(&kept_open);
-    if (kept != NOT_KEPT) {
-        if (kept >= 0)
-            write_quietly(kept, line, len);
-        return kept >= 0;
-    }
-    int fd = sys_open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+    int opened = log_open(), fd = opened >= 0 ? opened : atomic_load(&kept);
     if (fd < 0)
         return false;
     write_quietly(fd, line, len);
-    sys_close(fd);
+    if (opened >= 0)
+        sys_close(opened);
     return true;
 }
 
@@ -152,8 +156,7 @@ void log_line(enum log_level level, const char *format, ...)
     va_end(arguments);
     if (body >= 0) {
         size_t len = end_line(line, (size_t)prefix + (size_t)body);
-        const char *file = atomic_load(&log_file);
-        if (!file || !write_to_file(file, line, len))
+        if (!write_to_file(line, len))
             write_to_standard_error(line, len);
     }
     errno = saved;

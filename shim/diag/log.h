@@ -15,10 +15,15 @@ enum log_level { LOG_QUIET, LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
  * standard error. */
 void log_setup(enum log_level threshold, const char *file);
 
-/* The file that lines go to, NULL: standard error. log_keep_open() gives a descriptor for it, to be used from
- * then on because the file cannot be opened any more; -1: standard error takes its place. */
-const char *log_file_name(void);
-void log_keep_open(int fd);
+/* Opens SOCKSEAL_LOG_FILE, close-on-exec; negative if it names none or cannot be opened. */
+int log_open(void);
+
+/* A descriptor for the file, which stays the caller's, for when it cannot be opened any more; -1: there is
+ * none, and standard error takes its place. */
+void log_keep(int fd);
+
+/* From now on the file is not opened any more. */
+void log_stop_opening(void);
 
 /* Whether lines of this level are written; for callers that would have to compute something first. */
 int log_enabled(enum log_level level);

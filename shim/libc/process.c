@@ -43,6 +43,7 @@ __attribute__((constructor)) static void load(void)
     config_load();
     if (!config_get()->active)
         return;
+    registry_begin();
     pthread_atfork(before_fork, registry_fork_done, registry_in_child);
     if (!streams_at_end(end))
         atexit(end);

@@ -24,6 +24,7 @@
 
 #include "config/config.h"
 #include "conn/drive.h"
+#include "conn/privilege.h"
 #include "conn/waiting.h"
 #include "diag/log.h"
 #include "libc/raw.h"
@@ -314,6 +315,33 @@ static long fork_raw(long number, const struct arguments *arguments)
     return child;
 }
 
+/* ---- rights ---- */
+
+/* What libc's functions of the same names, or those of no name there, take the right to read files away with.
+ */
+static bool gives_up_rights(long number)
+{
+    switch (number) {
+    case SYS_setuid:
+    case SYS_setreuid:
+    case SYS_setresuid:
+    case SYS_setfsuid:
+    case SYS_setgid:
+    case SYS_setregid:
+    case SYS_setresgid:
+    case SYS_setfsgid:
+    case SYS_setgroups:
+    case SYS_chroot:
+    case SYS_capset:
+#ifdef SYS_landlock_restrict_self
+    case SYS_landlock_restrict_self:
+#endif
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* ---- the door ---- */
 
 static bool through_doors(long number, struct arguments *arguments, long *result)
@@ -328,6 +356,8 @@ static bool through_doors(long number, struct arguments *arguments, long *result
         if ((drive_outstanding() || registry_has(NUMBER(0))) && on_sealed(number, arguments, result))
             return true;
     }
+    if (gives_up_rights(number))
+        privilege_before_drop();
     return on_any(number, arguments, result);
 }
 

@@ -114,6 +114,23 @@ static void bind_others(void)
     BIND(rexec_af);
 }
 
+static void bind_privileges(void)
+{
+    BIND(setuid);
+    BIND(seteuid);
+    BIND(setreuid);
+    BIND(setresuid);
+    BIND(setfsuid);
+    BIND(setgid);
+    BIND(setegid);
+    BIND(setregid);
+    BIND(setresgid);
+    BIND(setfsgid);
+    BIND(setgroups);
+    BIND(initgroups);
+    BIND(chroot);
+}
+
 void real_bind(void)
 {
     /* Racing threads write the same values. */
@@ -121,5 +138,6 @@ void real_bind(void)
     bind_data();
     bind_wait();
     bind_others();
+    bind_privileges();
     __atomic_store_n(&real_table.bound, true, __ATOMIC_RELEASE);
 }
