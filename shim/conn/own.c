@@ -4,6 +4,7 @@
 
 #include "conn/drive.h"
 #include "conn/registry.h"
+#include "diag/log.h"
 #include "sys/net.h"
 
 static _Atomic int owned[OWN_KINDS] = {-1, -1, -1, -1, -1, -1};
@@ -99,5 +100,7 @@ void own_make_way(int fd)
         int same = fd, moved = fd == own_get((enum own_kind)kind) ? own_duplicate(fd) : -1;
         if (moved >= 0 && !atomic_compare_exchange_strong(&owned[kind], &same, moved))
             sys_close(moved);
+        else if (moved >= 0 && kind == OWN_LOG)
+            log_keep(moved);
     }
 }

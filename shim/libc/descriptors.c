@@ -81,9 +81,15 @@ static int replace(int from, int to, int flags, bool inherit)
     return result;
 }
 
+/* Descriptors of ours may be there before the first that is sealed. */
+static bool is_plain(int to)
+{
+    return !atomic_load_explicit(&registry_size, memory_order_relaxed) && !own_is(to);
+}
+
 DOOR int dup2(int from, int to)
 {
-    if (from == to || !atomic_load_explicit(&registry_size, memory_order_relaxed))
+    if (from == to || is_plain(to))
         return real()->dup2(from, to);
     return replace(from, to, 0, true);
 }
@@ -92,7 +98,7 @@ DOOR_ALIAS("dup2") int __dup2(int from, int to);
 
 DOOR int dup3(int from, int to, int flags)
 {
-    if (from == to || (flags & ~O_CLOEXEC) || !atomic_load_explicit(&registry_size, memory_order_relaxed))
+    if (from == to || (flags & ~O_CLOEXEC) || is_plain(to))
         return real()->dup3(from, to, flags);
     return replace(from, to, flags, !(flags & O_CLOEXEC));
 }

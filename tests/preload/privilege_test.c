@@ -425,6 +425,41 @@ static void vfork_child(void)
     assert_int_equal(status, 10);
 }
 
+/* The program puts a file of its own at the numbers where ours stand, the log's among them. */
+static int numbers_role(int argc, char **argv)
+{
+    struct sockaddr_in address;
+    int start[2], root = root_stays(start);
+    (void)argc;
+    int file = open(argv[1], O_RDWR | O_CREAT | O_TRUNC, 0600);
+    become_nobody();
+    int listener = net_listen(&net_sealed, 4, &address);
+    for (int fd = 512; fd < 1024; fd++) {
+        if (dup2(file, fd) != fd)
+            return 27;
+    }
+    let_root_write(root, start);
+    int status = converse(listener, &address);
+    struct stat written;
+    return status ? status : fstat(file, &written) == 0 && written.st_size == 0 ? 0 : 28;
+}
+
+static void log_gives_way(void)
+{
+    struct place place;
+    char log[4096], other[] = "/tmp/sockseal-other-XXXXXX";
+    if (!suite_has_library() || geteuid() != 0)
+        skip();
+    make_place(&place);
+    close(mkstemp(other));
+    assert_int_equal(chmod(place.directory, 0711), 0);
+    int status = run_there(&place, "numbers", other, log);
+    remove_place(&place);
+    unlink(other);
+    assert_int_equal(status, 0);
+    assert_int_equal(count(log, "may not read it any more"), 1);
+}
+
 static const struct suite_test tests[] = {
     {.name = "the keys are read before every door", .run = every_door},
     {.name = "another user", .run = another_user},
@@ -433,11 +468,12 @@ static const struct suite_test tests[] = {
     {.name = "keys that were not there", .run = keys_that_were_not_there},
     {.name = "keys of the later user", .run = keys_of_the_later_user},
     {.name = "a vfork child", .run = vfork_child},
+    {.name = "the log gives way", .run = log_gives_way},
 };
 
 static const struct suite_role roles[] = {
-    {"door", door_role}, {"nobody", nobody_role}, {"chroot", chroot_role},
-    {"late", late_role}, {"vfork", vfork_role},   {"own file", own_file_role},
+    {"door", door_role},   {"nobody", nobody_role},     {"chroot", chroot_role},   {"late", late_role},
+    {"vfork", vfork_role}, {"own file", own_file_role}, {"numbers", numbers_role},
 };
 
 int main(int argc, char **argv)
