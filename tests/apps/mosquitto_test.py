@@ -3,7 +3,7 @@
 #
 # packages: mosquitto mosquitto-clients
 """Mosquitto and its clients: one message to many, a large message, the will of a client that is killed, clients that
-connect again after a restart."""
+connect again after a restart. Started as root, it becomes another user before it listens, who may not read the keys."""
 
 import hashlib
 import os
@@ -26,11 +26,10 @@ SUBSCRIBERS = 60 if sealed.FULL else 12
 MESSAGES = 5000 if sealed.FULL else 500
 SIZE = (40 if sealed.FULL else 4) << 20
 
-# As root it would become another user before it listens, who may not read the keys.
 CONFIGURATION = """
 listener {port} {address}
 allow_anonymous true
-user root
+user mosquitto
 max_queued_messages 0
 log_type subscribe
 """
