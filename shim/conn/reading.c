@@ -76,8 +76,8 @@ static void serve_inbox(struct reading *reading)
 }
 
 /* Opens a record straight into the program's memory. The content type behind the content is written there for
- * a moment: the byte is put back, since a program may count on memory that a read did not fill. (Padding,
- * which no known peer uses with records this large, leaves zeros there.) */
+ * a moment: the byte is put back, since a program may count on memory that a read did not fill. (Of a padded
+ * record this size, which ends one that the kernel took in part, zeros stay there.) */
 static enum tls_result open_direct(struct tls_session *session, uint8_t *record, size_t size, uint8_t *to,
                                    size_t inner, size_t *len, enum tls_event *event)
 {
