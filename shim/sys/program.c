@@ -64,11 +64,11 @@ static bool has_capabilities(const struct program *program, int fd)
  * (ld.so(8)). */
 static bool check_rights(struct program *program, const char *path, int fd, const struct stat *st)
 {
-    if (program->exact && sys_call(SYS_prctl, PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0, 0) == 1)
-        return true; /* these bits do nothing then */
     if (program->exact && (sys_getuid() != sys_geteuid() || sys_getgid() != sys_getegid()))
         return refuse(program, PROGRAM_UNSEALABLE,
                       "%s would run with two users' rights: nothing can be preloaded into it", path);
+    if (program->exact && sys_call(SYS_prctl, PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0, 0) == 1)
+        return true; /* what the file says of rights does nothing then */
     if (changes_user(program, st))
         return refuse(program, PROGRAM_UNSEALABLE, "%s is set-user-ID: nothing can be preloaded into it",
                       path);
