@@ -21,6 +21,7 @@
 #include "config/environment.h"
 #include "conn/handover.h"
 #include "diag/log.h"
+#include "sys/file.h"
 #include "sys/net.h"
 #include "sys/program.h"
 
@@ -132,6 +133,23 @@ static int go_on_unsealed(struct handover *plan, const struct listeners *listene
     return handover_plan(plan) ? leave_behind(plan, target, argv, envp) : call(target, argv, envp);
 }
 
+/* A process that has one user's rights and another's in reserve, as squid's that starts its workers: the
+ * dynamic linker preloads nothing into whatever it runs. */
+static void warn_of_two_users(const struct target *target, char *const envp[])
+{
+    static _Atomic bool told;
+    struct program program;
+    if (!config_get()->active || environment_opts_out(envp) ||
+        (sys_getuid() == sys_geteuid() && sys_getgid() == sys_getegid()))
+        return;
+    check(target, &program);
+    if (program.verdict == PROGRAM_UNSEALABLE && !atomic_exchange(&told, true))
+        log_line(LOG_WARN,
+                 "%s, and its connections are in the clear; have it started by one user alone "
+                 "(SOCKSEAL_STRICT=1 refuses it)",
+                 program.reason);
+}
+
 static int attempt(const struct target *target, char *const argv[], char *const envp[])
 {
     struct handover plan;
@@ -141,6 +159,8 @@ static int attempt(const struct target *target, char *const argv[], char *const 
     const bool strict = config_get()->active && config_get()->strict, any = handover_plan(&plan);
     const bool needed = plan.surviving + plan.doomed > 0;
     const bool listens = handover_listeners(&listeners) && !environment_opts_out(envp);
+    if (target->path && !strict)
+        warn_of_two_users(target, envp);
     if (!target->path || (!strict && !needed && !listens))
         return any ? leave_behind(&plan, target, argv, envp) : call(target, argv, envp);
     check(target, &program);

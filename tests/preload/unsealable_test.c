@@ -143,6 +143,7 @@ static void a_set_user_id_program(void)
         skip();
     make_place(&place, 04755);
     expect(&place, (struct run){place.program, NOBODY, NOBODY, "sealed", "", NULL}, REFUSED, "set-user-ID");
+    expect(&place, (struct run){place.program, NOBODY, NOBODY, "", "", NULL}, RAN, NULL);
     expect(&place, (struct run){place.program, NOBODY, NOBODY, "", "", "1"}, REFUSED, "set-user-ID");
     expect(&place, (struct run){place.program, -1, -1, "sealed", "", NULL}, RAN, NULL);
     expect(&place, (struct run){place.program, NOBODY, NOBODY, "sealed", "nnp", NULL}, RAN, NULL);
@@ -168,6 +169,7 @@ static void a_program_with_file_capabilities(void)
         skip(); /* a file system, or a container, without them */
     }
     expect(&place, (struct run){place.program, NOBODY, NOBODY, "sealed", "", NULL}, REFUSED, "capabilities");
+    expect(&place, (struct run){place.program, NOBODY, NOBODY, "", "", NULL}, RAN, NULL);
     expect(&place, (struct run){place.program, -1, -1, "sealed", "", NULL}, RAN, NULL);
     remove_place(&place);
 }
@@ -181,6 +183,9 @@ static void a_process_of_two_users(void)
     make_place(&place, 0755);
     expect(&place, (struct run){place.program, 0, NOBODY, "sealed", "", NULL}, REFUSED, "two users");
     expect(&place, (struct run){place.program, 0, NOBODY, "sealed", "nnp", NULL}, REFUSED, "two users");
+    expect(&place, (struct run){place.program, 0, NOBODY, "", "", NULL}, RAN, "warning: ");
+    expect(&place, (struct run){place.program, NOBODY, NOBODY, "", "", NULL}, RAN, NULL);
+    expect(&place, (struct run){place.program, 0, NOBODY, "", "", "1"}, REFUSED, "SOCKSEAL_STRICT");
     remove_place(&place);
 }
 
