@@ -20,7 +20,7 @@ import sealed
 from sealed import both_modes, sealed_only
 
 NGIRCD = "/usr/sbin/ngircd"
-PROGRAMS = {"ngircd": [NGIRCD, "-V"]}
+PROGRAMS = {"ngircd": ["/usr/sbin/ngircd", "-V"]}
 
 CONFIGURATION = """
 [Global]

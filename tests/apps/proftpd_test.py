@@ -25,7 +25,7 @@ import sealed
 from sealed import both_modes
 
 PROFTPD = os.environ.get("PROFTPD", "/usr/sbin/proftpd")
-PROGRAMS = {"proftpd": [PROFTPD, "--version"], "lftp": ["lftp", "--version"]} if os.path.exists(PROFTPD) else {}
+PROGRAMS = {"proftpd": ["/usr/sbin/proftpd", "--version"], "lftp": ["lftp", "--version"]}
 SIZE = (40 if sealed.FULL else 2) << 20
 PORTS = 24  # for data connections, one after the other
 NOBODY = 65534

@@ -23,7 +23,7 @@ import sealed
 from sealed import both_modes, sealed_only
 
 SQUID = "/usr/sbin/squid"
-PROGRAMS = {"squid": [SQUID, "-v"]}
+PROGRAMS = {"squid": ["/usr/sbin/squid", "-v"]}
 SIZE = (20 if sealed.FULL else 2) << 20
 CLIENTS = 40 if sealed.FULL else 10
 
