@@ -50,6 +50,8 @@ APP_TESTS := $(wildcard tests/apps/*_test.py)
 packages_of = $(if $(strip $(1)),$(sort $(shell sed -n 's/^$(hash) packages: //p' $(1))))
 QUICK_PACKAGES = $(call packages_of,$(shell grep -L '^$(hash) suite: full$$' $(APP_TESTS)))
 APP_PACKAGES = $(call packages_of,$(APP_TESTS))
+# "# unpacked: proftpd-core": not installed, since it excludes another's package.
+UNPACKED_PACKAGES = $(sort $(shell sed -n 's/^$(hash) unpacked: //p' $(APP_TESTS)))
 
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(1)))
 LIB_OBJECTS := $(call objects,shim/libc/*.c shim/conn/*.c shim/tls/*.c shim/crypto/*.c shim/config/*.c shim/diag/*.c \
@@ -199,6 +201,10 @@ deps-test:
 
 deps-apps:
 	@mkdir -p $(DEPS); $(call install_packages,$(BUILD_PACKAGES) $(TEST_PACKAGES) $(APP_PACKAGES))
+	@mkdir -p $(DEPS)/unpacked; cd $(DEPS)/unpacked; for package in $(UNPACKED_PACKAGES); do \
+		[ -d $$package ] || { echo "unpacking: $$package"; \
+			apt-get download -qq -o APT::Sandbox::User=root $$package && dpkg -x $${package}_*.deb $$package.part \
+			&& rm $${package}_*.deb && mv $$package.part $$package || exit 1; }; done
 
 deps-bench:
 	@mkdir -p $(DEPS); $(call install_packages,$(BUILD_PACKAGES) $(BENCH_PACKAGES))
