@@ -202,7 +202,7 @@ void outbox_release(const struct sealed *sealed)
                 conn_bytes_drop(&taken, len);
             }
             outbox_account(conn);
-            if (outbox_flush_held(sealed) == -EAGAIN)
+            if (registry_current(sealed) && outbox_flush_held(sealed) == -EAGAIN)
                 drive_add(sealed->fd);
         }
         conn_release(conn, &conn->tx);
