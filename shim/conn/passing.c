@@ -151,13 +151,18 @@ static bool is_of_family(int fd, int maker)
            len == sizeof name.ss_family;
 }
 
+/* Who was at the other end when it came to be (unix(7)). */
+static bool peer_of(int fd, struct ucred *peer)
+{
+    socklen_t len = sizeof *peer;
+    return net_getsockopt(fd, SOL_SOCKET, SO_PEERCRED, peer, &len) == 0;
+}
+
 /* Whether the other end is known to be another user's process. */
 static bool is_foreign(int fd)
 {
     struct ucred peer;
-    socklen_t len = sizeof peer;
-    return net_getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && peer.pid > 0 &&
-           peer.uid != sys_geteuid() && !is_of_family(fd, peer.pid);
+    return peer_of(fd, &peer) && peer.pid > 0 && peer.uid != sys_geteuid() && !is_of_family(fd, peer.pid);
 }
 
 /* Whose envelope it is: of a pair of sockets the kernel always knows that. (The process's number may be 0, in
@@ -165,8 +170,7 @@ static bool is_foreign(int fd)
 static bool is_own_envelope(int fd)
 {
     struct ucred peer;
-    socklen_t len = sizeof peer;
-    return net_getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && peer.uid == sys_geteuid();
+    return peer_of(fd, &peer) && peer.uid == sys_geteuid();
 }
 
 ssize_t passing_send(int fd, const struct msghdr *message, int flags)

@@ -164,14 +164,14 @@ ssize_t receive_ordinary(const struct sealed *sealed, void *to, size_t len, int 
 {
     struct conn *conn = sealed->conn;
     if (len == 0 || (flags & ~MSG_DONTWAIT) || !role_try(&conn->rx))
-        return RECEIVE_LONG_WAY;
+        return CONN_LONG_WAY;
     if (!registry_current(sealed) || !reading_fresh(conn)) {
         conn_release(conn, &conn->rx);
-        return RECEIVE_LONG_WAY;
+        return CONN_LONG_WAY;
     }
     ssize_t got = reading_once(sealed, to, len, flags);
     if (got == -ESTALE)
-        return RECEIVE_LONG_WAY;
+        return CONN_LONG_WAY;
     if (got < 0)
         inbox_told(conn, got);
     conn_release(conn, &conn->rx);

@@ -18,8 +18,7 @@
 ssize_t receive_message(const struct sealed *sealed, const struct iovec *iov, size_t count, int flags);
 
 /* receive_message() for the ordinary case: one piece of memory, and nothing special about the connection or
- * the flags. RECEIVE_LONG_WAY: it was another, and nothing was done. */
-enum { RECEIVE_LONG_WAY = -4097 };
+ * the flags; else CONN_LONG_WAY (send.h). */
 ssize_t receive_ordinary(const struct sealed *sealed, void *to, size_t len, int flags);
 
 /* Takes the role rx as a reader with these MSG_ flags does: 0, -errno, CONN_LOOK_AGAIN. */

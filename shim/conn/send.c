@@ -205,10 +205,10 @@ ssize_t send_ordinary(const struct sealed *sealed, const struct iovec *iov, int 
 {
     struct conn *conn = sealed->conn;
     if (iov->iov_len - 1 >= SCRATCH_SMALL || (flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL)) || !role_try(&conn->tx))
-        return SEND_LONG_WAY;
+        return CONN_LONG_WAY;
     if (!registry_current(sealed) || !way_is_clear(conn)) {
         outbox_leave(sealed);
-        return SEND_LONG_WAY;
+        return CONN_LONG_WAY;
     }
     struct seal_source source = {.iov = iov, .count = 1, .left = iov->iov_len};
     int result = seal_one(sealed, &source, flags);

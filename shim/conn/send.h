@@ -11,16 +11,18 @@
 
 #include "conn/registry.h"
 
-/* What the data doors return when the descriptor turns out not to be sealed any more: look again. */
-enum { CONN_LOOK_AGAIN = -4096 };
+/* What the data doors are given instead of a count or -errno. */
+enum {
+    CONN_LOOK_AGAIN = -4096, /* the descriptor turns out not to be sealed any more: look again */
+    CONN_LONG_WAY = -4097,   /* the call is not an ordinary one, and nothing was done */
+};
 
 /* sendmsg(2)'s work: seals and sends the bytes of `iov`. A count or -errno, or CONN_LOOK_AGAIN. Raises
  * SIGPIPE where the kernel would. */
 ssize_t send_message(const struct sealed *sealed, const struct iovec *iov, size_t count, int flags);
 
 /* send_message() for the ordinary case: a small piece of memory, and nothing special about the connection or
- * the flags. SEND_LONG_WAY: it was another, and nothing was done. */
-enum { SEND_LONG_WAY = -4097 };
+ * the flags; else CONN_LONG_WAY. */
 ssize_t send_ordinary(const struct sealed *sealed, const struct iovec *iov, int flags);
 
 /* What writing to nobody gives: SIGPIPE, unless `flags` have MSG_NOSIGNAL, and -EPIPE. */

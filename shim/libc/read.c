@@ -25,10 +25,10 @@ void __chk_fail(void) __attribute__((noreturn));
 ssize_t door_receive(struct sealed sealed, const struct iovec *iov, size_t count, int flags)
 {
     int saved = errno;
-    ssize_t got = RECEIVE_LONG_WAY;
+    ssize_t got = CONN_LONG_WAY;
     if (count == 1)
         got = receive_ordinary(&sealed, iov->iov_base, iov->iov_len, flags);
-    if (got != RECEIVE_LONG_WAY)
+    if (got != CONN_LONG_WAY)
         return door_result(got, saved);
     for (;;) {
         struct conn *pinned __attribute__((cleanup(door_unpin), unused)) = door_pin(&sealed);

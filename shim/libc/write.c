@@ -29,8 +29,8 @@ static bool notifies(int fd)
 ssize_t door_send(struct sealed sealed, const struct iovec *iov, size_t count, int flags)
 {
     int saved = errno;
-    ssize_t sent = count == 1 ? send_ordinary(&sealed, iov, flags) : SEND_LONG_WAY;
-    if (sent != SEND_LONG_WAY)
+    ssize_t sent = count == 1 ? send_ordinary(&sealed, iov, flags) : CONN_LONG_WAY;
+    if (sent != CONN_LONG_WAY)
         return door_result(sent, saved);
     if (flags & MSG_OOB) {
         failure_note(sealed.conn, LOG_WARN, "urgent data (MSG_OOB) cannot be sealed, the call is refused");

@@ -156,7 +156,7 @@ static inline int net_madvise(void *memory, size_t len, int advice)
     return (int)sys_call3(SYS_madvise, sys_ptr(memory), (long)len, advice);
 }
 
-/* Nanoseconds of the monotonic clock; goes through the vDSO as well. */
+/* Nanoseconds of the monotonic clock; goes through the vDSO, which is no door and async-signal-safe. */
 static inline int64_t net_now_ns(void)
 {
     struct timespec now;
@@ -164,12 +164,9 @@ static inline int64_t net_now_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* Milliseconds of the monotonic clock; goes through the vDSO, which is no door and async-signal-safe. */
 static inline int64_t net_now_ms(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return net_now_ns() / 1000000;
 }
 
 #endif
