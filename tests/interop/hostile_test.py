@@ -244,6 +244,18 @@ class Case(sealed.TestCase):
         super().setUp()
         self.address = sealed.loopback()
 
+    def meet(self, listener, command, *words):
+        """Runs a client that says hello to the listener; gives it, the peer that it has met, and that one's socket."""
+        listener.settimeout(10)
+        client = self.run_program(*command, self.address, listener.getsockname()[1], *words, SOCKSEAL_SUITES="chacha20")
+        sock, _ = listener.accept()
+        self.addCleanup(sock.close)
+        sock.settimeout(10)
+        server = tls13.Server(sock, bytes.fromhex(self.key))
+        server.handshake()
+        self.assertEqual(server.receive(), (tls13.DATA, b"hello"))
+        return client, server, sock
+
 
 @sealed_only
 class Floods(Case):
@@ -315,17 +327,9 @@ class Floods(Case):
 
     def flood_a_call(self, how):
         """3,000 empty records stand before one byte: a call that does not wait must not open them all."""
-        port = self.port()
-        with socket.create_server((self.address, port)) as listener:
-            listener.settimeout(10)
-            client = self.run_program(sealed.PYTHON, "-c", TRIES_CLIENT, self.address, port, how,
-                                      SOCKSEAL_SUITES="chacha20")
-            sock, _ = listener.accept()
+        with socket.create_server((self.address, self.port())) as listener:
+            client, server, sock = self.meet(listener, [sealed.PYTHON, "-c", TRIES_CLIENT], how)
         with sock:
-            sock.settimeout(10)
-            server = tls13.Server(sock, bytes.fromhex(self.key))
-            server.handshake()
-            self.assertEqual(server.receive(), (tls13.DATA, b"hello"))
             empty = bytes([tls13.DATA])
             sock.sendall(b"".join(server.sending.seal(empty) for _ in range(3000)) + server.sending.seal(b"x" + empty))
             time.sleep(0.1)
@@ -409,21 +413,14 @@ class KeyUpdateWhileFull(Case):
 
     def handler_client(self, *words):
         """Gives the program, and the server's side of its connection."""
-        program, port = self.directory / "handler", self.port()
+        program = self.directory / "handler"
         subprocess.run(["gcc", "-Wall", "-Werror", "-pthread", "-o", program, "-x", "c", "-"], input=HANDLER_CLIENT,
                        text=True, check=True)
         with socket.socket() as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 10000)
-            listener.bind((self.address, port))
+            listener.bind((self.address, self.port()))
             listener.listen()
-            listener.settimeout(10)
-            client = self.run_program(str(program), self.address, port, *words, SOCKSEAL_SUITES="chacha20")
-            sock, _ = listener.accept()
-        self.addCleanup(sock.close)
-        sock.settimeout(10)
-        server = tls13.Server(sock, bytes.fromhex(self.key))
-        server.handshake()
-        self.assertEqual(server.receive(), (tls13.DATA, b"hello"))
+            client, server, _ = self.meet(listener, [str(program)], *words)
         return client, server
 
     def test_read_by_a_handler_above_a_blocked_write(self):
@@ -464,16 +461,8 @@ class Cut(Case):
 
     def read_after(self, how):
         """A program that hears of the reset elsewhere, does not mind, and reads what the peer has left to say."""
-        port = self.port()
-        with socket.create_server((self.address, port)) as listener:
-            listener.settimeout(10)
-            client = self.run_program(sealed.PYTHON, "-c", RESET_CLIENT, self.address, port, how,
-                                      SOCKSEAL_SUITES="chacha20")
-            sock, _ = listener.accept()
-            sock.settimeout(10)
-            server = tls13.Server(sock, bytes.fromhex(self.key))
-            server.handshake()
-            self.assertEqual(server.receive(), (tls13.DATA, b"hello"))
+        with socket.create_server((self.address, self.port())) as listener:
+            client, server, sock = self.meet(listener, [sealed.PYTHON, "-c", RESET_CLIENT], how)
             server.send(tls13.DATA, b"half of it")
             client.expect("recv b'half of it'\n")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -494,17 +483,9 @@ class Secrets(Case):
 
     def fails(self, error, record):
         """Both directions' secrets are there before the peer says this record, and not afterwards."""
-        port = self.port()
-        with socket.create_server((self.address, port)) as listener:
-            listener.settimeout(10)
-            client = self.run_program(sealed.PYTHON, "-c", SECRETS_CLIENT, self.address, port,
-                                      SOCKSEAL_SUITES="chacha20")
-            sock, _ = listener.accept()
+        with socket.create_server((self.address, self.port())) as listener:
+            client, server, sock = self.meet(listener, [sealed.PYTHON, "-c", SECRETS_CLIENT])
         with sock:
-            sock.settimeout(10)
-            server = tls13.Server(sock, bytes.fromhex(self.key))
-            server.handshake()
-            self.assertEqual(server.receive(), (tls13.DATA, b"hello"))
             client.type(f"{server.sending.secret.hex()} {server.receiving.secret.hex()}")
             client.expect("before True True\n")
             sock.sendall(record(server))
