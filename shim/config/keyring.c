@@ -84,7 +84,7 @@ static void wipe(struct ring *ring)
 {
     size_t len = ring->map_len;
     explicit_bzero(ring, len);
-    sys_munmap(ring, len);
+    net_munmap(ring, len);
 }
 
 static void slot_drop(int slot)

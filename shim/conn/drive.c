@@ -287,7 +287,7 @@ int drive_poll(struct pollfd *fds, nfds_t count, int64_t until_ms, const sigset_
     for (nfds_t i = 0; i < count; i++)
         fds[i].revents = ready > 0 ? both[i].revents : 0;
     if (both != small)
-        sys_call3(SYS_munmap, sys_ptr(both), (long)size, 0);
+        net_munmap(both, size);
     return ready;
 }
 

@@ -50,7 +50,7 @@ void scratch_give(uint8_t *buffer)
     uint8_t *memory = buffer - PREFIX;
     uint32_t number = *(uint32_t *)(void *)memory;
     if (number == 0) {
-        sys_call3(SYS_munmap, sys_ptr(memory), MAPPING, 0);
+        net_munmap(memory, MAPPING);
         return;
     }
     uint64_t seen = atomic_load(&top), changed;

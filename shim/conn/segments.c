@@ -67,7 +67,7 @@ void *segments_header(void)
 static void unmap(void *base, size_t len)
 {
     if (base)
-        sys_call3(SYS_munmap, sys_ptr(base), (long)len, 0);
+        net_munmap(base, len);
 }
 
 static uint8_t *map_shared(size_t len, int flags, int fd, size_t offset)

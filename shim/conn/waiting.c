@@ -194,7 +194,7 @@ int waiting_select(int count, fd_set *read, fd_set *write, fd_set *except, const
     fd_set *sets[3] = {read, write, except};
     int bits = select_through(fds, used, sets, timeout, mask);
     if (fds != small)
-        sys_call3(SYS_munmap, sys_ptr(fds), (long)size, 0);
+        net_munmap(fds, size);
     return bits;
 }
 

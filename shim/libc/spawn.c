@@ -219,7 +219,7 @@ static int spawn_by_doors(struct spawn *spawn, pid_t *pid)
     }
     sys_sigprocmask(SIG_SETMASK, &spawn->mask, NULL);
     int error = child < 0 ? (int)-child : *spawn->error;
-    sys_munmap(spawn->error, sizeof *spawn->error);
+    net_munmap(spawn->error, sizeof *spawn->error);
     if (child > 0 && error)
         waitpid(child, NULL, 0);
     else if (child > 0 && pid)

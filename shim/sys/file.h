@@ -73,11 +73,6 @@ static inline int sys_clock_gettime(clockid_t clock, struct timespec *out)
     return (int)sys_call3(SYS_clock_gettime, clock, sys_ptr(out), 0);
 }
 
-static inline int sys_munmap(void *memory, size_t len)
-{
-    return (int)sys_call3(SYS_munmap, sys_ptr(memory), (long)len, 0);
-}
-
 static inline int sys_mlock(const void *memory, size_t len)
 {
     return (int)sys_call3(SYS_mlock, sys_ptr(memory), (long)len, 0);

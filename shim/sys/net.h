@@ -139,10 +139,30 @@ static inline int net_tgkill(int pid, int tid, int signal)
     return (int)sys_call3(SYS_tgkill, pid, tid, signal);
 }
 
+/* The kernel orders a munmap(2) before the mmap(2) that gives its addresses out again. ThreadSanitizer sees
+ * that of libc's functions only, and is told of ours. */
+#ifdef __SANITIZE_THREAD__
+void __tsan_acquire(void *address);
+void __tsan_release(void *address);
+__attribute__((weak)) char net_mappings;
+#define NET_MAPPED() __tsan_acquire(&net_mappings)
+#define NET_UNMAPS() __tsan_release(&net_mappings)
+#else
+#define NET_MAPPED() (void)0
+#define NET_UNMAPS() (void)0
+#endif
+
+static inline int net_munmap(void *memory, size_t len)
+{
+    NET_UNMAPS();
+    return (int)sys_call3(SYS_munmap, sys_ptr(memory), (long)len, 0);
+}
+
 /* Gives MAP_FAILED on error, like mmap(2). */
 static inline void *net_mmap_at(size_t len, int protection, int flags, int fd, int64_t offset)
 {
     long result = sys_call(SYS_mmap, 0, (long)len, protection, flags, fd, (long)offset);
+    NET_MAPPED();
     return result < 0 && result > -4096 ? MAP_FAILED : (void *)(intptr_t)result;
 }
 
