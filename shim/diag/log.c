@@ -58,8 +58,8 @@ int log_enabled(enum log_level level)
     return (int)level <= atomic_load_explicit(&threshold, memory_order_relaxed);
 }
 
-/* A program that inetd started has its connection as standard error, perhaps a sealed one: there a line of
- * ours would be plaintext in the middle of the records. */
+/* A program that inetd started has its connection as standard error, perhaps a sealed one: a log line
+ * would be plaintext in the middle of the records there. */
 static bool is_internet_socket(int fd)
 {
     int domain = 0;
@@ -68,7 +68,7 @@ static bool is_internet_socket(int fd)
            (domain == AF_INET || domain == AF_INET6);
 }
 
-/* Without SIGPIPE and SIGXFSZ, which would end a program because nobody reads its standard error, or because
+/* Without SIGPIPE and SIGXFSZ, which would end a program when its standard error has no reader, or because
  * it has set itself a limit. */
 static void write_quietly(int fd, const char *line, size_t len)
 {
@@ -89,8 +89,8 @@ static void write_quietly(int fd, const char *line, size_t len)
     sys_sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
-/* Gives up rather than wait: a pipe that nobody empties must not stop the program. (A writable pipe has room
- * for PIPE_BUF bytes, which is more than a line.) */
+/* Gives up rather than wait: a pipe that is never emptied must not stop the program. (A writable pipe has
+ * room for PIPE_BUF bytes, which is more than a line.) */
 static void write_to_standard_error(const char *line, size_t len)
 {
     struct pollfd writable = {.fd = STANDARD_ERROR, .events = POLLOUT};

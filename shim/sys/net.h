@@ -140,7 +140,7 @@ static inline int net_tgkill(int pid, int tid, int signal)
 }
 
 /* The kernel orders a munmap(2) before the mmap(2) that gives its addresses out again. ThreadSanitizer sees
- * that of libc's functions only, and is told of ours. */
+ * the order of libc's functions only; these two announce it for ours. */
 #ifdef __SANITIZE_THREAD__
 void __tsan_acquire(void *address);
 void __tsan_release(void *address);

@@ -4,7 +4,7 @@
 #define SOCKSEAL_SYS_H
 
 /*
- * System calls that go straight to the kernel: through no door of ours, through no libc, without touching
+ * System calls that go straight to the kernel: through no door, through no libc, without touching
  * errno and without being a cancellation point. Each gives what the kernel gives: a result >= 0, or -errno.
  * Everything in the shim outside shim/libc that needs the kernel uses these, or sys/real.h where the call may
  * block on behalf of the program.

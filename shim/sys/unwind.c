@@ -27,7 +27,7 @@ static void find(const char *name, void *function)
     void *library = real()->dlopen("libgcc_s.so.1", RTLD_NOW | RTLD_LOCAL);
     void *symbol = library ? dlsym(library, name) : NULL;
     if (!symbol)
-        abort(); /* nobody unwinds without it */
+        abort(); /* without it no stack can be unwound */
     memcpy(function, &symbol, sizeof symbol);
 }
 

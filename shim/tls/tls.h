@@ -54,8 +54,8 @@ enum tls_record_type {
     TLS_RECORD_APPLICATION_DATA = 23,
 };
 
-/* No suite asks for new keys before as many records. */
-#define TLS_GLANCE_RECORDS (UINT64_C(1) << 40)
+/* No suite needs new keys before this many records. */
+#define TLS_REKEY_RECHECK_RECORDS (UINT64_C(1) << 40)
 
 enum { TLS_LEGACY_MAJOR = 3 }; /* the first byte of legacy_record_version */
 
@@ -113,8 +113,9 @@ struct tls_psk_memo {
 
 /* What the handshake calls may use; lent for the duration of each call, may differ from call to call. */
 struct tls_config {
-    const struct tls_psk *psks; /* client: in order of preference, the first TLS_OFFERED_PSKS_MAX are offered;
-                                   server: all it accepts */
+    /* Client: in order of preference, the first TLS_OFFERED_PSKS_MAX are offered. Server: all that it
+     * accepts. */
+    const struct tls_psk *psks;
     size_t psk_count;
     struct tls_psk_memo *memos; /* of the first memo_count keys, one each; may be NULL, and fewer or more */
     size_t memo_count;
@@ -142,13 +143,15 @@ struct tls_session {
     uint16_t suite;        /* enum tls_suite, TLS_SUITE_NONE until negotiated */
     uint8_t role;          /* enum tls_role */
     uint8_t state;         /* of the handshake's state table; internal */
-    uint8_t can_send;      /* tls_session_seal() may be called: application traffic keys stand for tx */
-    uint8_t complete;      /* both Finished are verified or sent: tls_session_open() may be called; the
-                              struct tls_handshake can be wiped and given up */
-    uint8_t failure;       /* enum tls_result: the sticky first failure */
-    uint8_t alert_in;      /* (rx) enum tls_alert received, or TLS_ALERT_NONE */
-    uint8_t alert_out;  /* enum tls_alert that the failure calls for, or TLS_ALERT_NONE; if the failing call
-                           had an output buffer, the alert is in it already */
+    uint8_t can_send;      /* tls_session_seal() may be called: tx has application traffic keys */
+    /* Both Finished are verified or sent: tls_session_open() may be called; the struct tls_handshake can be
+     * wiped and given up. */
+    uint8_t complete;
+    uint8_t failure;  /* enum tls_result: the sticky first failure */
+    uint8_t alert_in; /* (rx) enum tls_alert received, or TLS_ALERT_NONE */
+    /* The enum tls_alert that the failure calls for, or TLS_ALERT_NONE; if the failing call had an output
+     * buffer, the alert is in it already. */
+    uint8_t alert_out;
     uint8_t reason;     /* internal index for tls_session_reason() */
     uint8_t closed_in;  /* (rx) close_notify was received */
     uint8_t closed_out; /* (tx) an alert that ends our direction was written; nothing is sealed after it */
@@ -158,9 +161,9 @@ struct tls_session {
     uint8_t ccs_window; /* change_cipher_spec may come and is dropped (RFC 8446, 5); internal */
     uint8_t skip_early; /* early data that was not accepted may come (RFC 8446, 4.2.10); internal */
     uint8_t identity_len;
-    uint8_t identity[TLS_IDENTITY_MAX]; /* of the PSK in use, set as soon as it is chosen; of a refused
-                                            client, the first one that it offered */
-    struct {                            /* (rx) a post-handshake message that spans records */
+    /* Of the PSK in use, set as soon as it is chosen; of a refused client, the first one that it offered. */
+    uint8_t identity[TLS_IDENTITY_MAX];
+    struct { /* (rx) a post-handshake message that spans records */
         uint8_t header[4];
         uint8_t have;  /* header bytes so far */
         uint8_t value; /* body of a KeyUpdate */
@@ -188,11 +191,11 @@ enum tls_event {
     TLS_EVENT_DATA,       /* application data (perhaps none: a record of length zero is legal) */
     TLS_EVENT_CLOSE,      /* close_notify: the peer will send no more */
     TLS_EVENT_KEY_UPDATE, /* the peer renewed its keys (already done for rx) */
-    TLS_EVENT_KEY_UPDATE_ASKED, /* the same, and ours are to be renewed before the next data:
-                                   tls_session_key_update */
+    /* The same, and it asks for new tx keys before the next data: tls_session_key_update(). */
+    TLS_EVENT_KEY_UPDATE_ASKED,
 };
 
-/* Where tls_record_size() needs more than a glance. */
+/* The part of tls_record_size() that is not inline. */
 TLS_CHECKED enum tls_result tls_record_frame(struct tls_session *session, const uint8_t *header, size_t have,
                                              size_t *size);
 
@@ -280,20 +283,20 @@ TLS_CHECKED enum tls_result tls_session_seal_padded(struct tls_session *session,
                                                     size_t len, size_t padding, uint8_t *out,
                                                     size_t *out_len);
 
-/* Where tls_session_wants_key_update() needs more than a glance. */
-bool tls_session_keys_worn(const struct tls_session *session);
+/* The part of tls_session_wants_key_update() that is not inline. */
+bool tls_session_needs_rekey(const struct tls_session *session);
 
 /* Whether the tx keys should be renewed with tls_session_key_update() before more is sealed (RFC 8446, 5.5):
  * at half of what the suite allows, so that no call between needs to look. */
 static inline bool tls_session_wants_key_update(const struct tls_session *session)
 {
-    return session->tx.sequence >= TLS_GLANCE_RECORDS && tls_session_keys_worn(session);
+    return session->tx.sequence >= TLS_REKEY_RECHECK_RECORDS && tls_session_needs_rekey(session);
 }
 
 /* Appends a KeyUpdate (sealed under the old key) to `out` and renews the tx keys. `request`: ask the peer to
  * renew its own too. TLS_FAIL_LIMIT once 2^48 - 1 of them were sent (RFC 9846); from then on a request of the
- * peer is reported as TLS_EVENT_KEY_UPDATE, so that nobody answers it. TLS_FAIL_INTERNAL before the handshake
- * is complete (RFC 8446, 4.6.3). Does nothing after our close_notify: no data follows it. */
+ * peer is reported as TLS_EVENT_KEY_UPDATE, so that it is not answered. TLS_FAIL_INTERNAL before the
+ * handshake is complete (RFC 8446, 4.6.3). Does nothing after our close_notify: no data follows it. */
 TLS_CHECKED enum tls_result tls_session_key_update(struct tls_session *session, bool request,
                                                    struct tls_buffer *out);
 

@@ -6,8 +6,9 @@
 
 #include "crypto/aead.h"
 #include "crypto/secret.h"
+#include "tls/tls_psk.h"
 #include "tls/tls_record.h"
-#include "tls/tls_schedule.h"
+#include "tls/tls_transcript.h"
 
 /* ClientHello */
 
@@ -29,11 +30,11 @@ static void choose_psks(const struct tls_config *config, struct tls_hello_offer 
     for (size_t i = 0; i < config->psk_count && offer->psk_count < TLS_OFFERED_PSKS_MAX; i++) {
         const struct tls_psk *psk = &config->psks[i];
         struct tls_hello_psk *offered = &offer->psks[offer->psk_count];
-        if (!tls_handshake_psk_usable(psk))
+        if (!tls_psk_usable(psk))
             continue;
         memcpy(offered->identity, psk->identity, psk->identity_len);
         offered->identity_len = (uint8_t)psk->identity_len;
-        tls_handshake_prepare_psk(config, psk, &offered->prepared);
+        tls_psk_prepare(config, psk, &offered->prepared);
         offer->psk_count++;
     }
 }
@@ -45,13 +46,13 @@ static void put_binders(const struct tls_call *call, uint8_t *message, size_t tr
     const struct tls_hello_offer *offer = &call->handshake->offer;
     uint8_t hash[32];
     uint8_t *binder = message + truncated_len + 2;
-    tls_handshake_hash(call, message, truncated_len);
-    tls_handshake_transcript(call, hash);
+    tls_transcript_add(call, message, truncated_len);
+    tls_transcript_hash(call, hash);
     for (size_t i = 0; i < offer->psk_count; i++) {
         sha256_key_hmac(&offer->psks[i].prepared.binder, hash, sizeof hash, binder + 1);
         binder += 1 + TLS_HELLO_BINDER;
     }
-    tls_handshake_hash(call, message + truncated_len, len - truncated_len);
+    tls_transcript_add(call, message + truncated_len, len - truncated_len);
 }
 
 /* Writes the ClientHello in a record of its own, straight to the output, where its binders are computed. */
@@ -66,9 +67,8 @@ static enum tls_reason send_client_hello(const struct tls_call *call, struct tls
     put_binders(call, message, truncated_len, writer.len);
     record[0] = TLS_RECORD_HANDSHAKE;
     record[1] = 3;
-    record[2] = cookie.left > 0
-                    ? 3
-                    : 1; /* RFC 8446, 5.1: an initial ClientHello may say 0x0301, for old middleboxes */
+    /* RFC 8446, 5.1: an initial ClientHello may say 0x0301, for old middleboxes. */
+    record[2] = cookie.left > 0 ? 3 : 1;
     record[3] = (uint8_t)(writer.len >> 8);
     record[4] = (uint8_t)writer.len;
     call->out->len += TLS_RECORD_HEADER + writer.len;
@@ -87,9 +87,9 @@ static enum tls_reason begin(const struct tls_call *call)
         return TLS_REASON_NO_KEY;
     if (call->out->cap - call->out->len < TLS_FLIGHT_MAX)
         return TLS_REASON_MISUSE;
-    tls_handshake_random(call, offer->random, sizeof offer->random);
+    tls_call_random(call, offer->random, sizeof offer->random);
     memcpy(handshake->client_random, offer->random, sizeof handshake->client_random);
-    tls_handshake_random(call, handshake->ephemeral, sizeof handshake->ephemeral);
+    tls_call_random(call, handshake->ephemeral, sizeof handshake->ephemeral);
     x25519_public(offer->share, handshake->ephemeral);
     return send_client_hello(call, tls_cursor_reader(NULL, 0));
 }
@@ -97,15 +97,15 @@ static enum tls_reason begin(const struct tls_call *call)
 enum tls_result tls_client_begin(struct tls_session *session, struct tls_handshake *handshake,
                                  const struct tls_config *config, struct tls_buffer *out)
 {
-    const struct tls_call call = {session, tls_handshake_data(handshake), config, out};
+    const struct tls_call call = {session, tls_call_data(handshake), config, out};
     tls_record_begin(session, TLS_CLIENT);
-    tls_handshake_begin(handshake);
+    tls_call_reset(handshake);
     session->state = TLS_STATE_WAIT_SERVER_HELLO;
     session->ccs_window = true; /* RFC 8446, 5: from the first ClientHello on */
     enum tls_result result = tls_failure_set(session, begin(&call));
     if (result != TLS_OK) {
         tls_session_fail(session, result);
-        tls_handshake_wipe(handshake);
+        tls_call_wipe(handshake);
     }
     return result;
 }
@@ -138,7 +138,7 @@ static enum tls_reason check_server_hello(const struct tls_call *call, const str
         return TLS_REASON_SSL3; /* RFC 8446, D.5 */
     if (hello->legacy_version != TLS_VERSION_12)
         return TLS_REASON_LEGACY_VERSION;
-    if (hello->session_id.left != 0) /* ours is empty */
+    if (hello->session_id.left != 0) /* we sent an empty one */
         return TLS_REASON_SESSION_ID;
     if (hello->compression != 0)
         return TLS_REASON_COMPRESSION;
@@ -169,8 +169,8 @@ static enum tls_reason take_retry(const struct tls_call *call, const struct tls_
         return TLS_REASON_MALFORMED;
     call->handshake->retry_suite = hello->suite;
     call->session->state = TLS_STATE_WAIT_SERVER_HELLO_2;
-    tls_handshake_restart_transcript(call);
-    tls_handshake_hash(call, message, len);
+    tls_transcript_restart(call);
+    tls_transcript_add(call, message, len);
     return send_client_hello(call, cookie);
 }
 
@@ -208,15 +208,15 @@ static enum tls_reason take_share(const struct tls_server_hello *hello, struct t
     return group == TLS_GROUP_X25519 && share->left == X25519_LEN ? TLS_REASON_NONE : TLS_REASON_KEY_SHARE;
 }
 
-/* Adds the ServerHello to the transcript and changes to the handshake traffic keys, both ways: an alert of
- * ours goes under them too. */
+/* Adds the ServerHello to the transcript and changes to the handshake traffic keys, both ways: our alerts
+ * are protected with them too. */
 static enum tls_reason change_keys(const struct tls_call *call, const struct tls_hello_psk *psk,
                                    struct tls_reader share)
 {
     uint8_t client[32];
     uint8_t server[32];
     enum tls_reason reason =
-        tls_handshake_derive(call, &psk->prepared, call->handshake->ephemeral, share.at, client, server);
+        tls_transcript_derive(call, &psk->prepared, call->handshake->ephemeral, share.at, client, server);
     if (reason != TLS_REASON_NONE)
         return reason;
     tls_record_set_rx(call->session, TLS_KEYS_HANDSHAKE, server);
@@ -249,7 +249,7 @@ enum tls_reason tls_client_server_hello(const struct tls_call *call, const uint8
     if (reason != TLS_REASON_NONE)
         return reason;
     call->session->suite = hello.suite;
-    tls_handshake_hash(call, message, len);
+    tls_transcript_add(call, message, len);
     return change_keys(call, psk, share);
 }
 
@@ -268,8 +268,9 @@ enum tls_reason tls_client_encrypted_extensions(const struct tls_call *call, con
         reason = tls_extensions_check(&extensions, TLS_IN_ENCRYPTED_EXTENSIONS);
     if (reason != TLS_REASON_NONE)
         return reason;
-    /* What may stand here, supported_groups, is advice for other connections (RFC 8446, 4.2.7). */
-    tls_handshake_hash(call, message, len);
+    /* The one extension that may come, supported_groups, is advice for other connections (RFC 8446, 4.2.7).
+     */
+    tls_transcript_add(call, message, len);
     call->session->state = TLS_STATE_WAIT_SERVER_FINISHED;
     return TLS_REASON_NONE;
 }
@@ -280,11 +281,11 @@ enum tls_reason tls_client_finished(const struct tls_call *call, const uint8_t *
     uint8_t client[32];
     uint8_t server[32];
     uint8_t finished[TLS_FINISHED_LEN];
-    enum tls_reason reason = tls_handshake_verify_finished(call, message, len);
+    enum tls_reason reason = tls_transcript_verify_finished(call, message, len);
     if (reason != TLS_REASON_NONE)
         return reason;
-    tls_handshake_derive_application(call, client, server);
-    tls_handshake_put_finished(call, session->tx.secret, finished);
+    tls_transcript_derive_application(call, client, server);
+    tls_transcript_put_finished(call, session->tx.secret, finished);
     reason = tls_record_append(session, TLS_RECORD_HANDSHAKE, finished, sizeof finished, call->out);
     if (reason == TLS_REASON_NONE) {
         tls_record_set_rx(session, TLS_KEYS_APPLICATION, server);

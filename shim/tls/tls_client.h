@@ -6,7 +6,8 @@
 /* The client's side of the handshake: handlers for the state table. tls_client_begin() is in the public
  * header. */
 
-#include "tls/tls_handshake.h"
+#include "tls/tls_call.h"
+#include "tls/tls_failure.h"
 
 /* Takes a ServerHello, or a HelloRetryRequest, which it answers with a second ClientHello. */
 enum tls_reason tls_client_server_hello(const struct tls_call *call, const uint8_t *message, size_t len);

@@ -2,7 +2,8 @@
  * Copyright (c) 2026 the sockseal authors */
 #include "tls/tls_extensions.h"
 
-/* RFC 8446, 4.2: where each may stand, and whether our ClientHello has it, so that an answer may come. */
+/* RFC 8446, 4.2: the messages that may have each, and whether our ClientHello has it, so that a server may
+ * answer it. */
 static const struct {
     uint8_t type;
     uint8_t places;
@@ -61,8 +62,8 @@ static enum tls_reason check_one(uint16_t type, enum tls_extension_place place)
         if (known[i].type != type)
             continue;
         if ((known[i].places & place) == 0)
-            return TLS_REASON_EXTENSION_FORBIDDEN; /* RFC 8446, 4.2: recognised, and not specified for this
-                                                      message */
+            /* RFC 8446, 4.2: recognised, and not specified for this message. */
+            return TLS_REASON_EXTENSION_FORBIDDEN;
         return known[i].asked ? TLS_REASON_NONE : TLS_REASON_EXTENSION_UNASKED;
     }
     return TLS_REASON_EXTENSION_UNASKED; /* RFC 8446, 4.2: a response without a request */

@@ -3,7 +3,7 @@
 #ifndef SOCKSEAL_TLS_EXTENSIONS_H
 #define SOCKSEAL_TLS_EXTENSIONS_H
 
-/* Extension blocks (RFC 8446, 4.2): parsing, and what may stand where. */
+/* Extension blocks (RFC 8446, 4.2): parsing, and which message may have which extension. */
 
 #include "tls/tls_cursor.h"
 #include "tls/tls_failure.h"
@@ -47,8 +47,8 @@ enum tls_reason tls_extensions_parse(struct tls_reader block, struct tls_extensi
 bool tls_extensions_find(const struct tls_extensions *list, enum tls_extension_type type,
                          struct tls_reader *body);
 
-/* Checks what a server sent: each extension may stand in this message and was asked for by our ClientHello.
- */
+/* Checks what a server sent: this message may have each of the extensions, and our ClientHello asked for
+ * it. */
 enum tls_reason tls_extensions_check(const struct tls_extensions *list, enum tls_extension_place place);
 
 #endif

@@ -11,7 +11,7 @@ static const struct {
 
     [TLS_REASON_NOT_TLS] = {TLS_FAIL_PROTOCOL, TLS_ALERT_UNEXPECTED_MESSAGE, "the peer does not speak TLS"},
     [TLS_REASON_RECORD_TYPE] = {TLS_FAIL_PROTOCOL, TLS_ALERT_UNEXPECTED_MESSAGE,
-                                "the peer sent a record of a type that has no place here"},
+                                "the peer sent a record of a type that is not allowed here"},
     [TLS_REASON_RECORD_CLEAR] = {TLS_FAIL_PROTOCOL, TLS_ALERT_UNEXPECTED_MESSAGE,
                                  "the peer sent a record in the clear where it must be encrypted"},
     [TLS_REASON_RECORD_LONG] = {TLS_FAIL_PROTOCOL, TLS_ALERT_RECORD_OVERFLOW,
@@ -23,7 +23,7 @@ static const struct {
     [TLS_REASON_RECORD_MAC] = {TLS_FAIL_RECORD, TLS_ALERT_BAD_RECORD_MAC,
                                "a record does not authenticate: it was changed on the way"},
     [TLS_REASON_CCS] = {TLS_FAIL_PROTOCOL, TLS_ALERT_UNEXPECTED_MESSAGE,
-                        "the peer sent a change_cipher_spec where it has no place"},
+                        "the peer sent a change_cipher_spec where none is allowed"},
     [TLS_REASON_ALERT_SIZE] = {TLS_FAIL_PROTOCOL, TLS_ALERT_DECODE_ERROR,
                                "the peer sent an alert that is not two bytes long"},
     [TLS_REASON_SEQUENCE] = {TLS_FAIL_LIMIT, TLS_ALERT_INTERNAL_ERROR,
@@ -131,10 +131,10 @@ static const struct {
 static enum tls_result set_first(struct tls_session *session, uint8_t result, enum tls_reason reason,
                                  uint8_t alert)
 {
-    uint8_t standing = TLS_OK;
-    if (!__atomic_compare_exchange_n(&session->failure, &standing, result, false, __ATOMIC_ACQ_REL,
+    uint8_t earlier = TLS_OK;
+    if (!__atomic_compare_exchange_n(&session->failure, &earlier, result, false, __ATOMIC_ACQ_REL,
                                      __ATOMIC_ACQUIRE))
-        return (enum tls_result)standing;
+        return (enum tls_result)earlier;
     __atomic_store_n(&session->reason, (uint8_t)reason, __ATOMIC_RELEASE);
     __atomic_store_n(&session->alert_out, alert, __ATOMIC_RELEASE);
     return (enum tls_result)result;

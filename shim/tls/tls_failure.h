@@ -4,9 +4,9 @@
 #define SOCKSEAL_TLS_FAILURE_H
 
 /*
- * Why a session failed. Each reason stands for one check and fixes what the program sees (enum tls_result),
- * the alert for the peer and the words for the log; the table is in tls_failure.c. Checks return a reason,
- * and whoever called them makes it the session's failure.
+ * Why a session failed. Each reason belongs to one check. It determines the result that the program sees
+ * (enum tls_result), the alert for the peer and the text for the log; the table is in tls_failure.c. A check
+ * returns a reason, and its caller makes that the session's failure.
  */
 
 #include <stdint.h>
@@ -90,7 +90,7 @@ enum tls_reason {
     TLS_REASON_COUNT
 };
 
-/* Makes `reason` the session's failure unless it has one already, and returns the failure that stands. With
+/* Makes `reason` the session's failure unless it has one already, and returns the session's failure. With
  * TLS_REASON_NONE it changes nothing. The two directions may fail at the same time: the first wins. */
 TLS_CHECKED enum tls_result tls_failure_set(struct tls_session *session, enum tls_reason reason);
 

@@ -4,23 +4,15 @@
 
 #include <string.h>
 
-#include "crypto/secret.h"
 #include "tls/tls_client.h"
 #include "tls/tls_record.h"
-#include "tls/tls_schedule.h"
 #include "tls/tls_server.h"
-
-_Static_assert(sizeof(struct tls_handshake_data) <= sizeof(struct tls_handshake),
-               "tls.h gives room for the layout");
-_Static_assert(_Alignof(struct tls_handshake_data) <= _Alignof(struct tls_handshake), "and alignment");
-_Static_assert(sizeof(struct tls_schedule_psk) <= sizeof(((struct tls_psk_memo *)0)->opaque),
-               "a memo holds what follows from a PSK");
 
 /* What each state waits for. Everything else is unexpected_message (RFC 8446, 4): in this profile no state
  * has a second legal message, as there are no certificates, no client authentication and no early data. */
 static const struct {
     uint8_t message;  /* enum tls_message_type */
-    bool ends_flight; /* new keys or a new transcript follow: nothing may stand behind it (RFC 8446, 5.1) */
+    bool ends_flight; /* new keys or a new transcript follow: the record must end with it (RFC 8446, 5.1) */
     enum tls_reason (*handle)(const struct tls_call *call, const uint8_t *message, size_t len);
 } table[TLS_STATE_COUNT] = {
     [TLS_STATE_WAIT_SERVER_HELLO] = {TLS_SERVER_HELLO, true, tls_client_server_hello},
@@ -38,145 +30,9 @@ bool tls_handshake_expects(enum tls_state state, uint8_t message_type)
     return state < TLS_STATE_COUNT && table[state].handle != NULL && table[state].message == message_type;
 }
 
-struct tls_handshake_data *tls_handshake_data(struct tls_handshake *handshake)
-{
-    return (struct tls_handshake_data *)(void *)handshake->opaque;
-}
-
-void tls_handshake_begin(struct tls_handshake *handshake)
-{
-    memset(handshake, 0, offsetof(struct tls_handshake_data, message));
-    sha256_init(&tls_handshake_data(handshake)->transcript);
-}
-
-bool tls_handshake_psk_usable(const struct tls_psk *psk)
-{
-    return psk->identity_len >= 1 && psk->identity_len <= TLS_IDENTITY_MAX && psk->key_len >= 16;
-}
-
-/* tls_psk_memo.state. Who finds a memo that another thread fills does not wait for it: that thread may be
- * interrupted by a handler, or missing in a child. */
-enum { MEMO_EMPTY, MEMO_CLAIMED, MEMO_FILLED };
-
-void tls_handshake_prepare_psk(const struct tls_config *config, const struct tls_psk *psk,
-                               struct tls_schedule_psk *prepared)
-{
-    size_t index = (size_t)(psk - config->psks);
-    struct tls_psk_memo *memo = index < config->memo_count ? &config->memos[index] : NULL;
-    uint64_t state = MEMO_EMPTY;
-    if (memo != NULL && __atomic_load_n(&memo->state, __ATOMIC_ACQUIRE) == MEMO_FILLED) {
-        memcpy(prepared, memo->opaque, sizeof *prepared);
-        return;
-    }
-    tls_schedule_prepare_psk(psk->key, psk->key_len, prepared);
-    if (memo != NULL && __atomic_compare_exchange_n(&memo->state, &state, MEMO_CLAIMED, false,
-                                                    __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
-        memcpy(memo->opaque, prepared, sizeof *prepared);
-        __atomic_store_n(&memo->state, MEMO_FILLED, __ATOMIC_RELEASE);
-    }
-}
-
 void tls_handshake_wipe(struct tls_handshake *handshake)
 {
-    secret_wipe(handshake, sizeof *handshake);
-}
-
-void tls_handshake_random(const struct tls_call *call, uint8_t *out, size_t len)
-{
-    if (call->config->random != NULL)
-        call->config->random(out, len);
-    else
-        secret_random(out, len);
-}
-
-void tls_handshake_keylog(const struct tls_call *call, const char *label, const uint8_t secret[static 32])
-{
-    if (call->config->keylog != NULL)
-        call->config->keylog(label, call->handshake->client_random, secret);
-}
-
-/* Transcript and secrets */
-
-void tls_handshake_hash(const struct tls_call *call, const uint8_t *message, size_t len)
-{
-    sha256_update(&call->handshake->transcript, message, len);
-}
-
-void tls_handshake_transcript(const struct tls_call *call, uint8_t hash[static 32])
-{
-    struct sha256 copy = call->handshake->transcript;
-    sha256_final(&copy, hash);
-}
-
-void tls_handshake_restart_transcript(const struct tls_call *call)
-{
-    const uint8_t header[TLS_MESSAGE_HEADER] = {TLS_MESSAGE_HASH, 0, 0, 32};
-    uint8_t hash[32];
-    sha256_final(&call->handshake->transcript, hash);
-    sha256_init(&call->handshake->transcript);
-    tls_handshake_hash(call, header, sizeof header);
-    tls_handshake_hash(call, hash, sizeof hash);
-}
-
-enum tls_reason tls_handshake_derive(const struct tls_call *call, const struct tls_schedule_psk *psk,
-                                     const uint8_t ephemeral[static X25519_LEN],
-                                     const uint8_t peer[static X25519_LEN], uint8_t client[static 32],
-                                     uint8_t server[static 32])
-{
-    uint8_t shared[X25519_LEN];
-    uint8_t hash[32];
-    struct sha256_key secret;
-    if (!x25519_shared(shared, ephemeral, peer))
-        return TLS_REASON_SMALL_ORDER; /* RFC 8446, 7.4.2 */
-    tls_schedule_secrets(psk, shared, sizeof shared, &secret, &call->handshake->master_secret);
-    secret_wipe(shared, sizeof shared);
-    tls_handshake_transcript(call, hash);
-    tls_schedule_derive_prepared(&secret, "c hs traffic", hash, client);
-    tls_schedule_derive_prepared(&secret, "s hs traffic", hash, server);
-    secret_wipe(&secret, sizeof secret);
-    tls_handshake_keylog(call, "CLIENT_HANDSHAKE_TRAFFIC_SECRET", client);
-    tls_handshake_keylog(call, "SERVER_HANDSHAKE_TRAFFIC_SECRET", server);
-    return TLS_REASON_NONE;
-}
-
-void tls_handshake_derive_application(const struct tls_call *call, uint8_t client[static 32],
-                                      uint8_t server[static 32])
-{
-    struct sha256_key *master = &call->handshake->master_secret;
-    uint8_t hash[32];
-    tls_handshake_transcript(call, hash);
-    tls_schedule_derive_prepared(master, "c ap traffic", hash, client);
-    tls_schedule_derive_prepared(master, "s ap traffic", hash, server);
-    tls_handshake_keylog(call, "CLIENT_TRAFFIC_SECRET_0", client);
-    tls_handshake_keylog(call, "SERVER_TRAFFIC_SECRET_0", server);
-    secret_wipe(master, sizeof *master);
-}
-
-void tls_handshake_put_finished(const struct tls_call *call, const uint8_t secret[static 32],
-                                uint8_t message[static TLS_FINISHED_LEN])
-{
-    const uint8_t header[TLS_MESSAGE_HEADER] = {TLS_FINISHED, 0, 0, 32};
-    uint8_t hash[32];
-    tls_handshake_transcript(call, hash);
-    memcpy(message, header, sizeof header);
-    tls_schedule_finished(secret, hash, message + TLS_MESSAGE_HEADER);
-    tls_handshake_hash(call, message, TLS_FINISHED_LEN);
-}
-
-enum tls_reason tls_handshake_verify_finished(const struct tls_call *call, const uint8_t *message, size_t len)
-{
-    uint8_t hash[32];
-    uint8_t expected[32];
-    if (len != TLS_FINISHED_LEN)
-        return TLS_REASON_MALFORMED;
-    tls_handshake_transcript(call, hash);
-    tls_schedule_finished(call->session->rx.secret, hash, expected);
-    bool equal = secret_equal(expected, message + TLS_MESSAGE_HEADER, sizeof expected);
-    secret_wipe(expected, sizeof expected);
-    if (!equal)
-        return TLS_REASON_FINISHED; /* RFC 8446, 4.4.4 */
-    tls_handshake_hash(call, message, len);
-    return TLS_REASON_NONE;
+    tls_call_wipe(handshake);
 }
 
 /* Messages */
@@ -200,7 +56,7 @@ static enum tls_reason take_message(const struct tls_call *call, struct tls_read
     const uint8_t *message = handshake->message;
     const uint8_t state = call->session->state;
     fill(handshake, content, TLS_MESSAGE_HEADER);
-    /* The order is judged by the first byte, before anything is stored (RFC 8446, 4). */
+    /* The order is checked by the first byte, before anything is stored (RFC 8446, 4). */
     if (!tls_handshake_expects((enum tls_state)state, message[0]))
         return TLS_REASON_ORDER;
     if (handshake->message_len < TLS_MESSAGE_HEADER)
@@ -269,7 +125,7 @@ static enum tls_reason take_alert(const struct tls_call *call, const uint8_t *al
     bool before_server_hello = session->role == TLS_CLIENT && session->rx_keys == TLS_KEYS_NONE;
     if (before_server_hello && alert_refuses_key(alert[1]))
         return TLS_REASON_KEY_REFUSED;
-    /* In place of the client's Finished, or of the server's: ours did not verify. */
+    /* In place of the peer's Finished: our binder or our Finished did not verify. */
     if (alert[1] == TLS_ALERT_DECRYPT_ERROR)
         return TLS_REASON_KEY_REFUSED;
     return TLS_REASON_HANDSHAKE_REFUSED;
@@ -296,8 +152,8 @@ static enum tls_reason take_content(const struct tls_call *call, uint8_t type, c
         return take_handshake(call, content, len);
     if (type == TLS_RECORD_ALERT)
         return take_alert(call, content, len);
-    return TLS_REASON_RECORD_TYPE; /* application data before Finished, a protected change_cipher_spec, others
-                                    */
+    /* Application data before Finished, a protected change_cipher_spec, others. */
+    return TLS_REASON_RECORD_TYPE;
 }
 
 static enum tls_reason take_record(const struct tls_call *call, uint8_t *record, size_t len)
@@ -329,7 +185,7 @@ enum tls_result tls_handshake_record(struct tls_session *session, struct tls_han
                                      const struct tls_config *config, uint8_t *record, size_t len,
                                      struct tls_buffer *out)
 {
-    const struct tls_call call = {session, tls_handshake_data(handshake), config, out};
+    const struct tls_call call = {session, tls_call_data(handshake), config, out};
     size_t size = 0;
     enum tls_result result = tls_record_size(session, record, len, &size);
     if (result == TLS_OK) {

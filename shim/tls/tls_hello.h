@@ -5,7 +5,7 @@
 
 /*
  * Codec of ClientHello, ServerHello and HelloRetryRequest (RFC 8446, 4.1). Parsing checks form alone: what a
- * hello means is judged in tls_client.c and tls_server.c. A parsed hello points into the message.
+ * hello means is decided in tls_client.c and tls_server.c. A parsed hello points into the message.
  */
 
 #include "crypto/x25519.h"

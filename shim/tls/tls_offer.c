@@ -20,8 +20,8 @@ static bool has_u8(struct tls_reader list, uint8_t value)
     return false;
 }
 
-/* RFC 8446, 4.2.1: supported_versions alone decides. The fixed fields are judged after it, as they are those
- * of TLS 1.3 (4.1.2). */
+/* RFC 8446, 4.2.1: supported_versions alone decides. The fixed fields are checked after it, by the
+ * rules of TLS 1.3 (4.1.2). */
 static enum tls_reason check_version(const struct tls_client_hello *hello)
 {
     struct tls_reader body;

@@ -3,7 +3,8 @@
 #ifndef SOCKSEAL_TLS_OFFER_H
 #define SOCKSEAL_TLS_OFFER_H
 
-/* What a client offers, judged by the rules alone: no key, no state and no configuration is known here. */
+/* Validates what a client offers by the rules of the protocol: no key, no state and no configuration is known
+ * here. */
 
 #include "tls/tls_hello.h"
 

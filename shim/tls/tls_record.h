@@ -4,7 +4,7 @@
 #define SOCKSEAL_TLS_RECORD_H
 
 /*
- * The record protocol (RFC 8446, 5): framing and protection. It knows which keys stand, not why.
+ * The record protocol (RFC 8446, 5): framing and protection. It knows which keys are installed, not why.
  * tls_record_size(), of the public header, is here too.
  */
 

@@ -18,7 +18,7 @@
 enum { TLS_SCHEDULE_HASH = 32 };
 
 /* The labels under which the binder key of a PSK is derived: for keys that are used as they are (RFC
- * 8446, 7.1) and for imported ones (RFC 9258, 5.2), whose ImportedIdentity stands in the PSK's identity. */
+ * 8446, 7.1) and for imported ones (RFC 9258, 5.2), whose ImportedIdentity is the PSK's identity. */
 extern const char tls_schedule_external_binder[];
 extern const char tls_schedule_imported_binder[];
 

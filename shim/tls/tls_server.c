@@ -7,8 +7,9 @@
 #include "crypto/aead.h"
 #include "crypto/secret.h"
 #include "tls/tls_offer.h"
+#include "tls/tls_psk.h"
 #include "tls/tls_record.h"
-#include "tls/tls_schedule.h"
+#include "tls/tls_transcript.h"
 
 /* Bytes of early data records that are skipped at most (RFC 8446, 4.2.10): two full ones. We issue no
  * tickets, so a client that sends early data does so under an external PSK that it wrongly believes to allow
@@ -26,7 +27,7 @@ struct choice {
 void tls_server_begin(struct tls_session *session, struct tls_handshake *handshake)
 {
     tls_record_begin(session, TLS_SERVER);
-    tls_handshake_begin(handshake);
+    tls_call_reset(handshake);
     session->state = TLS_STATE_WAIT_CLIENT_HELLO;
 }
 
@@ -48,7 +49,7 @@ static const struct tls_psk *find_psk(const struct tls_config *config, struct tl
 {
     for (size_t i = 0; i < config->psk_count; i++) {
         const struct tls_psk *psk = &config->psks[i];
-        if (tls_handshake_psk_usable(psk) && psk->identity_len == identity.left &&
+        if (tls_psk_usable(psk) && psk->identity_len == identity.left &&
             memcmp(psk->identity, identity.at, identity.left) == 0)
             return psk;
     }
@@ -63,8 +64,8 @@ static enum tls_reason verify_binder(const struct tls_call *call, const uint8_t 
 {
     uint8_t hash[32];
     uint8_t expected[TLS_HELLO_BINDER];
-    tls_handshake_hash(call, message, truncated_len);
-    tls_handshake_transcript(call, hash);
+    tls_transcript_add(call, message, truncated_len);
+    tls_transcript_hash(call, hash);
     sha256_key_hmac(key, hash, sizeof hash, expected);
     bool equal = binder.left == sizeof expected && secret_equal(expected, binder.at, sizeof expected);
     secret_wipe(expected, sizeof expected);
@@ -97,7 +98,7 @@ static enum tls_reason choose_psk(const struct tls_call *call, const struct tls_
         if (psk == NULL)
             continue;
         choice->psk = index;
-        tls_handshake_prepare_psk(call->config, psk, &choice->prepared);
+        tls_psk_prepare(call->config, psk, &choice->prepared);
         return verify_binder(call, message, hello->truncated_len, &choice->prepared.binder, binder);
     }
     return TLS_REASON_PSK_UNKNOWN;
@@ -129,8 +130,8 @@ static enum tls_reason check_second(const struct tls_call *call, const struct tl
     return TLS_REASON_NONE;
 }
 
-static enum tls_reason judge(const struct tls_call *call, const struct tls_client_hello *hello,
-                             const uint8_t *message, struct choice *choice)
+static enum tls_reason validate_hello(const struct tls_call *call, const struct tls_client_hello *hello,
+                                      const uint8_t *message, struct choice *choice)
 {
     enum tls_reason reason = tls_offer_check(hello);
     if (reason == TLS_REASON_NONE)
@@ -161,8 +162,8 @@ static enum tls_reason send_retry(const struct tls_call *call, const struct tls_
     uint8_t message[128];
     struct tls_writer writer = tls_cursor_writer(message, sizeof message);
     tls_hello_put_retry(&writer, hello->session_id, suite);
-    tls_handshake_restart_transcript(call);
-    tls_handshake_hash(call, message, writer.len);
+    tls_transcript_restart(call);
+    tls_transcript_add(call, message, writer.len);
     enum tls_reason reason =
         tls_record_append(call->session, TLS_RECORD_HANDSHAKE, message, writer.len, call->out);
     if (reason == TLS_REASON_NONE)
@@ -183,13 +184,13 @@ static enum tls_reason send_server_hello(const struct tls_call *call, const stru
     uint8_t ephemeral[X25519_LEN];
     uint8_t share[X25519_LEN];
     struct tls_writer writer = tls_cursor_writer(message, sizeof message);
-    tls_handshake_random(call, random, sizeof random);
-    tls_handshake_random(call, ephemeral, sizeof ephemeral);
+    tls_call_random(call, random, sizeof random);
+    tls_call_random(call, ephemeral, sizeof ephemeral);
     x25519_public(share, ephemeral);
     tls_hello_put_server(&writer, random, hello->session_id, choice->suite, share, choice->psk);
-    tls_handshake_hash(call, message, writer.len);
+    tls_transcript_add(call, message, writer.len);
     enum tls_reason reason =
-        tls_handshake_derive(call, &choice->prepared, ephemeral, choice->share.at, client, server);
+        tls_transcript_derive(call, &choice->prepared, ephemeral, choice->share.at, client, server);
     secret_wipe(ephemeral, sizeof ephemeral);
     if (reason == TLS_REASON_NONE)
         reason = tls_record_append(call->session, TLS_RECORD_HANDSHAKE, message, writer.len, call->out);
@@ -204,8 +205,8 @@ static enum tls_reason send_finished(const struct tls_call *call, const uint8_t 
     static const uint8_t encrypted_extensions[] = {TLS_ENCRYPTED_EXTENSIONS, 0, 0, 2, 0, 0};
     uint8_t messages[sizeof encrypted_extensions + TLS_FINISHED_LEN];
     memcpy(messages, encrypted_extensions, sizeof encrypted_extensions);
-    tls_handshake_hash(call, messages, sizeof encrypted_extensions);
-    tls_handshake_put_finished(call, server, messages + sizeof encrypted_extensions);
+    tls_transcript_add(call, messages, sizeof encrypted_extensions);
+    tls_transcript_put_finished(call, server, messages + sizeof encrypted_extensions);
     return tls_record_append(call->session, TLS_RECORD_HANDSHAKE, messages, sizeof messages, call->out);
 }
 
@@ -225,7 +226,7 @@ static enum tls_reason send_flight(const struct tls_call *call, const struct tls
         reason = send_finished(call, server);
     }
     if (reason == TLS_REASON_NONE) {
-        tls_handshake_derive_application(call, call->handshake->next_rx, server);
+        tls_transcript_derive_application(call, call->handshake->next_rx, server);
         tls_record_set_tx(session, TLS_KEYS_APPLICATION, server);
         session->state = TLS_STATE_WAIT_CLIENT_FINISHED;
         session->can_send = true;
@@ -253,13 +254,13 @@ enum tls_reason tls_server_client_hello(const struct tls_call *call, const uint8
     struct choice choice = {.suite = TLS_SUITE_NONE};
     enum tls_reason reason = tls_hello_parse_client(message, len, &hello);
     if (reason == TLS_REASON_NONE)
-        reason = judge(call, &hello, message, &choice);
+        reason = validate_hello(call, &hello, message, &choice);
     if (reason != TLS_REASON_NONE) {
         secret_wipe(&choice, sizeof choice);
         return reason;
     }
     memcpy(call->handshake->client_random, hello.random.at, sizeof call->handshake->client_random);
-    tls_handshake_hash(call, message + hello.truncated_len, len - hello.truncated_len);
+    tls_transcript_add(call, message + hello.truncated_len, len - hello.truncated_len);
     expect_early_data(call, &hello);
     call->session->ccs_window = true; /* RFC 8446, 5: from the first ClientHello on */
     if (choice.share.left == 0)
@@ -273,7 +274,7 @@ enum tls_reason tls_server_client_hello(const struct tls_call *call, const uint8
 enum tls_reason tls_server_finished(const struct tls_call *call, const uint8_t *message, size_t len)
 {
     struct tls_session *session = call->session;
-    enum tls_reason reason = tls_handshake_verify_finished(call, message, len);
+    enum tls_reason reason = tls_transcript_verify_finished(call, message, len);
     if (reason != TLS_REASON_NONE)
         return reason;
     tls_record_set_rx(session, TLS_KEYS_APPLICATION, call->handshake->next_rx);

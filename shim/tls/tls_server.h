@@ -6,7 +6,8 @@
 /* The server's side of the handshake: handlers for the state table. tls_server_begin() is in the public
  * header. */
 
-#include "tls/tls_handshake.h"
+#include "tls/tls_call.h"
+#include "tls/tls_failure.h"
 
 /* Takes a ClientHello and answers with the whole flight, or, the first time, perhaps with a
  * HelloRetryRequest. */

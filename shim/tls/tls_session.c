@@ -8,7 +8,7 @@
 #include "crypto/secret.h"
 #include "tls/tls.h"
 #include "tls/tls_failure.h"
-#include "tls/tls_handshake.h"
+#include "tls/tls_message.h"
 #include "tls/tls_record.h"
 #include "tls/tls_schedule.h"
 
@@ -186,7 +186,7 @@ enum tls_result tls_session_seal_padded(struct tls_session *session, const uint8
     return tls_failure_set(session, reason);
 }
 
-bool tls_session_keys_worn(const struct tls_session *session)
+bool tls_session_needs_rekey(const struct tls_session *session)
 {
     const struct aead *aead = aead_of(session->suite);
     return aead != NULL && session->tx_keys == TLS_KEYS_APPLICATION && session->tx.updates < updates_max &&
