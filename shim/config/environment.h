@@ -12,7 +12,7 @@
 #include <stddef.h>
 
 #define ENVIRONMENT_STATE                                                                                    \
-    "SOCKSEAL_STATE" /* what one program of the tree leaves to the next (conn/handover.h) */
+    "SOCKSEAL_STATE" /* what one program of the tree leaves to the next (process/exec_handover.h) */
 
 enum {
     ENVIRONMENT_ADDED = 16, /* at most that many entries more than the program's own, the NULL included */

@@ -8,17 +8,17 @@
 
 #include <aio.h>
 
-#include "conn/failure.h"
+#include "conn/error.h"
 #include "diag/log.h"
 
 static bool refused(int fd)
 {
-    struct sealed sealed = registry_find(fd);
-    if (!sealed.conn)
+    struct conn_handle handle = fdtable_find(fd);
+    if (!handle.conn)
         return false;
-    if (sealed.conn != &registry_dead)
-        failure_note(sealed.conn, LOG_WARN,
-                     "asynchronous input and output (aio) is refused on a sealed connection");
+    if (handle.conn != &fdtable_dead)
+        error_note(&handle, LOG_WARN,
+                   "asynchronous input and output (aio) is refused on a sealed connection");
     errno = EINVAL;
     return true;
 }

@@ -18,8 +18,8 @@
 #include <unistd.h>
 
 #include "config/config.h"
-#include "conn/handover.h"
-#include "conn/inherit.h"
+#include "process/exec_handover.h"
+#include "process/inherit.h"
 #include "sys/file.h"
 
 FILE *_IO_popen(const char *command, const char *mode);
@@ -28,7 +28,8 @@ static bool concerned(void)
 {
     struct listeners listeners;
     config_load();
-    return config_get()->active && (config_get()->strict || inherit_any() || handover_listeners(&listeners));
+    return config_get()->active &&
+           (config_get()->strict || inherit_any() || exec_handover_listeners(&listeners));
 }
 
 /* posix_spawn(3) of the shell with this command, through the door. 0 or an error number. */

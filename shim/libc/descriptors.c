@@ -6,14 +6,15 @@
 #include "libc/streams.h"
 
 #include "libc/door.h"
+#include "shm/self.h"
 
 #include <fcntl.h>
 #include <stdarg.h>
 #include <unistd.h>
 
-#include "conn/closing.h"
-#include "conn/inherit.h"
-#include "conn/own.h"
+#include "io/close.h"
+#include "process/inherit.h"
+#include "shm/ownfd.h"
 #include "sys/net.h"
 
 int __dup2(int from, int to) __THROW;
@@ -24,58 +25,58 @@ int __fcntl(int fd, int command, ...);
  * (handover.h). */
 static int copy(int fd, intptr_t least, bool inherit, int (*call)(int, int, ...))
 {
-    if (!registry_is_ours())
+    if (!self_owns_tables())
         return call(fd, inherit ? F_DUPFD : F_DUPFD_CLOEXEC, least);
-    bool locked = registry_lock();
-    struct sealed sealed = registry_find(fd);
+    bool locked = fdtable_lock();
+    struct conn_handle handle = fdtable_find(fd);
     int to =
-        sealed.conn == &registry_dead ? (int)door_result(-EBADF, errno) : call(fd, F_DUPFD_CLOEXEC, least);
-    if (to >= 0 && sealed.conn)
-        inherit_copied(&sealed, to, inherit);
-    registry_unlock(locked);
+        handle.conn == &fdtable_dead ? (int)door_result(-EBADF, errno) : call(fd, F_DUPFD_CLOEXEC, least);
+    if (to >= 0 && handle.conn)
+        inherit_copied(&handle, to, inherit);
+    fdtable_unlock(locked);
     streams_follow(to);
     return to;
 }
 
 DOOR int dup(int fd)
 {
-    if (!registry_has(fd))
+    if (!fdtable_has(fd))
         return real()->dup(fd);
     return copy(fd, 0, true, real()->fcntl);
 }
 
 /* What stands at `to` gives way, if the call that replaces it is going to succeed; other threads that look
  * `to` up wait. */
-static void make_way(const struct sealed *from, int to)
+static void make_way(const struct conn_handle *from, int to)
 {
-    own_make_way(to);
-    struct sealed old = registry_find(to);
-    if (net_fcntl(from->fd, F_GETFD, 0) < 0 || (uint32_t)to >= registry_size || !registry_is_ours())
+    close_make_way(to);
+    struct conn_handle old = fdtable_find(to);
+    if (net_fcntl(from->fd, F_GETFD, 0) < 0 || (uint32_t)to >= fdtable_size || !self_owns_tables())
         return;
     if (old.conn)
-        closing_release(&old);
+        close_release(&old);
     else if (from->conn)
-        registry_reserve(to);
+        fdtable_reserve(to);
 }
 
 /* dup3(2) onto another descriptor. `inherit`: without FD_CLOEXEC, as far as the program is concerned. */
 static int replace(int from, int to, int flags, bool inherit)
 {
     int saved = errno;
-    bool locked = registry_lock();
-    struct sealed sealed = registry_find(from);
-    if (sealed.conn == &registry_dead) {
-        registry_unlock(locked);
+    bool locked = fdtable_lock();
+    struct conn_handle handle = fdtable_find(from);
+    if (handle.conn == &fdtable_dead) {
+        fdtable_unlock(locked);
         return (int)door_result(-EBADF, saved);
     }
-    make_way(&sealed, to);
+    make_way(&handle, to);
     errno = saved;
-    int result = real()->dup3(from, to, sealed.conn && registry_is_ours() ? O_CLOEXEC : flags);
-    if (result >= 0 && sealed.conn)
-        inherit_copied(&sealed, to, inherit);
-    if ((uint32_t)to < registry_size && registry_is_ours())
-        registry_show(to);
-    registry_unlock(locked);
+    int result = real()->dup3(from, to, handle.conn && self_owns_tables() ? O_CLOEXEC : flags);
+    if (result >= 0 && handle.conn)
+        inherit_copied(&handle, to, inherit);
+    if ((uint32_t)to < fdtable_size && self_owns_tables())
+        fdtable_publish(to);
+    fdtable_unlock(locked);
     if (result >= 0)
         streams_replaced(to);
     return result;
@@ -84,7 +85,7 @@ static int replace(int from, int to, int flags, bool inherit)
 /* Descriptors of ours may be there before the first that is sealed. */
 static bool is_plain(int to)
 {
-    return !atomic_load_explicit(&registry_size, memory_order_relaxed) && !own_is(to);
+    return !atomic_load_explicit(&fdtable_size, memory_order_relaxed) && !fdtable_is_own(to);
 }
 
 DOOR int dup2(int from, int to)
@@ -106,26 +107,26 @@ DOOR int dup3(int from, int to, int flags)
 /* FD_CLOEXEC as the program knows it. */
 static int set_flags(int fd, intptr_t flags)
 {
-    if (!registry_is_ours())
+    if (!self_owns_tables())
         return real()->fcntl(fd, F_SETFD, flags);
     if (flags & FD_CLOEXEC)
-        registry_unmark(fd, REGISTRY_INHERIT);
+        fdtable_clear_flags(fd, FDTABLE_INHERIT);
     else
-        registry_mark(fd, REGISTRY_INHERIT);
+        fdtable_set_flags(fd, FDTABLE_INHERIT);
     return 0;
 }
 
 static int control(int fd, int command, void *argument, int (*call)(int, int, ...))
 {
-    struct sealed sealed = registry_find(fd);
-    if (!sealed.conn)
+    struct conn_handle handle = fdtable_find(fd);
+    if (!handle.conn)
         return call(fd, command, argument);
     switch (command) {
     case F_DUPFD:
     case F_DUPFD_CLOEXEC:
         return copy(fd, (intptr_t)argument, command == F_DUPFD, call);
     case F_GETFD:
-        return registry_marks(fd) & REGISTRY_INHERIT ? 0 : FD_CLOEXEC;
+        return fdtable_flags(fd) & FDTABLE_INHERIT ? 0 : FD_CLOEXEC;
     case F_SETFD:
         return set_flags(fd, (intptr_t)argument);
     default:

@@ -10,8 +10,9 @@
 
 #include <errno.h>
 
-#include "conn/registry.h"
-#include "conn/send.h"
+#include "conn/fdtable.h"
+#include "io/send.h"
+#include "process/fork.h"
 #include "sys/real.h"
 
 #define DOOR __attribute__((visibility("default")))
@@ -27,27 +28,27 @@ static inline long door_result(long result, int saved)
     return result < 0 ? -1 : result;
 }
 
-/* In both processes after a fork for which registry_before_fork() was called; `child` is what it returned.
+/* In both processes after a fork for which fork_prepare() was called; `child` is what it returned.
  * Keeps errno. */
 static inline void door_forked(long child)
 {
     int saved = errno;
     if (child == 0)
-        registry_in_child();
+        fork_in_child();
     else
-        registry_fork_done();
+        fork_in_parent();
     if (child < 0)
-        registry_fork_failed();
+        fork_failed();
     errno = saved;
 }
 
 /* Until the handshake is over, work on a connection touches it before it holds a role; so it is pinned,
  * unless that life of it is over anyway, which the first role will tell. Gives what to unpin, or NULL. */
-static inline struct conn *door_pin(const struct sealed *sealed)
+static inline struct conn *door_pin(const struct conn_handle *handle)
 {
-    if (sealed->conn->established)
+    if (handle->conn->established)
         return NULL;
-    return conn_pin(sealed->conn, sealed->generation) ? sealed->conn : NULL;
+    return conn_pin(handle->conn, handle->generation) ? handle->conn : NULL;
 }
 
 /* For __attribute__((cleanup)): also when the thread is cancelled. */
@@ -58,7 +59,7 @@ static inline void door_unpin(struct conn **pinned)
 }
 
 /* Reads from, or writes to, a descriptor that was sealed when looked up. Libc's convention. */
-ssize_t door_receive(struct sealed sealed, const struct iovec *iov, size_t count, int flags);
-ssize_t door_send(struct sealed sealed, const struct iovec *iov, size_t count, int flags);
+ssize_t door_receive(struct conn_handle handle, const struct iovec *iov, size_t count, int flags);
+ssize_t door_send(struct conn_handle handle, const struct iovec *iov, size_t count, int flags);
 
 #endif

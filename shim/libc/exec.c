@@ -19,8 +19,8 @@
 
 #include "config/config.h"
 #include "config/environment.h"
-#include "conn/handover.h"
 #include "diag/log.h"
+#include "process/exec_handover.h"
 #include "sys/file.h"
 #include "sys/net.h"
 #include "sys/program.h"
@@ -65,15 +65,15 @@ static bool library_is_there(void)
            sys_call3(SYS_faccessat, SYS_AT_FDCWD, sys_ptr(environment_library()), R_OK) == 0;
 }
 
-static int hand_over(struct handover *plan, const struct target *target, char *const argv[],
+static int hand_over(struct exec_handover *plan, const struct target *target, char *const argv[],
                      char *const envp[])
 {
     char text[ENVIRONMENT_TEXT];
     char **complete = alloca((environment_count(envp) + ENVIRONMENT_ADDED) * sizeof *complete);
-    const bool state = plan->surviving + plan->doomed > 0;
+    const bool state = plan->surviving + plan->close_after_exec > 0;
     if (!library_is_there())
         return refuse("libsockseal.so cannot be reached from here (chroot?)", "");
-    int error = handover_begin(plan);
+    int error = exec_handover_begin(plan);
     if (error < 0)
         return (int)door_result(error, errno);
     int result = -1;
@@ -82,7 +82,7 @@ static int hand_over(struct handover *plan, const struct target *target, char *c
     else
         errno = E2BIG;
     int saved = errno;
-    handover_undo(plan);
+    exec_handover_undo(plan);
     errno = saved;
     return result;
 }
@@ -90,16 +90,16 @@ static int hand_over(struct handover *plan, const struct target *target, char *c
 static int attempt(const struct target *target, char *const argv[], char *const envp[]);
 
 /* Nothing sealed reaches the next program; this process's part in its connections ends all the same. */
-static int leave_behind(struct handover *plan, const struct target *target, char *const argv[],
+static int leave_behind(struct exec_handover *plan, const struct target *target, char *const argv[],
                         char *const envp[])
 {
-    int error = handover_begin(plan);
+    int error = exec_handover_begin(plan);
     if (error == -EAGAIN)
         return attempt(target, argv, envp);
     if (error < 0)
         return (int)door_result(error, errno);
     int result = call(target, argv, envp), saved = errno;
-    handover_undo(plan);
+    exec_handover_undo(plan);
     errno = saved;
     return result;
 }
@@ -111,26 +111,26 @@ static int keep_listeners(const struct listeners *listeners, const char *reason,
 {
     log_line(LOG_WARN, "a listening socket on a port that is to be sealed is kept from the next program: %s",
              reason);
-    handover_keep_listeners(listeners, true);
+    exec_handover_keep_listeners(listeners, true);
     int result = call(target, argv, envp), saved = errno;
-    handover_keep_listeners(listeners, false);
+    exec_handover_keep_listeners(listeners, false);
     errno = saved;
     return result;
 }
 
 /* The next program cannot be sealed. */
-static int go_on_unsealed(struct handover *plan, const struct listeners *listeners, const char *reason,
+static int go_on_unsealed(struct exec_handover *plan, const struct listeners *listeners, const char *reason,
                           const struct target *target, char *const argv[], char *const envp[])
 {
     if (config_get()->strict)
         return refuse(reason, " (SOCKSEAL_STRICT)");
     if (plan->surviving)
         return refuse(reason, ", for the program would get a sealed connection");
-    if (plan->doomed)
-        handover_end_doomed();
+    if (plan->close_after_exec)
+        exec_handover_end_closing();
     if (listeners->count)
         return keep_listeners(listeners, reason, target, argv, envp);
-    return handover_plan(plan) ? leave_behind(plan, target, argv, envp) : call(target, argv, envp);
+    return exec_handover_plan(plan) ? leave_behind(plan, target, argv, envp) : call(target, argv, envp);
 }
 
 /* A process that has one user's rights and another's in reserve, as squid's that starts its workers: the
@@ -152,13 +152,13 @@ static void warn_of_two_users(const struct target *target, char *const envp[])
 
 static int attempt(const struct target *target, char *const argv[], char *const envp[])
 {
-    struct handover plan;
+    struct exec_handover plan;
     struct program program;
     struct listeners listeners;
     config_load();
-    const bool strict = config_get()->active && config_get()->strict, any = handover_plan(&plan);
-    const bool needed = plan.surviving + plan.doomed > 0;
-    const bool listens = handover_listeners(&listeners) && !environment_opts_out(envp);
+    const bool strict = config_get()->active && config_get()->strict, any = exec_handover_plan(&plan);
+    const bool needed = plan.surviving + plan.close_after_exec > 0;
+    const bool listens = exec_handover_listeners(&listeners) && !environment_opts_out(envp);
     if (target->path && !strict)
         warn_of_two_users(target, envp);
     if (!target->path || (!strict && !needed && !listens))

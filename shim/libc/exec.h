@@ -4,8 +4,8 @@
 #define SOCKSEAL_EXEC_H
 
 /*
- * execveat(2), with sealed descriptors handed over (conn/handover.h). Every door of the exec family ends
- * here. A program that the shim cannot be loaded into is refused with EACCES if it would get a sealed
+ * execveat(2), with sealed descriptors handed over (process/exec_handover.h). Every door of the exec family
+ * ends here. A program that the shim cannot be loaded into is refused with EACCES if it would get a sealed
  * descriptor, and, with SOCKSEAL_STRICT, in any case. Returns only if it fails, -1 and errno, with everything
  * as before. Allocates nothing; may be called in a vfork(2) child.
  */

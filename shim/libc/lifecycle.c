@@ -5,14 +5,16 @@
 
 #include "libc/streams.h"
 
+#include "io/accept.h"
 #include "libc/door.h"
+#include "shm/self.h"
 
 #include <unistd.h>
 
 #include "config/config.h"
-#include "conn/closing.h"
-#include "conn/open.h"
-#include "conn/own.h"
+#include "io/close.h"
+#include "io/connect.h"
+#include "shm/ownfd.h"
 #include "sys/net.h"
 
 int __connect(int fd, const struct sockaddr *address, socklen_t len);
@@ -24,7 +26,7 @@ DOOR int connect(int fd, const struct sockaddr *address, socklen_t len)
     config_load();
     if (!config_get()->active)
         return real()->connect(fd, address, len);
-    int result = open_connect(fd, address, len);
+    int result = connect_to(fd, address, len);
     streams_follow(fd);
     return (int)door_result(result, saved);
 }
@@ -37,7 +39,7 @@ DOOR int accept4(int fd, struct sockaddr *restrict address, socklen_t *restrict 
     config_load();
     if (!config_get()->active)
         return real()->accept4(fd, address, len, flags);
-    int accepted = open_accept(fd, address, len, flags);
+    int accepted = accept_from(fd, address, len, flags);
     streams_follow(accepted);
     return (int)door_result(accepted, saved);
 }
@@ -54,7 +56,7 @@ DOOR int listen(int fd, int backlog)
     int saved = errno;
     config_load();
     if (config_get()->active)
-        open_prepare_listener(fd);
+        accept_prepare_listener(fd);
     errno = saved;
     return real()->listen(fd, backlog);
 }
@@ -62,46 +64,46 @@ DOOR int listen(int fd, int backlog)
 DOOR int shutdown(int fd, int how)
 {
     int saved = errno;
-    struct sealed sealed = registry_find(fd);
-    if (!sealed.conn)
+    struct conn_handle handle = fdtable_find(fd);
+    if (!handle.conn)
         return real()->shutdown(fd, how);
-    return (int)door_result(closing_shutdown(&sealed, how), saved);
+    return (int)door_result(close_shutdown(&handle, how), saved);
 }
 
 /* Shows the number again, also when the thread is cancelled in close(2). */
 static void show(int *fd)
 {
     if (*fd >= 0)
-        registry_show(*fd);
+        fdtable_publish(*fd);
 }
 
 /* close(2) may wait here, and the number is free meanwhile: so another one waits. */
-static int close_lingering(const struct sealed *sealed)
+static int close_lingering(const struct conn_handle *handle)
 {
-    int kept = own_duplicate(sealed->fd);
-    bool hidden = closing_release(sealed);
-    sys_close(sealed->fd);
+    int kept = ownfd_duplicate(handle->fd);
+    bool hidden = close_release(handle);
+    sys_close(handle->fd);
     if (hidden)
-        registry_show(sealed->fd);
+        fdtable_publish(handle->fd);
     return kept < 0 ? 0 : real()->close(kept);
 }
 
-static int close_sealed(const struct sealed *sealed, int saved)
+static int close_sealed(const struct conn_handle *handle, int saved)
 {
-    int hidden __attribute__((cleanup(show), unused)) = closing_release(sealed) ? sealed->fd : -1;
+    int hidden __attribute__((cleanup(show), unused)) = close_release(handle) ? handle->fd : -1;
     errno = saved;
-    return real()->close(sealed->fd);
+    return real()->close(handle->fd);
 }
 
 DOOR int close(int fd)
 {
     int saved = errno;
-    struct sealed sealed = registry_find(fd);
-    if (own_is(fd))
+    struct conn_handle handle = fdtable_find(fd);
+    if (fdtable_is_own(fd))
         return (int)door_result(-EBADF, saved);
-    if (!sealed.conn)
+    if (!handle.conn)
         return real()->close(fd);
-    int result = closing_lingers(&sealed) ? close_lingering(&sealed) : close_sealed(&sealed, saved);
+    int result = close_may_linger(&handle) ? close_lingering(&handle) : close_sealed(&handle, saved);
     streams_follow(fd);
     return result;
 }
@@ -112,9 +114,9 @@ DOOR_ALIAS("close") int __close(int fd);
 static int mark_range(unsigned first, unsigned last, int flags)
 {
     int result = real()->close_range(first, last, flags);
-    for (unsigned fd = first; result == 0 && fd <= last && fd < (unsigned)registry_bound(); fd++) {
-        if (registry_has((int)fd) && registry_is_ours())
-            registry_unmark((int)fd, REGISTRY_INHERIT);
+    for (unsigned fd = first; result == 0 && fd <= last && fd < (unsigned)fdtable_bound(); fd++) {
+        if (fdtable_has((int)fd) && self_owns_tables())
+            fdtable_clear_flags((int)fd, FDTABLE_INHERIT);
     }
     return result;
 }
@@ -122,10 +124,10 @@ static int mark_range(unsigned first, unsigned last, int flags)
 /* A range in pieces: what is sealed is closed as close() does it, what is ours stays. */
 static int close_pieces(unsigned first, unsigned last)
 {
-    unsigned from = first, bound = (unsigned)own_bound();
+    unsigned from = first, bound = (unsigned)fdtable_own_bound();
     for (unsigned fd = first; fd <= last && fd < bound; fd++) {
-        bool ours = own_is((int)fd);
-        if (!ours && !registry_has((int)fd))
+        bool ours = fdtable_is_own((int)fd);
+        if (!ours && !fdtable_has((int)fd))
             continue;
         if (fd > from && real()->close_range(from, fd - 1, 0) < 0)
             return -1;

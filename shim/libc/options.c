@@ -15,12 +15,13 @@
 #include <sys/ioctl.h>
 
 #include "config/config.h"
-#include "conn/closing.h"
-#include "conn/failure.h"
-#include "conn/info.h"
-#include "conn/look.h"
-#include "conn/open.h"
+#include "conn/address.h"
+#include "conn/error.h"
 #include "diag/log.h"
+#include "io/close.h"
+#include "io/connect.h"
+#include "io/info.h"
+#include "record/rx_probe.h"
 #include "sys/net.h"
 
 #ifndef TCP_ULP
@@ -37,19 +38,19 @@
 static void add_error(struct conn *conn, int *value)
 {
     if (*value == 0)
-        *value = atomic_exchange(&conn->pending, 0);
+        *value = atomic_exchange(&conn->so_error, 0);
     if (*value == 0 && conn_failed(conn) && !atomic_exchange(&conn->error_told, 1))
         *value = conn->error;
 }
 
 /* sockseal.h: as for TCP_INFO, at most *len bytes are written. */
-static int tell_info(const struct sealed *sealed, void *value, socklen_t *len)
+static int tell_info(const struct conn_handle *handle, void *value, socklen_t *len)
 {
     struct sockseal_info info;
     int saved = errno;
     if (!value || !len)
         return (int)door_result(-EFAULT, saved);
-    info_fill(sealed, &info);
+    info_fill(handle, &info);
     if (*len > sizeof info)
         *len = sizeof info;
     memcpy(value, &info, *len);
@@ -72,12 +73,12 @@ static const struct refused {
 };
 
 /* The errno with which the option is refused, or 0. */
-static int refused(const struct conn *conn, int level, int name)
+static int refused(const struct conn_handle *handle, int level, int name)
 {
     for (size_t i = 0; i < sizeof refused_options / sizeof refused_options[0]; i++) {
-        if (refused_options[i].level != level || refused_options[i].name != name || conn->plaintext)
+        if (refused_options[i].level != level || refused_options[i].name != name || handle->conn->plaintext)
             continue;
-        failure_note(conn, LOG_WARN, refused_options[i].what);
+        error_note(handle, LOG_WARN, refused_options[i].what);
         return refused_options[i].error;
     }
     return 0;
@@ -85,19 +86,19 @@ static int refused(const struct conn *conn, int level, int name)
 
 DOOR int getsockopt(int fd, int level, int name, void *restrict value, socklen_t *restrict len)
 {
-    struct sealed sealed = registry_find(fd);
-    if (level == SOCKSEAL_SOL && name == SOCKSEAL_INFO && (sealed.conn || config_get()->active))
-        return tell_info(&sealed, value, len);
-    if (sealed.conn && level == IPPROTO_TCP && name == TCP_ZEROCOPY_RECEIVE && /* would give ciphertext */
-        refused(sealed.conn, level, name))
+    struct conn_handle handle = fdtable_find(fd);
+    if (level == SOCKSEAL_SOL && name == SOCKSEAL_INFO && (handle.conn || config_get()->active))
+        return tell_info(&handle, value, len);
+    if (handle.conn && level == IPPROTO_TCP && name == TCP_ZEROCOPY_RECEIVE && /* would give ciphertext */
+        refused(&handle, level, name))
         return (int)door_result(-EINVAL, errno);
     int result = real()->getsockopt(fd, level, name, value, len);
-    if (!sealed.conn || result < 0 || level != SOL_SOCKET || *len != sizeof(int))
+    if (!handle.conn || result < 0 || level != SOL_SOCKET || *len != sizeof(int))
         return result;
     if (name == SO_ERROR)
-        add_error(sealed.conn, value);
-    else if (name == SO_RCVLOWAT && sealed.conn->low_water)
-        *(int *)value = sealed.conn->low_water;
+        add_error(handle.conn, value);
+    else if (name == SO_RCVLOWAT && handle.conn->low_water)
+        *(int *)value = handle.conn->low_water;
     return result;
 }
 
@@ -116,25 +117,26 @@ static int set_low_water(struct conn *conn, const void *value, socklen_t len)
 static void note_linger(struct conn *conn, bool on)
 {
     if (on)
-        closing_linger_used = true;
-    if (on && conn && conn != &registry_dead)
+        close_linger_used = true;
+    if (on && conn && conn != &fdtable_dead)
         conn->lingers = 1;
 }
 
 DOOR int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 {
-    struct sealed sealed = registry_find(fd);
+    struct conn_handle handle = fdtable_find(fd);
     if (level == SOL_SOCKET && name == SO_LINGER && len >= sizeof(struct linger))
-        note_linger(sealed.conn, ((const struct linger *)value)->l_onoff != 0);
-    if (!sealed.conn && level == SOL_SOCKET && name == SO_PEEK_OFF && config_get()->active && open_is_tcp(fd))
+        note_linger(handle.conn, ((const struct linger *)value)->l_onoff != 0);
+    if (!handle.conn && level == SOL_SOCKET && name == SO_PEEK_OFF && config_get()->active &&
+        address_is_tcp(fd))
         return (int)door_result(-EOPNOTSUPP, errno); /* it may be sealed yet, and the shim peeks */
-    if (!sealed.conn)
+    if (!handle.conn)
         return real()->setsockopt(fd, level, name, value, len);
-    int error = refused(sealed.conn, level, name);
+    int error = refused(&handle, level, name);
     if (error)
         return (int)door_result(-error, errno);
     if (level == SOL_SOCKET && name == SO_RCVLOWAT)
-        return (int)door_result(set_low_water(sealed.conn, value, len), errno);
+        return (int)door_result(set_low_water(handle.conn, value, len), errno);
     return real()->setsockopt(fd, level, name, value, len);
 }
 
@@ -144,19 +146,19 @@ DOOR int ioctl(int fd, unsigned long request, ...)
     va_start(list, request);
     void *argument = va_arg(list, void *);
     va_end(list);
-    struct sealed sealed = registry_find(fd);
-    if (sealed.conn && request == FIONREAD && sealed.conn->established && !sealed.conn->plaintext) {
+    struct conn_handle handle = fdtable_find(fd);
+    if (handle.conn && request == FIONREAD && handle.conn->established && !handle.conn->plaintext) {
         int saved = errno;
-        *(int *)argument = (int)look_available(&sealed);
+        *(int *)argument = (int)rx_probe_available(&handle);
         errno = saved;
         return 0;
     }
-    if (sealed.conn && (request == FIOCLEX || request == FIONCLEX))
+    if (handle.conn && (request == FIOCLEX || request == FIONCLEX))
         return fcntl(fd, F_SETFD, request == FIOCLEX ? FD_CLOEXEC : 0);
     int result = real()->ioctl(fd, request, argument);
-    if (sealed.conn && request == FIONREAD && result == 0 && !sealed.conn->plaintext)
+    if (handle.conn && request == FIONREAD && result == 0 && !handle.conn->plaintext)
         *(int *)argument = 0; /* handshake messages are none of the program's */
-    if (sealed.conn && (request == SIOCOUTQ || request == SIOCOUTQNSD) && result == 0)
-        *(int *)argument += (int)sealed.conn->to_send; /* accepted, and not given to the kernel yet */
+    if (handle.conn && (request == SIOCOUTQ || request == SIOCOUTQNSD) && result == 0)
+        *(int *)argument += (int)handle.conn->to_send; /* accepted, and not given to the kernel yet */
     return result;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC
  * Copyright (c) 2026 the sockseal authors */
 
-/* Doors of the calls by which a process gives up the right to read its key file (conn/privilege.h). libc's
+/* Doors of the calls by which a process gives up the right to read its key file (process/privilege.h). libc's
  * own functions do the work: they see to all threads. */
 
 #include "libc/door.h"
@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "config/config.h"
-#include "conn/privilege.h"
+#include "process/privilege.h"
 
 static void prepare(void)
 {

@@ -5,7 +5,10 @@
 
 #include "libc/streams.h"
 
+#include "io/exit.h"
 #include "libc/door.h"
+#include "process/fork.h"
+#include "shm/self.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -14,8 +17,9 @@
 
 #include "config/config.h"
 #include "config/environment.h"
-#include "conn/adoption.h"
-#include "conn/closing.h"
+#include "io/close.h"
+#include "io/wait.h"
+#include "process/exec_adopt.h"
 
 pid_t _Fork(void);
 pid_t __fork(void) __THROW;
@@ -26,14 +30,14 @@ static void before_fork(void)
     int saved = errno;
     if (config_get()->active)
         conn_open_arena();
-    registry_before_fork();
+    fork_prepare();
     errno = saved;
 }
 
 static void end(void)
 {
     int saved = errno;
-    closing_at_exit();
+    exit_finish();
     errno = saved;
 }
 
@@ -43,13 +47,14 @@ __attribute__((constructor)) static void load(void)
     config_load();
     if (!config_get()->active)
         return;
-    registry_begin();
-    pthread_atfork(before_fork, registry_fork_done, registry_in_child);
+    fork_begin();
+    wait_begin();
+    pthread_atfork(before_fork, fork_in_parent, fork_in_child);
     if (!streams_at_end(end))
         atexit(end);
     at_quick_exit(end);
     environment_save();
-    adoption_of_inherited(environment_take(ENVIRONMENT_STATE));
+    exec_adopt_inherited(environment_take(ENVIRONMENT_STATE));
     for (int fd = 0; fd <= STDERR_FILENO; fd++)
         streams_follow(fd);
 }
@@ -67,7 +72,7 @@ DOOR pid_t fork(void)
     pid_t child = real()->fork();
     int saved = errno;
     if (child < 0)
-        registry_fork_failed();
+        fork_failed();
     errno = saved;
     return child;
 }
@@ -85,7 +90,7 @@ DOOR pid_t _Fork(void)
 
 DOOR void _exit(int status)
 {
-    closing_at_exit();
+    exit_finish();
     real()->_exit(status);
     __builtin_unreachable();
 }

@@ -23,11 +23,13 @@
 #include <unistd.h>
 
 #include "config/config.h"
-#include "conn/drive.h"
-#include "conn/privilege.h"
-#include "conn/waiting.h"
+#include "conn/pending.h"
 #include "diag/log.h"
+#include "io/progress.h"
+#include "io/wait.h"
 #include "libc/raw.h"
+#include "process/fork.h"
+#include "process/privilege.h"
 #include "sys/net.h"
 
 int pidfd_getfd(int process, int fd, unsigned flags) __THROW;
@@ -109,7 +111,7 @@ static bool on_sealed(long number, const struct arguments *arguments, long *resu
 static bool submits_sealed(int count, struct iocb **list)
 {
     for (int i = 0; i < count && list && list[i]; i++) {
-        if (registry_has((int)list[i]->aio_fildes))
+        if (fdtable_has((int)list[i]->aio_fildes))
             return true;
     }
     return false;
@@ -261,10 +263,10 @@ static bool on_wait(long number, const struct arguments *arguments, long *result
         return true;
 #endif
     case SYS_ppoll:
-        return waiting_concerns_poll(POINTER(0), (nfds_t)arguments->a[1]) &&
+        return wait_concerns_poll(POINTER(0), (nfds_t)arguments->a[1]) &&
                on_timed_wait(number, arguments, POINTER(2), result);
     case SYS_pselect6:
-        return waiting_concerns_select(waiting_select_bound(NUMBER(0)), POINTER(1), POINTER(2), POINTER(3)) &&
+        return wait_concerns_select(wait_select_bound(NUMBER(0)), POINTER(1), POINTER(2), POINTER(3)) &&
                on_timed_wait(number, arguments, POINTER(4), result);
     case SYS_epoll_pwait:
         *result = epoll_pwait(NUMBER(0), POINTER(1), NUMBER(2), NUMBER(3), POINTER(4));
@@ -308,7 +310,7 @@ static bool forks(long number, struct arguments *arguments)
 static long fork_raw(long number, const struct arguments *arguments)
 {
     const long *a = arguments->a;
-    registry_before_fork();
+    fork_prepare();
     long child =
         real()->syscall(number == SYS_clone3 ? SYS_clone3 : SYS_clone, a[0], a[1], a[2], a[3], a[4], a[5]);
     door_forked(child);
@@ -350,10 +352,10 @@ static bool through_doors(long number, struct arguments *arguments, long *result
         *result = fork_raw(number, arguments);
         return true;
     }
-    if (drive_outstanding() || registry_size) {
+    if (pending_any() || fdtable_size) {
         if (on_wait(number, arguments, result))
             return true;
-        if ((drive_outstanding() || registry_has(NUMBER(0))) && on_sealed(number, arguments, result))
+        if ((pending_any() || fdtable_has(NUMBER(0))) && on_sealed(number, arguments, result))
             return true;
     }
     if (gives_up_rights(number))

@@ -8,10 +8,11 @@
 #include <limits.h>
 #include <unistd.h>
 
-#include "conn/drive.h"
-#include "conn/passing.h"
-#include "conn/receive.h"
-#include "conn/waiting.h"
+#include "conn/pending.h"
+#include "io/progress.h"
+#include "io/recv.h"
+#include "io/wait.h"
+#include "process/scm_rights.h"
 #include "sys/net.h"
 
 ssize_t __read(int fd, void *buffer, size_t len);
@@ -22,48 +23,48 @@ ssize_t __recvfrom_chk(int fd, void *buffer, size_t len, size_t size, int flags,
                        socklen_t *from_len);
 void __chk_fail(void) __attribute__((noreturn));
 
-ssize_t door_receive(struct sealed sealed, const struct iovec *iov, size_t count, int flags)
+ssize_t door_receive(struct conn_handle handle, const struct iovec *iov, size_t count, int flags)
 {
     int saved = errno;
-    ssize_t got = CONN_LONG_WAY;
+    ssize_t got = CONN_NOT_FAST;
     if (count == 1)
-        got = receive_ordinary(&sealed, iov->iov_base, iov->iov_len, flags);
-    if (got != CONN_LONG_WAY)
+        got = recv_fast(&handle, iov->iov_base, iov->iov_len, flags);
+    if (got != CONN_NOT_FAST)
         return door_result(got, saved);
     for (;;) {
-        struct conn *pinned __attribute__((cleanup(door_unpin), unused)) = door_pin(&sealed);
-        got = receive_message(&sealed, iov, count, flags);
-        if (got != CONN_LOOK_AGAIN)
+        struct conn *pinned __attribute__((cleanup(door_unpin), unused)) = door_pin(&handle);
+        got = recv_message(&handle, iov, count, flags);
+        if (got != CONN_RETRY_LOOKUP)
             return door_result(got, saved);
-        sealed = registry_find(sealed.fd);
-        if (!sealed.conn) /* closed by another thread at this moment */
+        handle = fdtable_find(handle.fd);
+        if (!handle.conn) /* closed by another thread at this moment */
             return door_result(-EBADF, saved);
     }
 }
 
 /* Urgent data is not sealed: what a stranger marked so is none of the program's, and there is none (tcp(7)).
  */
-static inline bool is_urgent(const struct sealed *sealed, int flags)
+static inline bool is_urgent(const struct conn_handle *handle, int flags)
 {
-    return sealed->conn && (flags & MSG_OOB) && !sealed->conn->plaintext;
+    return handle->conn && (flags & MSG_OOB) && !handle->conn->plaintext;
 }
 
 /* What comes before libc's own call: while a handshake is outstanding, a program that blocks in some other
  * read still drives it. */
 static inline int before_read(int fd, int flags)
 {
-    if (!drive_outstanding() || (flags & (MSG_OOB | MSG_ERRQUEUE)))
+    if (!pending_any() || (flags & (MSG_OOB | MSG_ERRQUEUE)))
         return 0;
-    int saved = errno, result = waiting_before_read(fd, flags);
+    int saved = errno, result = wait_before_read(fd, flags);
     return (int)door_result(result, saved);
 }
 
 DOOR ssize_t read(int fd, void *buffer, size_t len)
 {
-    struct sealed sealed = registry_find(fd);
-    if (!sealed.conn)
+    struct conn_handle handle = fdtable_find(fd);
+    if (!handle.conn)
         return len && before_read(fd, 0) < 0 ? -1 : real()->read(fd, buffer, len);
-    return door_receive(sealed, &(struct iovec){buffer, len}, 1, 0);
+    return door_receive(handle, &(struct iovec){buffer, len}, 1, 0);
 }
 
 DOOR_ALIAS("read") ssize_t __read(int fd, void *buffer, size_t len);
@@ -77,18 +78,18 @@ DOOR ssize_t __read_chk(int fd, void *buffer, size_t len, size_t size)
 
 DOOR ssize_t readv(int fd, const struct iovec *iov, int count)
 {
-    struct sealed sealed = registry_find(fd);
-    if (!sealed.conn || count < 0 || count > IOV_MAX)
+    struct conn_handle handle = fdtable_find(fd);
+    if (!handle.conn || count < 0 || count > IOV_MAX)
         return before_read(fd, 0) < 0 ? -1 : real()->readv(fd, iov, count);
-    return door_receive(sealed, iov, (size_t)count, 0);
+    return door_receive(handle, iov, (size_t)count, 0);
 }
 
 DOOR ssize_t preadv2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
 {
-    struct sealed sealed = registry_find(fd);
-    if (!sealed.conn || offset != -1 || count < 0 || count > IOV_MAX)
+    struct conn_handle handle = fdtable_find(fd);
+    if (!handle.conn || offset != -1 || count < 0 || count > IOV_MAX)
         return real()->preadv2(fd, iov, count, offset, flags);
-    return door_receive(sealed, iov, (size_t)count, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0);
+    return door_receive(handle, iov, (size_t)count, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0);
 }
 
 DOOR_ALIAS("preadv2")
@@ -96,12 +97,12 @@ ssize_t preadv64v2(int fd, const struct iovec *iov, int count, off64_t offset, i
 
 DOOR ssize_t recv(int fd, void *buffer, size_t len, int flags)
 {
-    struct sealed sealed = registry_find(fd);
-    if (is_urgent(&sealed, flags))
+    struct conn_handle handle = fdtable_find(fd);
+    if (is_urgent(&handle, flags))
         return door_result(-EINVAL, errno);
-    if (!sealed.conn || (flags & (MSG_OOB | MSG_ERRQUEUE)))
+    if (!handle.conn || (flags & (MSG_OOB | MSG_ERRQUEUE)))
         return before_read(fd, flags) < 0 ? -1 : real()->recv(fd, buffer, len, flags);
-    return door_receive(sealed, &(struct iovec){buffer, len}, 1, flags);
+    return door_receive(handle, &(struct iovec){buffer, len}, 1, flags);
 }
 
 DOOR_ALIAS("recv") ssize_t __recv(int fd, void *buffer, size_t len, int flags);
@@ -115,12 +116,12 @@ DOOR ssize_t __recv_chk(int fd, void *buffer, size_t len, size_t size, int flags
 
 DOOR ssize_t recvfrom(int fd, void *buffer, size_t len, int flags, struct sockaddr *from, socklen_t *from_len)
 {
-    struct sealed sealed = registry_find(fd);
-    if (is_urgent(&sealed, flags))
+    struct conn_handle handle = fdtable_find(fd);
+    if (is_urgent(&handle, flags))
         return door_result(-EINVAL, errno);
-    if (!sealed.conn || (flags & (MSG_OOB | MSG_ERRQUEUE)))
+    if (!handle.conn || (flags & (MSG_OOB | MSG_ERRQUEUE)))
         return before_read(fd, flags) < 0 ? -1 : real()->recvfrom(fd, buffer, len, flags, from, from_len);
-    ssize_t got = door_receive(sealed, &(struct iovec){buffer, len}, 1, flags);
+    ssize_t got = door_receive(handle, &(struct iovec){buffer, len}, 1, flags);
     if (got >= 0 && from && from_len)
         *from_len = 0; /* as TCP does */
     return got;
@@ -139,18 +140,18 @@ static ssize_t recvmsg_plain(int fd, struct msghdr *message, int flags)
 {
     ssize_t got = before_read(fd, flags) < 0 ? -1 : real()->recvmsg(fd, message, flags);
     if (got >= 0)
-        passing_received(message, flags);
+        scm_rights_received(message, flags);
     return got;
 }
 
 DOOR ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
-    struct sealed sealed = registry_find(fd);
-    if (is_urgent(&sealed, flags))
+    struct conn_handle handle = fdtable_find(fd);
+    if (is_urgent(&handle, flags))
         return door_result(-EINVAL, errno);
-    if (!sealed.conn || !message || (flags & (MSG_OOB | MSG_ERRQUEUE)) || message->msg_iovlen > IOV_MAX)
+    if (!handle.conn || !message || (flags & (MSG_OOB | MSG_ERRQUEUE)) || message->msg_iovlen > IOV_MAX)
         return recvmsg_plain(fd, message, flags);
-    ssize_t got = door_receive(sealed, message->msg_iov, message->msg_iovlen, flags);
+    ssize_t got = door_receive(handle, message->msg_iov, message->msg_iovlen, flags);
     if (got >= 0) {
         message->msg_namelen = 0;
         message->msg_controllen = 0;
@@ -161,10 +162,10 @@ DOOR ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 
 DOOR int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout)
 {
-    if (!registry_has(fd)) {
+    if (!fdtable_has(fd)) {
         int got = before_read(fd, flags) < 0 ? -1 : real()->recvmmsg(fd, messages, count, flags, timeout);
         for (int i = 0; i < got; i++)
-            passing_received(&messages[i].msg_hdr, flags);
+            scm_rights_received(&messages[i].msg_hdr, flags);
         return got;
     }
     int64_t until = timeout ? net_now_ms() + timeout->tv_sec * 1000 + timeout->tv_nsec / 1000000 : INT64_MAX;

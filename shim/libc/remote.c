@@ -11,8 +11,9 @@
 #include <netinet/in.h>
 
 #include "config/config.h"
-#include "conn/open.h"
 #include "diag/log.h"
+#include "io/connect.h"
+#include "io/socket.h"
 #include "sys/net.h"
 
 int pidfd_getfd(int process, int fd, unsigned flags) __THROW;
@@ -60,7 +61,7 @@ DOOR int pidfd_getfd(int process, int fd, unsigned flags)
     int saved = errno;
     long copy = sys_call3(SYS_pidfd_getfd, process, fd, (long)flags);
     config_load();
-    if (copy >= 0 && config_get()->active && open_names((int)copy)) {
+    if (copy >= 0 && config_get()->active && socket_names((int)copy)) {
         log_line(LOG_ERROR,
                  "pidfd_getfd is refused: descriptor %d of the other process is a connection that is "
                  "sealed, or should be",

@@ -2,11 +2,12 @@
  * Copyright (c) 2026 the sockseal authors */
 
 /* posix_spawn(3). glibc's makes its calls past the doors: as long as no sealed descriptor can reach the new
- * program that is right, for they are close-on-exec for the kernel (conn/handover.h). Otherwise the child is
- * made here, and goes through the doors. */
+ * program that is right, for they are close-on-exec for the kernel (process/exec_handover.h). Otherwise the
+ * child is made here, and goes through the doors. */
 
 #include "libc/exec.h"
 #include "libc/streams.h"
+#include "process/fork.h"
 
 #include "libc/door.h"
 
@@ -19,8 +20,8 @@
 #include <unistd.h>
 
 #include "config/config.h"
-#include "conn/handover.h"
-#include "conn/inherit.h"
+#include "process/exec_handover.h"
+#include "process/inherit.h"
 #include "sys/file.h"
 #include "sys/net.h"
 
@@ -77,12 +78,12 @@ static const struct action *action_at(const posix_spawn_file_actions_t *actions,
 static bool may_reach(const posix_spawn_file_actions_t *actions)
 {
     struct listeners listeners;
-    if (handover_listeners(&listeners))
+    if (exec_handover_listeners(&listeners))
         return true;
-    if (!atomic_load(&registry_size))
+    if (!atomic_load(&fdtable_size))
         return false;
     for (int i = 0; actions && i < actions->__used; i++) {
-        if (action_at(actions, i)->tag == ACTION_DUP2 && registry_has(action_at(actions, i)->of.dup2.from))
+        if (action_at(actions, i)->tag == ACTION_DUP2 && fdtable_has(action_at(actions, i)->of.dup2.from))
             return true;
     }
     return inherit_any();
@@ -192,7 +193,7 @@ static const short KNOWN_FLAGS = POSIX_SPAWN_RESETIDS | POSIX_SPAWN_SETPGROUP | 
 /* As fork(2), but the parent waits until the child has become the program, or has failed. */
 static pid_t fork_waiting(void)
 {
-    registry_before_fork();
+    fork_prepare();
     long child = sys_call(SYS_clone, CLONE_VFORK | SIGCHLD, 0, 0, 0, 0, 0);
     door_forked(child);
     return (pid_t)child;

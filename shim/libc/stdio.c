@@ -5,6 +5,7 @@
 
 #include "libc/streams.h"
 
+#include "conn/address.h"
 #include "libc/door.h"
 
 #include <fcntl.h>
@@ -17,7 +18,7 @@
 #include <unistd.h>
 
 #include "config/config.h"
-#include "conn/open.h"
+#include "io/connect.h"
 
 FILE *_IO_fdopen(int fd, const char *mode) __THROW __attribute_malloc__;
 int __dprintf_chk(int fd, int flag, const char *format, ...);
@@ -26,7 +27,7 @@ int __vdprintf_chk(int fd, int flag, const char *format, va_list list);
 /* A socket that is not connected yet may be sealed later, under the stream. */
 static bool may_be_sealed(int fd)
 {
-    return registry_has(fd) || (config_get()->active && open_is_tcp(fd));
+    return fdtable_has(fd) || (config_get()->active && address_is_tcp(fd));
 }
 
 DOOR FILE *fdopen(int fd, const char *mode)
@@ -68,20 +69,20 @@ static FILE *reopen_sealed(const char *path, const char *mode, FILE *stream, reo
 
 DOOR FILE *freopen(const char *restrict path, const char *restrict mode, FILE *restrict stream)
 {
-    bool sealed = stream && registry_has(stream->_fileno);
-    return sealed ? reopen_sealed(path, mode, stream, real()->freopen) : real()->freopen(path, mode, stream);
+    bool handle = stream && fdtable_has(stream->_fileno);
+    return handle ? reopen_sealed(path, mode, stream, real()->freopen) : real()->freopen(path, mode, stream);
 }
 
 DOOR FILE *freopen64(const char *restrict path, const char *restrict mode, FILE *restrict stream)
 {
-    bool sealed = stream && registry_has(stream->_fileno);
-    return sealed ? reopen_sealed(path, mode, stream, real()->freopen64)
+    bool handle = stream && fdtable_has(stream->_fileno);
+    return handle ? reopen_sealed(path, mode, stream, real()->freopen64)
                   : real()->freopen64(path, mode, stream);
 }
 
 DOOR int vdprintf(int fd, const char *format, va_list list)
 {
-    if (!registry_has(fd))
+    if (!fdtable_has(fd))
         return real()->vdprintf(fd, format, list);
     char *text = NULL;
     int len = vasprintf(&text, format, list), done = 0;

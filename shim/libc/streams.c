@@ -3,6 +3,7 @@
 #include "libc/streams.h"
 
 #include "libc/door.h"
+#include "shm/self.h"
 
 #include <fcntl.h>
 #include <stdint.h>
@@ -170,7 +171,7 @@ void streams_replaced(int fd)
 {
     if (left_alone)
         return;
-    if (fd >= STANDARDS && registry_is_ours() && registry_has(fd))
+    if (fd >= STANDARDS && self_owns_tables() && fdtable_has(fd))
         detach(fd);
     else
         streams_follow(fd);
@@ -179,9 +180,9 @@ void streams_replaced(int fd)
 void streams_follow(int fd)
 {
     int saved = errno;
-    if (fd < 0 || fd >= STANDARDS || left_alone || !registry_is_ours())
+    if (fd < 0 || fd >= STANDARDS || left_alone || !self_owns_tables())
         return;
-    if (registry_has(fd))
+    if (fdtable_has(fd))
         become_sealed(&standards[fd], fd);
     else
         become_plain(&standards[fd], fd);

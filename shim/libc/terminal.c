@@ -13,7 +13,7 @@
 
 DOOR int login_tty(int fd)
 {
-    if (!atomic_load_explicit(&registry_size, memory_order_relaxed))
+    if (!atomic_load_explicit(&fdtable_size, memory_order_relaxed))
         return real()->login_tty(fd);
     setsid();
     if (ioctl(fd, TIOCSCTTY, NULL) < 0)
@@ -30,7 +30,7 @@ DOOR int login_tty(int fd)
 DOOR int forkpty(int *master, char *name, const struct termios *modes, const struct winsize *size)
 {
     int ends[2];
-    if (!atomic_load_explicit(&registry_size, memory_order_relaxed))
+    if (!atomic_load_explicit(&fdtable_size, memory_order_relaxed))
         return real()->forkpty(master, name, modes, size);
     if (real()->openpty(&ends[0], &ends[1], name, modes, size) < 0)
         return -1;

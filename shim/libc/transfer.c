@@ -9,50 +9,50 @@
 #include <limits.h>
 #include <sys/sendfile.h>
 
-#include "conn/transfer.h"
+#include "io/splice.h"
 
 static const unsigned splice_flags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE | SPLICE_F_GIFT;
 
 /* A transfer with the sealed descriptor at one end and `other` at the other. */
 struct transfer {
-    ssize_t (*run)(const struct sealed *sealed, const struct transfer *transfer);
+    ssize_t (*run)(const struct conn_handle *handle, const struct transfer *transfer);
     int other;
     off_t *offset;
     size_t len;
     unsigned flags;
 };
 
-static ssize_t to_pipe(const struct sealed *sealed, const struct transfer *transfer)
+static ssize_t to_pipe(const struct conn_handle *handle, const struct transfer *transfer)
 {
-    return transfer_to_pipe(sealed, transfer->other, transfer->len, transfer->flags);
+    return splice_to_pipe(handle, transfer->other, transfer->len, transfer->flags);
 }
 
-static ssize_t from_pipe(const struct sealed *sealed, const struct transfer *transfer)
+static ssize_t from_pipe(const struct conn_handle *handle, const struct transfer *transfer)
 {
-    return transfer_from_pipe(sealed, transfer->other, transfer->len, transfer->flags);
+    return splice_from_pipe(handle, transfer->other, transfer->len, transfer->flags);
 }
 
-static ssize_t from_file(const struct sealed *sealed, const struct transfer *transfer)
+static ssize_t from_file(const struct conn_handle *handle, const struct transfer *transfer)
 {
-    return transfer_from_file(sealed, transfer->other, transfer->offset, transfer->len);
+    return splice_from_file(handle, transfer->other, transfer->offset, transfer->len);
 }
 
-static ssize_t run(struct sealed sealed, const struct transfer *transfer)
+static ssize_t run(struct conn_handle handle, const struct transfer *transfer)
 {
     int saved = errno;
     for (;;) {
-        struct conn *pinned __attribute__((cleanup(door_unpin), unused)) = door_pin(&sealed);
-        ssize_t moved = transfer->run(&sealed, transfer);
-        if (moved != CONN_LOOK_AGAIN)
+        struct conn *pinned __attribute__((cleanup(door_unpin), unused)) = door_pin(&handle);
+        ssize_t moved = transfer->run(&handle, transfer);
+        if (moved != CONN_RETRY_LOOKUP)
             return door_result(moved, saved);
-        sealed = registry_find(sealed.fd);
-        if (!sealed.conn) /* closed by another thread at this moment */
+        handle = fdtable_find(handle.fd);
+        if (!handle.conn) /* closed by another thread at this moment */
             return door_result(-EBADF, saved);
     }
 }
 
 /* sendfile(2) from a sealed connection: into a pipe it is splice(2), and all else the kernel refuses. */
-static ssize_t send_connection(int out, struct sealed in, const off_t *offset, size_t len)
+static ssize_t send_connection(int out, struct conn_handle in, const off_t *offset, size_t len)
 {
     if (offset)
         return door_result(-ESPIPE, errno);
@@ -61,7 +61,7 @@ static ssize_t send_connection(int out, struct sealed in, const off_t *offset, s
 
 DOOR ssize_t sendfile(int out, int in, off_t *offset, size_t len)
 {
-    struct sealed to = registry_find(out), from = registry_find(in);
+    struct conn_handle to = fdtable_find(out), from = fdtable_find(in);
     if ((!to.conn && !from.conn) || len == 0 || len > SSIZE_MAX) /* the kernel's call moves no byte */
         return real()->sendfile(out, in, offset, len);
     if (!to.conn)
@@ -73,7 +73,7 @@ DOOR_ALIAS("sendfile") ssize_t sendfile64(int out, int in, off64_t *offset, size
 
 DOOR ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t len, unsigned flags)
 {
-    struct sealed from = registry_find(in), to = registry_find(out);
+    struct conn_handle from = fdtable_find(in), to = fdtable_find(out);
     bool refused = in_offset || out_offset || len == 0 || len > SSIZE_MAX || (flags & ~splice_flags);
     if ((!from.conn && !to.conn) || refused) /* the kernel says why, and moves no byte */
         return real()->splice(in, in_offset, out, out_offset, len, flags);

@@ -13,8 +13,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "conn/drive.h"
-#include "conn/waiting.h"
+#include "conn/pending.h"
+#include "io/progress.h"
+#include "io/wait.h"
 #include "sys/net.h"
 
 int __poll(struct pollfd *fds, nfds_t count, int timeout);
@@ -55,9 +56,9 @@ DOOR int poll(struct pollfd *fds, nfds_t count, int timeout)
 {
     int saved = errno;
     struct timespec span;
-    if (!waiting_concerns_poll(fds, count))
+    if (!wait_concerns_poll(fds, count))
         return real()->poll(fds, count, timeout);
-    return (int)door_result(waiting_poll(fds, count, span_ms(timeout, &span), NULL), saved);
+    return (int)door_result(wait_poll(fds, count, span_ms(timeout, &span), NULL), saved);
 }
 
 DOOR_ALIAS("poll") int __poll(struct pollfd *fds, nfds_t count, int timeout);
@@ -72,9 +73,9 @@ DOOR int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t size)
 DOOR int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
 {
     int saved = errno;
-    if (!valid(timeout) || !waiting_concerns_poll(fds, count))
+    if (!valid(timeout) || !wait_concerns_poll(fds, count))
         return real()->ppoll(fds, count, timeout, mask);
-    return (int)door_result(waiting_poll(fds, count, timeout, mask), saved);
+    return (int)door_result(wait_poll(fds, count, timeout, mask), saved);
 }
 
 DOOR int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask,
@@ -99,14 +100,14 @@ DOOR int select(int count, fd_set *restrict read, fd_set *restrict write, fd_set
 {
     int saved = errno;
     if ((timeout && (timeout->tv_sec < 0 || timeout->tv_usec < 0)) ||
-        !waiting_concerns_select(waiting_select_bound(count), read, write, except))
+        !wait_concerns_select(wait_select_bound(count), read, write, except))
         return real()->select(count, read, write, except, timeout);
     struct timespec span, start, end;
     if (timeout)
         span = (struct timespec){timeout->tv_sec + timeout->tv_usec / 1000000,
                                  timeout->tv_usec % 1000000 * 1000};
     clock_gettime(CLOCK_MONOTONIC, &start);
-    int result = waiting_select(count, read, write, except, timeout ? &span : NULL, NULL);
+    int result = wait_select(count, read, write, except, timeout ? &span : NULL, NULL);
     clock_gettime(CLOCK_MONOTONIC, &end);
     if (timeout) /* select(2): Linux leaves the time that was not slept */
         *timeout = time_left(&span, &start, &end);
@@ -120,9 +121,9 @@ DOOR int pselect(int count, fd_set *restrict read, fd_set *restrict write, fd_se
                  const struct timespec *restrict timeout, const sigset_t *restrict mask)
 {
     int saved = errno;
-    if (!valid(timeout) || !waiting_concerns_select(waiting_select_bound(count), read, write, except))
+    if (!valid(timeout) || !wait_concerns_select(wait_select_bound(count), read, write, except))
         return real()->pselect(count, read, write, except, timeout, mask);
-    return (int)door_result(waiting_select(count, read, write, except, timeout, mask), saved);
+    return (int)door_result(wait_select(count, read, write, except, timeout, mask), saved);
 }
 
 /* The pointer is looked at when the kernel has found it good. */
@@ -130,45 +131,45 @@ DOOR int epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
 {
     int result = real()->epoll_ctl(epoll, operation, fd, event);
     if (result == 0 && operation != EPOLL_CTL_DEL && (event->events & (EPOLLET | EPOLLONESHOT)))
-        atomic_store_explicit(&waiting_edges, true, memory_order_relaxed);
+        atomic_store_explicit(&wait_edges, true, memory_order_relaxed);
     return result;
 }
 
 DOOR int epoll_wait(int epoll, struct epoll_event *events, int max, int timeout)
 {
     int saved = errno;
-    if (!drive_outstanding())
+    if (!pending_any())
         return real()->epoll_wait(epoll, events, max, timeout);
-    return (int)door_result(waiting_epoll(epoll, events, max, after_ms(timeout), NULL), saved);
+    return (int)door_result(wait_epoll(epoll, events, max, after_ms(timeout), NULL), saved);
 }
 
 DOOR int epoll_pwait(int epoll, struct epoll_event *events, int max, int timeout, const sigset_t *mask)
 {
     int saved = errno;
-    if (!drive_outstanding())
+    if (!pending_any())
         return real()->epoll_pwait(epoll, events, max, timeout, mask);
-    return (int)door_result(waiting_epoll(epoll, events, max, after_ms(timeout), mask), saved);
+    return (int)door_result(wait_epoll(epoll, events, max, after_ms(timeout), mask), saved);
 }
 
 DOOR int epoll_pwait2(int epoll, struct epoll_event *events, int max, const struct timespec *timeout,
                       const sigset_t *mask)
 {
     int saved = errno;
-    if (!valid(timeout) || !drive_outstanding())
+    if (!valid(timeout) || !pending_any())
         return real()->epoll_pwait2(epoll, events, max, timeout, mask);
-    return (int)door_result(waiting_epoll(epoll, events, max, after_timespec(timeout), mask), saved);
+    return (int)door_result(wait_epoll(epoll, events, max, after_timespec(timeout), mask), saved);
 }
 
 /* Sleeps while something is outstanding; gives what was left, in milliseconds, when a signal came. */
 static int64_t sleep_driving(int64_t until)
 {
-    return waiting_sleep(until) == 0 ? 0 : until - net_now_ms();
+    return wait_sleep(until) == 0 ? 0 : until - net_now_ms();
 }
 
 DOOR unsigned sleep(unsigned seconds)
 {
     int saved = errno;
-    if (!drive_outstanding())
+    if (!pending_any())
         return real()->sleep(seconds);
     int64_t left = sleep_driving(net_now_ms() + (int64_t)seconds * 1000);
     errno = saved;
@@ -178,7 +179,7 @@ DOOR unsigned sleep(unsigned seconds)
 DOOR int usleep(useconds_t time)
 {
     int saved = errno;
-    if (!drive_outstanding())
+    if (!pending_any())
         return real()->usleep(time);
     return (int)door_result(sleep_driving(net_now_ms() + (time + 999) / 1000) > 0 ? -EINTR : 0, saved);
 }
@@ -186,7 +187,7 @@ DOOR int usleep(useconds_t time)
 DOOR int nanosleep(const struct timespec *time, struct timespec *left)
 {
     int saved = errno;
-    if (!time || !valid(time) || !drive_outstanding())
+    if (!time || !valid(time) || !pending_any())
         return real()->nanosleep(time, left);
     int64_t rest = sleep_driving(after_timespec(time));
     if (rest > 0 && left)
@@ -217,8 +218,8 @@ static bool span_of(clockid_t clock, int flags, const struct timespec *time, str
 DOOR int clock_nanosleep(clockid_t clock, int flags, const struct timespec *time, struct timespec *left)
 {
     struct timespec span;
-    if (!time || !valid(time) || !drive_outstanding() ||
-        (clock != CLOCK_MONOTONIC && clock != CLOCK_REALTIME) || !span_of(clock, flags, time, &span))
+    if (!time || !valid(time) || !pending_any() || (clock != CLOCK_MONOTONIC && clock != CLOCK_REALTIME) ||
+        !span_of(clock, flags, time, &span))
         return real()->clock_nanosleep(clock, flags, time, left);
     int saved = errno, result = nanosleep(&span, flags & TIMER_ABSTIME ? NULL : left) < 0 ? errno : 0;
     errno = saved;
@@ -228,7 +229,7 @@ DOOR int clock_nanosleep(clockid_t clock, int flags, const struct timespec *time
 /* C11, 7.26.5.7: -1 when a signal came. */
 DOOR int thrd_sleep(const struct timespec *time, struct timespec *left)
 {
-    if (!time || !valid(time) || !drive_outstanding())
+    if (!time || !valid(time) || !pending_any())
         return real()->thrd_sleep(time, left);
     int saved = errno, result = nanosleep(time, left);
     errno = saved;
@@ -237,18 +238,18 @@ DOOR int thrd_sleep(const struct timespec *time, struct timespec *left)
 
 DOOR int pause(void)
 {
-    if (!drive_outstanding())
+    if (!pending_any())
         return real()->pause();
-    while (waiting_sleep(INT64_MAX) == 0)
+    while (wait_sleep(INT64_MAX) == 0)
         ;
     return (int)door_result(-EINTR, 0);
 }
 
 DOOR int sigsuspend(const sigset_t *mask)
 {
-    if (!drive_outstanding())
+    if (!pending_any())
         return real()->sigsuspend(mask);
-    while (waiting_poll(NULL, 0, NULL, mask) >= 0)
+    while (wait_poll(NULL, 0, NULL, mask) >= 0)
         ;
     return (int)door_result(-EINTR, 0);
 }

@@ -8,10 +8,11 @@
 #include <limits.h>
 #include <unistd.h>
 
-#include "conn/failure.h"
-#include "conn/open.h"
-#include "conn/passing.h"
+#include "conn/error.h"
 #include "diag/log.h"
+#include "io/connect.h"
+#include "io/socket.h"
+#include "process/scm_rights.h"
 #include "sys/net.h"
 
 ssize_t __write(int fd, const void *buffer, size_t len);
@@ -26,25 +27,25 @@ static bool notifies(int fd)
     return net_getsockopt(fd, SOL_SOCKET, SO_ZEROCOPY, &on, &len) == 0 && on;
 }
 
-ssize_t door_send(struct sealed sealed, const struct iovec *iov, size_t count, int flags)
+ssize_t door_send(struct conn_handle handle, const struct iovec *iov, size_t count, int flags)
 {
     int saved = errno;
-    ssize_t sent = count == 1 ? send_ordinary(&sealed, iov, flags) : CONN_LONG_WAY;
-    if (sent != CONN_LONG_WAY)
+    ssize_t sent = count == 1 ? send_fast(&handle, iov, flags) : CONN_NOT_FAST;
+    if (sent != CONN_NOT_FAST)
         return door_result(sent, saved);
     if (flags & MSG_OOB) {
-        failure_note(sealed.conn, LOG_WARN, "urgent data (MSG_OOB) cannot be sealed, the call is refused");
+        error_note(&handle, LOG_WARN, "urgent data (MSG_OOB) cannot be sealed, the call is refused");
         return door_result(-EOPNOTSUPP, saved);
     }
-    if ((flags & MSG_ZEROCOPY) && notifies(sealed.fd)) /* the program would wait for what does not come */
+    if ((flags & MSG_ZEROCOPY) && notifies(handle.fd)) /* the program would wait for what does not come */
         return door_result(-ENOBUFS, saved);
     for (;;) {
-        struct conn *pinned __attribute__((cleanup(door_unpin), unused)) = door_pin(&sealed);
-        sent = send_message(&sealed, iov, count, flags);
-        if (sent != CONN_LOOK_AGAIN)
+        struct conn *pinned __attribute__((cleanup(door_unpin), unused)) = door_pin(&handle);
+        sent = send_message(&handle, iov, count, flags);
+        if (sent != CONN_RETRY_LOOKUP)
             return door_result(sent, saved);
-        sealed = registry_find(sealed.fd);
-        if (!sealed
+        handle = fdtable_find(handle.fd);
+        if (!handle
                  .conn) /* closed by another thread at this moment: let the kernel say so, without the data */
             return door_result(-EBADF, saved);
     }
@@ -52,28 +53,28 @@ ssize_t door_send(struct sealed sealed, const struct iovec *iov, size_t count, i
 
 DOOR ssize_t write(int fd, const void *buffer, size_t len)
 {
-    struct sealed sealed = registry_find(fd);
-    if (!sealed.conn)
+    struct conn_handle handle = fdtable_find(fd);
+    if (!handle.conn)
         return real()->write(fd, buffer, len);
-    return door_send(sealed, &(struct iovec){(void *)(uintptr_t)buffer, len}, 1, 0);
+    return door_send(handle, &(struct iovec){(void *)(uintptr_t)buffer, len}, 1, 0);
 }
 
 DOOR_ALIAS("write") ssize_t __write(int fd, const void *buffer, size_t len);
 
 DOOR ssize_t writev(int fd, const struct iovec *iov, int count)
 {
-    struct sealed sealed = registry_find(fd);
-    if (!sealed.conn || count < 0 || count > IOV_MAX)
+    struct conn_handle handle = fdtable_find(fd);
+    if (!handle.conn || count < 0 || count > IOV_MAX)
         return real()->writev(fd, iov, count);
-    return door_send(sealed, iov, (size_t)count, 0);
+    return door_send(handle, iov, (size_t)count, 0);
 }
 
 DOOR ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
 {
-    struct sealed sealed = registry_find(fd);
-    if (!sealed.conn || offset != -1 || count < 0 || count > IOV_MAX)
+    struct conn_handle handle = fdtable_find(fd);
+    if (!handle.conn || offset != -1 || count < 0 || count > IOV_MAX)
         return real()->pwritev2(fd, iov, count, offset, flags);
-    return door_send(sealed, iov, (size_t)count, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0);
+    return door_send(handle, iov, (size_t)count, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0);
 }
 
 DOOR_ALIAS("pwritev2")
@@ -81,10 +82,10 @@ ssize_t pwritev64v2(int fd, const struct iovec *iov, int count, off64_t offset, 
 
 DOOR ssize_t send(int fd, const void *buffer, size_t len, int flags)
 {
-    struct sealed sealed = registry_find(fd);
-    if (!sealed.conn)
+    struct conn_handle handle = fdtable_find(fd);
+    if (!handle.conn)
         return real()->send(fd, buffer, len, flags);
-    return door_send(sealed, &(struct iovec){(void *)(uintptr_t)buffer, len}, 1, flags);
+    return door_send(handle, &(struct iovec){(void *)(uintptr_t)buffer, len}, 1, flags);
 }
 
 DOOR_ALIAS("send") ssize_t __send(int fd, const void *buffer, size_t len, int flags);
@@ -95,12 +96,12 @@ DOOR_ALIAS("send") ssize_t __send(int fd, const void *buffer, size_t len, int fl
 static bool fast_open(int fd, const struct sockaddr *address, socklen_t len, int flags, int *result)
 {
     *result = 0;
-    if (!(flags & MSG_FASTOPEN) || !address || registry_has(fd))
-        return registry_has(fd);
-    if (!open_wants(fd, address, len))
+    if (!(flags & MSG_FASTOPEN) || !address || fdtable_has(fd))
+        return fdtable_has(fd);
+    if (!socket_wants(fd, address, len))
         return false;
     int saved = errno;
-    *result = open_connect(fd, address, len);
+    *result = connect_to(fd, address, len);
     if (*result == -EINPROGRESS)
         *result = 0;
     *result = (int)door_result(*result, saved);
@@ -110,7 +111,7 @@ static bool fast_open(int fd, const struct sockaddr *address, socklen_t len, int
 /* Where there is a connection, or the beginning of one, the flag is an error, which the kernel tells. */
 static bool opens_twice(int fd, const struct sockaddr *address, socklen_t len, int flags)
 {
-    return (flags & MSG_FASTOPEN) && registry_has(fd) &&
+    return (flags & MSG_FASTOPEN) && fdtable_has(fd) &&
            real()->sendto(fd, NULL, 0, flags | MSG_NOSIGNAL, address, len) < 0;
 }
 
@@ -120,37 +121,37 @@ DOOR ssize_t sendto(int fd, const void *buffer, size_t len, int flags, const str
     int opened;
     if (opens_twice(fd, to, to_len, flags))
         return -1;
-    if (!registry_has(fd) && !fast_open(fd, to, to_len, flags, &opened))
+    if (!fdtable_has(fd) && !fast_open(fd, to, to_len, flags, &opened))
         return real()->sendto(fd, buffer, len, flags, to, to_len);
-    struct sealed sealed = registry_find(fd);
-    if (!sealed.conn)
+    struct conn_handle handle = fdtable_find(fd);
+    if (!handle.conn)
         return -1;
-    return door_send(sealed, &(struct iovec){(void *)(uintptr_t)buffer, len}, 1, flags);
+    return door_send(handle, &(struct iovec){(void *)(uintptr_t)buffer, len}, 1, flags);
 }
 
 DOOR ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
     int opened;
-    if (message && !registry_has(fd) && passing_concerns(message))
-        return door_result(passing_send(fd, message, flags), errno);
+    if (message && !fdtable_has(fd) && scm_rights_concerns(message))
+        return door_result(scm_rights_send(fd, message, flags), errno);
     if (message && opens_twice(fd, message->msg_name, message->msg_namelen, flags))
         return -1;
     if (!message ||
-        (!registry_has(fd) && !fast_open(fd, message->msg_name, message->msg_namelen, flags, &opened)))
+        (!fdtable_has(fd) && !fast_open(fd, message->msg_name, message->msg_namelen, flags, &opened)))
         return real()->sendmsg(fd, message, flags);
-    struct sealed sealed = registry_find(fd);
-    if (!sealed.conn)
+    struct conn_handle handle = fdtable_find(fd);
+    if (!handle.conn)
         return -1;
     if (message->msg_iovlen > IOV_MAX)
         return door_result(-EMSGSIZE, errno);
-    return door_send(sealed, message->msg_iov, message->msg_iovlen, flags);
+    return door_send(handle, message->msg_iov, message->msg_iovlen, flags);
 }
 
 DOOR int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
 {
-    bool alone = registry_has(fd) || (flags & MSG_FASTOPEN);
+    bool alone = fdtable_has(fd) || (flags & MSG_FASTOPEN);
     for (unsigned i = 0; i < count && !alone; i++)
-        alone = passing_concerns(&messages[i].msg_hdr);
+        alone = scm_rights_concerns(&messages[i].msg_hdr);
     if (!alone)
         return real()->sendmmsg(fd, messages, count, flags);
     unsigned done = 0;

@@ -14,8 +14,8 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "conn/arena.h"
-#include "conn/own.h"
+#include "shm/arena.h"
+#include "shm/ownfd.h"
 
 enum { BURST = 300, LAYOUT = 1, BLOCK = 512 };
 
@@ -25,7 +25,7 @@ static int open_arena(void **state)
 {
     (void)state;
     bool opened = arena_open(LAYOUT);
-    memory = own_get(OWN_ARENA);
+    memory = ownfd_get(OWNFD_ARENA);
     return opened && memory >= 0 ? 0 : -1;
 }
 

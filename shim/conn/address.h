@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#ifndef SOCKSEAL_ADDRESS_H
+#define SOCKSEAL_ADDRESS_H
+
+/* Socket addresses in few bytes, and what the kernel says of a socket. */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+/* An IPv4 or IPv6 address and port, for rules and log lines. */
+struct address {
+    uint16_t family; /* 0: unknown */
+    uint16_t port;   /* host order */
+    uint8_t bytes[16];
+};
+
+/* From a struct sockaddr_in or sockaddr_in6; family 0 if it is neither. */
+struct address address_of(const struct sockaddr *address);
+
+/* "10.0.0.1:80" or "[::1]:80". */
+enum { ADDRESS_TEXT = 64 };
+const char *address_text(const struct address *address, char text[static ADDRESS_TEXT]);
+
+/* A socket option (socket(7)) whose value is an int; -1 if the kernel gives none. */
+int address_socket_option(int fd, int name);
+
+/* Whether fd is a TCP socket, in any state. */
+bool address_is_tcp(int fd);
+
+#endif

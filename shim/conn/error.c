@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "conn/error.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "conn/address.h"
+#include "diag/log.h"
+#include "sys/net.h"
+
+int error_of_tls(enum tls_result result)
+{
+    switch (result) {
+    case TLS_FAIL_PROTOCOL:
+        return EPROTO;
+    case TLS_FAIL_KEY:
+        return EKEYREJECTED;
+    case TLS_FAIL_RECORD:
+        return EBADMSG;
+    case TLS_FAIL_PEER_ALERT:
+        return ECONNRESET;
+    case TLS_OK:
+    case TLS_FAIL_LIMIT:
+    case TLS_FAIL_INTERNAL:
+        break;
+    }
+    return EIO;
+}
+
+/* What somebody at a terminal can do about it. */
+static const char *advice(int error)
+{
+    switch (error) {
+    case EKEYREJECTED:
+        return "; check that both ends have the same line for this identity in their key files";
+    case EPROTO:
+        return "; check that the other end is sealed too (SOCKSEAL_PORTS), nothing was sent in the clear";
+    case EBADMSG:
+        return "; somebody or something on the way changes the data";
+    case ETIMEDOUT:
+        return "; check that the other end is sealed too (SOCKSEAL_PORTS, or SOCKSEAL_HANDSHAKE_TIMEOUT is "
+               "too short)";
+    default:
+        return "";
+    }
+}
+
+static void describe(const struct conn *conn, enum log_level level, const char *what, const char *more)
+{
+    char local[ADDRESS_TEXT], peer[ADDRESS_TEXT], identity[TLS_IDENTITY_MAX + 16] = "";
+    if (!log_enabled(level))
+        return;
+    if (conn->session.identity_len && conn->session.identity_len <= TLS_IDENTITY_MAX)
+        snprintf(identity, sizeof identity, " (identity '%.*s')", conn->session.identity_len,
+                 (const char *)conn->session.identity);
+    log_line(level, "%s %s %s%s: %s%s", address_text(&conn->local, local),
+             conn->session.role == TLS_CLIENT ? "->" : "<-", address_text(&conn->peer, peer), identity, what,
+             more);
+}
+
+/* The local address, for log lines, if it is not known yet. */
+static void fill_local(const struct conn_handle *handle)
+{
+    struct sockaddr_storage local = {0};
+    socklen_t len = sizeof local;
+    if (handle->conn->local.family == 0 && net_getsockname(handle->fd, &local, &len) == 0)
+        handle->conn->local = address_of((const struct sockaddr *)&local);
+}
+
+void error_note(const struct conn_handle *handle, int level, const char *what)
+{
+    fill_local(handle);
+    describe(handle->conn, (enum log_level)level, what, "");
+}
+
+void error_set(const struct conn_handle *handle, int error, const char *reason)
+{
+    struct conn *conn = handle->conn;
+    int32_t none = 0;
+    if (!atomic_compare_exchange_strong(&conn->error, &none, error))
+        return;
+    fill_local(handle);
+    describe(conn, error == ECONNRESET ? LOG_WARN : LOG_ERROR, reason, advice(error));
+    /* The kernel then answers every wait: readable, hung up. */
+    if (fdtable_current(handle))
+        net_shutdown(handle->fd, SHUT_RDWR);
+}
+
+void error_from_tls(const struct conn_handle *handle, const struct tls_session *session,
+                    enum tls_result result)
+{
+    char text[160];
+    const char *reason = tls_session_reason(session);
+    if (session->alert_in != TLS_ALERT_NONE) {
+        snprintf(text, sizeof text, "%s (alert %s)", reason, tls_alert_name(session->alert_in));
+        reason = text;
+    }
+    error_set(handle, error_of_tls(result), reason);
+}

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "conn/fdtable.h"
+
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "conn/holders.h"
+#include "conn/liveness.h"
+#include "shm/ownfd.h"
+#include "shm/self.h"
+#include "sys/net.h"
+
+enum { TABLE_MAX = 1 << 20 };
+
+struct conn fdtable_dead = {.established = 1, .error = EBADF};
+
+/* Held while a descriptor comes or goes, and from the count before a fork until it is over. A signal handler
+ * above the holder goes on without it. */
+static struct lock table_lock;
+
+_Atomic(struct fdtable_entry *) fdtable_table;
+_Atomic uint32_t fdtable_size;
+
+/* All three are made together with the table: one mapping. */
+static _Atomic uint8_t *flags;         /* per descriptor */
+static _Atomic uint32_t *local_counts; /* descriptors of this process, per slot */
+static _Atomic uint8_t *released;      /* per slot: this process has given up its part already */
+static _Atomic int bound;
+
+static uint32_t table_entries(void)
+{
+    struct rlimit limit;
+    if (sys_call(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, sys_ptr(&limit), 0, 0) < 0 || limit.rlim_max > TABLE_MAX)
+        return TABLE_MAX;
+    return limit.rlim_max < 1024 ? 1024 : (uint32_t)limit.rlim_max;
+}
+
+static void *map_private(size_t len)
+{
+    void *memory = net_mmap(len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+/* Racing threads: one makes the table, the others wait for it. */
+bool fdtable_init(void)
+{
+    static _Atomic uint32_t making; /* by which process */
+    const uint32_t self = (uint32_t)sys_getpid();
+    if (atomic_load_explicit(&fdtable_size, memory_order_acquire))
+        return true;
+    uint32_t by = atomic_load(&making);
+    if (by == self || !atomic_compare_exchange_strong(&making, &by, self)) {
+        while (!atomic_load(&fdtable_size) && atomic_load(&making) == self)
+            sys_call3(SYS_sched_yield, 0, 0, 0);
+        return atomic_load(&fdtable_size) != 0;
+    }
+    uint32_t entries = table_entries();
+    struct fdtable_entry *table = map_private(entries * sizeof *table);
+    flags = map_private(entries);
+    local_counts = map_private(ARENA_SLOTS * sizeof *local_counts);
+    released = map_private(ARENA_SLOTS);
+    if (!table || !flags || !local_counts || !released || !self_begin(NULL)) {
+        atomic_store(&making, 0);
+        return false;
+    }
+    self_check_fork();
+    liveness_note_namespace();
+    atomic_store(&fdtable_table, table);
+    atomic_store_explicit(&fdtable_size, entries, memory_order_release);
+    return true;
+}
+
+/* A table entry without its connection: the descriptor was closed behind the doors' back, and the number may
+ * be anything now. If it may be the old socket still, it must not be taken for a plain one. */
+static struct conn_handle without_connection(int fd, uint64_t where)
+{
+    struct fdtable_entry *table = atomic_load(&fdtable_table);
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof peer;
+    if (net_getpeername(fd, &peer, &len) == 0 && (peer.ss_family == AF_INET || peer.ss_family == AF_INET6))
+        return (struct conn_handle){.conn = &fdtable_dead, .fd = fd};
+    atomic_compare_exchange_strong(&table[fd].where, &where, 0);
+    return (struct conn_handle){.fd = fd};
+}
+
+struct conn_handle fdtable_resolve(int fd, uint64_t where)
+{
+    self_check_fork();
+    if ((uint32_t)where == FDTABLE_HIDDEN) {
+        if ((uint32_t)(where >> 32) == self_tid()) /* a signal handler in the midst of our own close */
+            return (struct conn_handle){.conn = &fdtable_dead, .fd = fd};
+        sys_call3(SYS_sched_yield, 0, 0, 0);
+        return fdtable_find(fd);
+    }
+    struct conn *conn = arena_slot((arena_ref)where);
+    uint32_t generation = (uint32_t)(where >> 32);
+    if (atomic_load_explicit(&conn->generation, memory_order_acquire) != generation)
+        return without_connection(fd, where);
+    return (struct conn_handle){.conn = conn, .generation = generation, .fd = fd};
+}
+
+uint32_t fdtable_descriptors(const struct conn *conn)
+{
+    return atomic_load(&local_counts[conn->slot]);
+}
+
+bool fdtable_only_descriptor(struct conn *conn)
+{
+    return atomic_load(&local_counts[conn->slot]) == 1 && holders_only(conn);
+}
+
+bool fdtable_lock(void)
+{
+    /* Without the table there is no page that tells a forked child that its cached thread id (role.h) is its
+     * parent's. */
+    if (!atomic_load(&fdtable_size))
+        return false;
+    enum lock_result taken = lock_take(&table_lock);
+    return taken != LOCK_REENTERED && taken != LOCK_BLOCKED;
+}
+
+void fdtable_unlock(bool locked)
+{
+    if (locked)
+        lock_release(&table_lock);
+}
+
+static void add(int fd, struct conn *conn, uint32_t generation, bool counted)
+{
+    bool locked = fdtable_lock();
+    if (atomic_fetch_add(&local_counts[conn->slot], 1) == 0) {
+        atomic_store(&released[conn->slot], 0);
+        if (!counted)
+            holders_add(conn, sys_getpid());
+    }
+    int seen = atomic_load(&bound);
+    while (fd >= seen && !atomic_compare_exchange_weak(&bound, &seen, fd + 1)) {
+    }
+    atomic_store(&flags[fd], 0);
+    struct fdtable_entry *table = atomic_load(&fdtable_table);
+    atomic_store_explicit(&table[fd].where, (uint64_t)generation << 32 | conn->slot, memory_order_release);
+    fdtable_unlock(locked);
+}
+
+void fdtable_add(int fd, struct conn *conn, uint32_t generation)
+{
+    add(fd, conn, generation, false);
+}
+
+void fdtable_adopt(int fd, struct conn *conn, bool counted)
+{
+    add(fd, conn, atomic_load(&conn->generation), counted);
+}
+
+uint64_t fdtable_cookie(int fd)
+{
+    uint64_t cookie = 0;
+    socklen_t len = sizeof cookie;
+    return net_getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) == 0 ? cookie : 0;
+}
+
+static uint64_t hidden_by_us(void)
+{
+    return (uint64_t)self_tid() << 32 | FDTABLE_HIDDEN;
+}
+
+bool fdtable_hide(const struct conn_handle *handle, bool *left, bool *last)
+{
+    struct fdtable_entry *table = atomic_load(&fdtable_table);
+    struct conn *conn = handle->conn;
+    uint64_t where = (uint64_t)handle->generation << 32 | conn->slot;
+    bool locked = fdtable_lock();
+    *left = *last = false;
+    bool ours = conn != &fdtable_dead &&
+                atomic_compare_exchange_strong(&table[handle->fd].where, &where, hidden_by_us());
+    if (ours) {
+        atomic_store(&flags[handle->fd], 0);
+        *left = atomic_fetch_sub(&local_counts[conn->slot], 1) == 1;
+        *last = *left && fdtable_release(conn);
+    }
+    fdtable_unlock(locked);
+    return ours;
+}
+
+void fdtable_reserve(int fd)
+{
+    struct fdtable_entry *table = atomic_load(&fdtable_table);
+    uint64_t none = 0;
+    atomic_compare_exchange_strong(&table[fd].where, &none, hidden_by_us());
+}
+
+void fdtable_publish(int fd)
+{
+    struct fdtable_entry *table = atomic_load(&fdtable_table);
+    uint64_t hidden = hidden_by_us();
+    atomic_compare_exchange_strong(&table[fd].where, &hidden, 0);
+}
+
+bool fdtable_release(struct conn *conn)
+{
+    if (atomic_exchange(&released[conn->slot], 1))
+        return false;
+    return holders_leave(conn, sys_getpid());
+}
+
+void fdtable_reclaim(struct conn *conn)
+{
+    if (atomic_exchange(&released[conn->slot], 0))
+        holders_add(conn, sys_getpid());
+}
+
+int fdtable_any(const struct conn *conn, int but)
+{
+    struct fdtable_entry *table = atomic_load(&fdtable_table);
+    arena_ref slot = conn->slot;
+    for (int fd = 0; fd < atomic_load(&bound); fd++) {
+        if (fd != but && (arena_ref)atomic_load(&table[fd].where) == slot)
+            return fd;
+    }
+    return -1;
+}
+
+uint8_t fdtable_flags(int fd)
+{
+    return (uint32_t)fd < atomic_load(&fdtable_size) ? atomic_load(&flags[fd]) : 0;
+}
+
+uint8_t fdtable_set_flags(int fd, uint8_t set)
+{
+    return atomic_fetch_or(&flags[fd], set);
+}
+
+uint8_t fdtable_clear_flags(int fd, uint8_t unset)
+{
+    return atomic_fetch_and(&flags[fd], (uint8_t)~unset);
+}
+
+int fdtable_bound(void)
+{
+    return atomic_load(&bound);
+}
+
+void fdtable_each_connection(void (*visit)(struct conn *conn))
+{
+    struct fdtable_entry *table = atomic_load(&fdtable_table);
+    if (!table)
+        return;
+    for (int fd = 0; fd < atomic_load(&bound); fd++) {
+        uint64_t where = atomic_load(&table[fd].where);
+        if (!where || (uint32_t)where == FDTABLE_HIDDEN)
+            continue;
+        struct conn *conn = arena_slot((arena_ref)where);
+        if (atomic_load(&local_counts[(arena_ref)where]) == 1 || fdtable_any(conn, -1) == fd)
+            visit(conn);
+    }
+}
+
+void fdtable_after_fork(void)
+{
+    atomic_store(&table_lock.word, 0); /* its holder, a thread of the parent's, is not in this process */
+    if (atomic_load(&fdtable_size))
+        memset((void *)released, 0, arena_slots_used() + 1);
+}
+
+void fdtable_drop_hidden(int fd)
+{
+    struct fdtable_entry *table = atomic_load(&fdtable_table);
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof peer;
+    if ((uint32_t)atomic_load(&table[fd].where) != FDTABLE_HIDDEN)
+        return;
+    if (net_getpeername(fd, &peer, &len) == 0) /* else the number is another file's by now */
+        sys_close(fd);
+    atomic_store(&table[fd].where, 0);
+}
+
+bool fdtable_is_own(int fd)
+{
+    return ownfd_is(fd) || (fd >= 0 && (fdtable_flags(fd) & FDTABLE_ORPHAN));
+}
+
+int fdtable_own_bound(void)
+{
+    const int sealed = fdtable_bound(), own = ownfd_bound();
+    return sealed > own ? sealed : own;
+}

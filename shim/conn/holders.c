@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "conn/holders.h"
+
+#include <stdatomic.h>
+
+#include "conn/liveness.h"
+
+static bool add_holder(struct conn *conn, int32_t pid)
+{
+    for (int i = 0; i < CONN_HOLDERS; i++) {
+        int32_t none = 0;
+        if (atomic_compare_exchange_strong(&conn->holder[i], &none, pid))
+            return true;
+    }
+    return false;
+}
+
+static bool remove_holder(struct conn *conn, int32_t pid)
+{
+    for (int i = 0; i < CONN_HOLDERS; i++) {
+        int32_t found = pid;
+        if (atomic_compare_exchange_strong(&conn->holder[i], &found, 0))
+            return true;
+    }
+    return false;
+}
+
+bool holders_include(const struct conn *conn, int pid)
+{
+    for (int i = 0; i < CONN_HOLDERS; i++) {
+        if (atomic_load(&conn->holder[i]) == pid)
+            return true;
+    }
+    return false;
+}
+
+void holders_add(struct conn *conn, int pid)
+{
+    add_holder(conn, pid);
+    atomic_fetch_add(&conn->holders, 1);
+}
+
+void holders_remove(struct conn *conn, int pid)
+{
+    remove_holder(conn, pid);
+    atomic_fetch_sub(&conn->holders, 1);
+}
+
+/* A process that was killed has not counted itself out: do it for it. */
+bool holders_drop_dead(struct conn *conn, bool (*dead)(uint32_t pid))
+{
+    bool last = false;
+    for (int i = 0; i < CONN_HOLDERS; i++) {
+        int32_t pid = atomic_load(&conn->holder[i]);
+        if (pid && dead((uint32_t)pid) && atomic_compare_exchange_strong(&conn->holder[i], &pid, 0))
+            last = atomic_fetch_sub(&conn->holders, 1) == 1;
+    }
+    return last;
+}
+
+static void drop_dead(struct conn *conn)
+{
+    holders_drop_dead(conn, liveness_process_dead);
+}
+
+bool holders_only(struct conn *conn)
+{
+    if (atomic_load(&conn->holders) > 1)
+        drop_dead(conn);
+    return atomic_load(&conn->holders) <= 1;
+}
+
+void holders_count(struct conn *conn)
+{
+    atomic_fetch_add(&conn->holders, 1);
+}
+
+bool holders_uncount(struct conn *conn)
+{
+    return atomic_fetch_sub(&conn->holders, 1) == 1;
+}
+
+void holders_name(struct conn *conn, int pid)
+{
+    add_holder(conn, pid);
+}
+
+bool holders_leave(struct conn *conn, int pid)
+{
+    remove_holder(conn, pid);
+    drop_dead(conn); /* of the others: this process need not ask whether it is alive */
+    return holders_uncount(conn);
+}

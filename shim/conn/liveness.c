@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "conn/liveness.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "shm/arena.h"
+#include "sys/net.h"
+
+static _Atomic bool blind; /* no file may be looked at */
+
+void liveness_note_namespace(void)
+{
+    struct stat info;
+    if (arena_present() && !atomic_load(&blind) &&
+        sys_call(SYS_newfstatat, SYS_AT_FDCWD, sys_ptr("/proc/self/ns/pid"), sys_ptr(&info), 0, 0, 0) == 0)
+        arena_note_namespace((uint64_t)info.st_ino);
+}
+
+/* Of /proc/PID/stat (proc(5)): the state letter, behind the last ')', 0 if it cannot be read, and 17 fields
+ * further how many threads the process has. */
+static char look_at(uint32_t id, int *threads)
+{
+    char path[32], text[512];
+    snprintf(path, sizeof path, "/proc/%u/stat", id);
+    int fd = sys_open(path, O_RDONLY | O_CLOEXEC, 0);
+    if (fd < 0)
+        return 0;
+    long len = sys_read(fd, text, sizeof text - 1);
+    sys_close(fd);
+    text[len > 0 ? len : 0] = 0;
+    const char *end = strrchr(text, ')');
+    if (!end || end[1] != ' ')
+        return 0;
+    const char *field = end + 1;
+    for (int i = 0; i < 17 && field; i++)
+        field = strchr(field + 1, ' ');
+    *threads = field ? atoi(field) : 0;
+    return end[2];
+}
+
+void liveness_disable_proc(void)
+{
+    atomic_store(&blind, true);
+}
+
+bool liveness_gone(uint32_t id)
+{
+    return !arena_namespaces_mixed() && net_kill((int)id, 0) == -ESRCH;
+}
+
+/* The state letter as far as it may be asked: 0 if it is not known. */
+static char state_of(uint32_t id, int *threads)
+{
+    if (arena_namespaces_mixed())
+        return 0;
+    if (liveness_gone(id))
+        return 'X';
+    return id == (uint32_t)sys_getpid() || atomic_load(&blind) ? 0 : look_at(id, threads);
+}
+
+bool liveness_thread_dead(uint32_t id)
+{
+    int threads;
+    char state = state_of(id, &threads);
+    return state == 'Z' || state == 'X';
+}
+
+bool liveness_process_dead(uint32_t id)
+{
+    int threads = 0;
+    char state = state_of(id, &threads);
+    return state == 'X' || (state == 'Z' && threads <= 1);
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "conn/pending.h"
+
+#include <stdatomic.h>
+
+#include "shm/ownfd.h"
+#include "sys/net.h"
+
+_Atomic uint32_t pending_count;
+
+static _Atomic uint32_t unwatched; /* outstanding, but not in the epoll yet, about */
+static _Atomic int64_t next_deadline = INT64_MAX;
+
+void pending_lower_deadline(int64_t deadline)
+{
+    int64_t seen = atomic_load(&next_deadline);
+    while (deadline < seen && !atomic_compare_exchange_weak(&next_deadline, &seen, deadline)) {
+    }
+}
+
+static uint8_t wanted(const struct conn *conn)
+{
+    if (conn->connecting)
+        return FDTABLE_WATCH_OUT;
+    uint8_t watch = conn->established ? 0 : FDTABLE_WATCH_IN;
+    if (conn->to_send > 0 && (conn->can_send || conn->cipher_left > 0 || conn->plaintext))
+        watch |= FDTABLE_WATCH_OUT;
+    /* Nothing to wait for but the kernel's sending: an orphan hears what comes, for it must not stand in the
+     * kernel's queue. */
+    return watch ? watch : FDTABLE_WATCH_IN;
+}
+
+static void watch_in(int epoll, const struct conn_handle *handle)
+{
+    uint8_t now = fdtable_flags(handle->fd) & (FDTABLE_WATCH_IN | FDTABLE_WATCH_OUT),
+            want = wanted(handle->conn);
+    if (now == want)
+        return;
+    struct epoll_event event = {
+        .events = (want & FDTABLE_WATCH_IN ? EPOLLIN : 0u) | (want & FDTABLE_WATCH_OUT ? EPOLLOUT : 0u),
+        .data.fd = handle->fd,
+    };
+    if (net_epoll_ctl(epoll, now ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, handle->fd, &event) == -EEXIST)
+        net_epoll_ctl(epoll, EPOLL_CTL_MOD, handle->fd, &event);
+    fdtable_clear_flags(handle->fd, (uint8_t)~want & (FDTABLE_WATCH_IN | FDTABLE_WATCH_OUT));
+    fdtable_set_flags(handle->fd, want);
+}
+
+void pending_add(int fd)
+{
+    struct conn_handle handle = fdtable_find(fd);
+    if (!handle.conn || (fdtable_set_flags(fd, FDTABLE_PENDING) & FDTABLE_PENDING))
+        return;
+    atomic_fetch_add(&pending_count, 1);
+    pending_lower_deadline(handle.conn->deadline_ms);
+    int epoll = ownfd_get(OWNFD_EPOLL);
+    if (epoll >= 0)
+        watch_in(epoll, &handle); /* another thread may be waiting on it already */
+    else
+        atomic_fetch_add(&unwatched, 1);
+}
+
+void pending_remove(int fd)
+{
+    if (!(fdtable_flags(fd) & FDTABLE_PENDING))
+        return;
+    uint8_t before = fdtable_clear_flags(fd, FDTABLE_PENDING | FDTABLE_WATCH_IN | FDTABLE_WATCH_OUT);
+    if (before & FDTABLE_PENDING)
+        atomic_fetch_sub(&pending_count, 1);
+    int epoll = ownfd_get(OWNFD_EPOLL);
+    if ((before & (FDTABLE_WATCH_IN | FDTABLE_WATCH_OUT)) && epoll >= 0)
+        net_epoll_ctl(epoll, EPOLL_CTL_DEL, fd,
+                      NULL); /* another process may hold the same socket: it would stay */
+}
+
+bool pending_is_settled(const struct conn *conn)
+{
+    return conn_failed(conn) || (conn->established && conn->to_send == 0 && !conn->close_pending);
+}
+
+void pending_settle(const struct conn_handle *handle)
+{
+    if ((fdtable_flags(handle->fd) & FDTABLE_ORPHAN) || !pending_is_settled(handle->conn))
+        return;
+    pending_remove(handle->fd);
+    if (!pending_is_settled(handle->conn)) /* a writer came between, and found it marked still */
+        pending_add(handle->fd);
+}
+
+void pending_each(void (*visit)(const struct conn_handle *handle))
+{
+    for (int fd = 0; fd < fdtable_bound(); fd++) {
+        if (!(fdtable_flags(fd) & FDTABLE_PENDING))
+            continue;
+        struct conn_handle handle = fdtable_find(fd);
+        if (handle.conn && conn_pin(handle.conn, handle.generation)) {
+            visit(&handle);
+            conn_unpin(handle.conn);
+        } else if (!handle.conn) {
+            pending_remove(fd);
+        }
+    }
+}
+
+static void enroll(const struct conn_handle *handle)
+{
+    watch_in(ownfd_get(OWNFD_EPOLL), handle);
+}
+
+int pending_epoll(void)
+{
+    if (!pending_any())
+        return -1;
+    int epoll = ownfd_get(OWNFD_EPOLL);
+    if (epoll < 0) {
+        int made = net_epoll_create();
+        epoll = made < 0 ? -1 : ownfd_keep(OWNFD_EPOLL, made);
+        if (epoll < 0)
+            return -1;
+    }
+    if (atomic_exchange(&unwatched, 0) > 0)
+        pending_each(enroll);
+    return epoll;
+}
+
+int64_t pending_deadline(void)
+{
+    return pending_any() ? atomic_load(&next_deadline) : INT64_MAX;
+}
+
+void pending_after_fork(void)
+{
+    ownfd_drop(OWNFD_EPOLL);
+    for (int fd = 0; fd < fdtable_bound(); fd++)
+        fdtable_clear_flags(fd, FDTABLE_WATCH_IN | FDTABLE_WATCH_OUT);
+    atomic_store(&unwatched, atomic_load(&pending_count));
+}
+
+void pending_watch(const struct conn_handle *handle)
+{
+    int epoll = ownfd_get(OWNFD_EPOLL);
+    if (epoll >= 0 && (fdtable_flags(handle->fd) & FDTABLE_PENDING))
+        watch_in(epoll, handle);
+}
+
+bool pending_take_deadline(void)
+{
+    int64_t due = atomic_load(&next_deadline);
+    return due <= net_now_ms() && atomic_compare_exchange_strong(&next_deadline, &due, INT64_MAX);
+}
+
+void pending_not_before(int64_t soon_ms)
+{
+    if (atomic_load(&next_deadline) < soon_ms)
+        atomic_store(&next_deadline, soon_ms);
+}

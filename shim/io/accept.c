@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "io/accept.h"
+
+#include <netinet/in.h>
+#include <string.h>
+
+#include "config/config.h"
+#include "conn/address.h"
+#include "conn/pending.h"
+#include "io/progress.h"
+#include "io/socket.h"
+#include "record/handshake.h"
+#include "record/sysio.h"
+#include "sys/net.h"
+#include "sys/real.h"
+
+_Atomic bool accept_listens;
+
+void accept_prepare_listener(int fd)
+{
+    if (!socket_names_port(fd))
+        return;
+    accept_listens = true;
+    socket_have_keys();
+}
+
+bool accept_is_listener(int fd)
+{
+    return address_socket_option(fd, SO_ACCEPTCONN) == 1 && address_is_tcp(fd) && socket_names_port(fd);
+}
+
+/* While other connections have something outstanding, a blocking accept waits with them. */
+static int wait_acceptable(int fd, int flags)
+{
+    if ((flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) || address_socket_option(fd, SO_ACCEPTCONN) != 1 ||
+        !sysio_may_block(fd, 0))
+        return 0; /* the kernel has its own answer */
+    int64_t limit = sysio_limit(fd, SO_RCVTIMEO);
+    for (;;) {
+        int ready = progress_wait(fd, POLLIN, limit);
+        if (ready == 0)
+            return -EAGAIN;
+        if (ready > 0)
+            return 0;
+        if (!sysio_restarts())
+            return -EINTR;
+    }
+}
+
+static int adopt_accepted(int fd, const struct sockaddr *peer, const struct sockaddr *local, int flags)
+{
+    struct conn *conn = socket_have_keys() ? conn_new(TLS_SERVER, false) : NULL;
+    if (!conn) {
+        sys_close(fd);
+        return socket_have_keys() ? -ENOBUFS : -ENOKEY;
+    }
+    conn->peer = address_of(peer);
+    conn->local = address_of(local);
+    if (!(flags & SOCK_CLOEXEC))
+        net_fcntl(fd, F_SETFD, FD_CLOEXEC);
+    int result = socket_seal(fd, conn, !(flags & SOCK_CLOEXEC));
+    if (result < 0) {
+        sys_close(fd);
+        return result;
+    }
+    pending_add(fd);
+    struct conn_handle handle = fdtable_find(fd);
+    if (handle.conn == conn)
+        handshake_progress(&handle);
+    return 0;
+}
+
+static void copy_address(const struct sockaddr_storage *from, socklen_t from_len, struct sockaddr *to,
+                         socklen_t *to_len)
+{
+    if (!to || !to_len)
+        return;
+    memcpy(to, from, from_len < *to_len ? from_len : *to_len);
+    *to_len = from_len;
+}
+
+/* A program that limits its system calls may have allowed accept(2) alone. */
+static int call_accept(int fd, struct sockaddr *address, socklen_t *len, int flags)
+{
+    return flags ? real()->accept4(fd, address, len, flags) : real()->accept(fd, address, len);
+}
+
+int accept_from(int fd, struct sockaddr *address, socklen_t *len, int flags)
+{
+    const struct config *config = config_get();
+    struct sockaddr_storage peer = {0}, local = {0};
+    socklen_t peer_len = sizeof peer, local_len = sizeof local;
+    int waited = pending_any() ? wait_acceptable(fd, flags) : 0;
+    if (waited < 0)
+        return waited;
+    if (!config->active || (address && (!len || (int)*len < 0))) {
+        int accepted = call_accept(fd, address, len, flags);
+        return accepted < 0 ? -errno : accepted;
+    }
+    int accepted = call_accept(fd, (struct sockaddr *)&peer, &peer_len, flags);
+    if (accepted < 0)
+        return -errno;
+    socket_forget_stale(accepted);
+    if ((peer.ss_family == AF_INET || peer.ss_family == AF_INET6) &&
+        net_getsockname(accepted, &local, &local_len) == 0) {
+        struct address own = address_of((const struct sockaddr *)&local);
+        if (rules_match(&config->rules, RULES_LISTEN, (const struct sockaddr *)&peer, own.port) &&
+            address_is_tcp(accepted)) {
+            int result = adopt_accepted(accepted, (const struct sockaddr *)&peer,
+                                        (const struct sockaddr *)&local, flags);
+            if (result < 0)
+                return result;
+        }
+    }
+    copy_address(&peer, peer_len, address, len);
+    return accepted;
+}

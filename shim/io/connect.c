@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "io/connect.h"
+
+#include <netinet/in.h>
+#include <string.h>
+
+#include "config/config.h"
+#include "conn/address.h"
+#include "conn/pending.h"
+#include "io/progress.h"
+#include "io/socket.h"
+#include "record/handshake.h"
+#include "record/sysio.h"
+#include "record/tx_flush.h"
+#include "sys/net.h"
+#include "sys/real.h"
+
+static int plain_connect(int fd, const struct sockaddr *address, socklen_t len)
+{
+    return real()->connect(fd, address, len) < 0 ? -errno : 0;
+}
+
+/* Whether TCP made this connection. */
+static bool attempt_failed(const struct conn_handle *handle)
+{
+    struct pollfd look = {.fd = handle->fd, .events = POLLOUT};
+    return net_ppoll(&look, 1, &(struct timespec){0}) > 0 && (look.revents & (POLLERR | POLLHUP | POLLNVAL));
+}
+
+/* connect(2) to AF_UNSPEC cuts the connection; the socket may be connected anew, and is a plain one until
+ * then. */
+static int dissolve(const struct conn_handle *handle, const struct sockaddr *address, socklen_t len)
+{
+    bool left, last;
+    pending_remove(handle->fd);
+    bool hidden = fdtable_hide(handle, &left, &last);
+    int result = plain_connect(handle->fd, address, len);
+    if (hidden)
+        fdtable_publish(handle->fd);
+    if (hidden && last)
+        conn_discard(handle->conn);
+    return result;
+}
+
+/* connect() on a descriptor that has a sealed connection, or the beginning of one. 1: take it as a new one.
+ */
+static int connect_again(const struct conn_handle *handle, const struct sockaddr *address, socklen_t len)
+{
+    if (handle->conn->connecting && address->sa_family != AF_UNSPEC && !attempt_failed(handle)) {
+        int result = plain_connect(handle->fd, address, len); /* EALREADY, EISCONN or, once, success */
+        if (result == 0 || result == -EISCONN)
+            handshake_progress(handle);
+        return result;
+    }
+    if (address->sa_family == AF_UNSPEC)
+        return dissolve(handle, address, len);
+    if (handle->conn->connecting) {
+        socket_unseal(handle);
+        return 1;
+    }
+    return plain_connect(handle->fd, address, len);
+}
+
+/* The connection stands in the table before TCP is connected, so that no thread ever finds the socket
+ * connected and unsealed. */
+static int connect_sealed(int fd, struct conn *conn, const struct sockaddr *address, socklen_t len)
+{
+    struct conn_handle handle = {.conn = conn, .generation = conn->generation, .fd = fd};
+    bool inherit = !(net_fcntl(fd, F_GETFD, 0) & FD_CLOEXEC);
+    int adopted = socket_seal(fd, conn, inherit);
+    if (adopted < 0)
+        return adopted;
+    if (inherit)
+        net_fcntl(fd, F_SETFD, FD_CLOEXEC);
+    int result = plain_connect(fd, address, len);
+    if (result < 0 && result != -EINPROGRESS && result != -EINTR) {
+        if (inherit)
+            net_fcntl(fd, F_SETFD, 0);
+        socket_unseal(&handle);
+        return result;
+    }
+    if (result == 0) {
+        conn->deadline_ms = net_now_ms() + config_get()->handshake_timeout_ms;
+        conn->connecting = 0;
+        tx_flush(&handle);
+    }
+    pending_add(fd);
+    return result;
+}
+
+int connect_to(int fd, const struct sockaddr *address, socklen_t len)
+{
+    struct conn_handle again = fdtable_find(fd);
+    struct sockaddr_storage peer;
+    if (again.conn == &fdtable_dead)
+        return -EBADF;
+    if (again.conn && address && len >= sizeof(sa_family_t)) {
+        int result = connect_again(&again, address, len);
+        if (result <= 0)
+            return result;
+    }
+    if (!socket_wants(fd, address, len))
+        return socket_strictly_refused(fd, address, len) ? -EACCES : plain_connect(fd, address, len);
+    if (!socket_have_keys())
+        return -ENOKEY;
+    struct conn *conn = conn_new(TLS_CLIENT, true);
+    if (!conn)
+        return -ENOBUFS;
+    socket_copy_peer(address, len, &peer);
+    conn->peer = address_of((const struct sockaddr *)&peer);
+    return connect_sealed(fd, conn, address, len);
+}
+
+int connect_wait(const struct conn_handle *handle, int flags)
+{
+    struct conn *conn = handle->conn;
+    for (;;) {
+        handshake_progress(handle);
+        if (!conn->connecting)
+            return 0;
+        uint8_t byte;
+        if (attempt_failed(handle) || !sysio_may_block(handle->fd, flags)) {
+            long said = net_recv(handle->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+            return said < 0 ? (int)said : -EPIPE;
+        }
+        if (progress_wait(handle->fd, POLLOUT, INT64_MAX) == -EINTR && !sysio_restarts())
+            return -EINTR;
+    }
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "io/exit.h"
+
+#include "conn/pending.h"
+#include "io/close.h"
+#include "io/progress.h"
+#include "shm/self.h"
+#include "sys/net.h"
+
+/* Gives up this process's part in a connection; if it was the last, finishes it as a close would. */
+static void finish_at_exit(int fd)
+{
+    struct conn_handle handle = fdtable_find(fd);
+    if (!handle.conn || handle.conn == &fdtable_dead || (fdtable_flags(fd) & FDTABLE_ORPHAN))
+        return;
+    if (handle.conn->connecting || fdtable_any(handle.conn, -1) != fd || !fdtable_release(handle.conn))
+        return;
+    if (!close_unfinished(&handle)) {
+        pending_remove(fd);
+        return;
+    }
+    close_set_deadline(handle.conn);
+    pending_add(fd);
+}
+
+static bool worth_waiting(int fd)
+{
+    struct conn_handle handle = fdtable_find(fd);
+    struct conn *conn = handle.conn;
+    if (!conn || !(fdtable_flags(fd) & FDTABLE_PENDING) || conn->connecting ||
+        net_now_ms() >= conn->deadline_ms)
+        return false;
+    if (fdtable_flags(fd) & FDTABLE_ORPHAN)
+        return true;
+    return atomic_load(&conn->holders) == 0 &&
+           (!conn->established || conn->to_send > 0 || conn->close_pending || close_unsent(&handle));
+}
+
+void exit_wait_orphans(void)
+{
+    for (int fd = 0; fd < fdtable_bound(); fd++) {
+        while (pending_any() && worth_waiting(fd))
+            progress_wait(-1, 0, net_now_ms() + CLOSE_RECHECK_MS);
+    }
+}
+
+/* What nobody holds any more goes back to the tree. */
+static void give_back(int fd)
+{
+    struct conn_handle handle = fdtable_find(fd);
+    if (handle.conn && handle.conn != &fdtable_dead && !(fdtable_flags(fd) & FDTABLE_ORPHAN) &&
+        atomic_load(&handle.conn->holders) == 0)
+        conn_discard(handle.conn);
+}
+
+void exit_finish(void)
+{
+    static _Atomic bool done;
+    if (!self_owns_tables() || atomic_exchange(&done, true))
+        return;
+    for (int fd = 0; fd < fdtable_bound(); fd++)
+        finish_at_exit(fd);
+    exit_wait_orphans();
+    for (int fd = 0; fd < fdtable_bound(); fd++)
+        give_back(fd);
+}

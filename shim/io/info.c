@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "io/info.h"
+
+#include <string.h>
+
+#include "record/handshake.h"
+
+static uint8_t state_of(const struct conn *conn)
+{
+    if (conn_failed(conn))
+        return SOCKSEAL_FAILED;
+    if (!conn->established)
+        return SOCKSEAL_HANDSHAKE;
+    return conn->ended && conn->write_shut ? SOCKSEAL_CLOSED : SOCKSEAL_ESTABLISHED;
+}
+
+void info_fill(const struct conn_handle *handle, struct sockseal_info *info)
+{
+    struct conn *conn = handle->conn;
+    memset(info, 0, sizeof *info);
+    if (!conn || conn->plaintext)
+        return;
+    if (!conn->established)
+        handshake_progress(handle);
+    info->sealed = 1;
+    info->state = state_of(conn);
+    info->server = conn->session.role == TLS_SERVER;
+    info->error = (uint32_t)conn->error;
+    if (info->state == SOCKSEAL_HANDSHAKE)
+        return;
+    info->suite = conn->session.suite;
+    info->identity_len = conn->session.identity_len;
+    memcpy(info->identity, conn->session.identity, sizeof info->identity);
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "io/progress.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "conn/pending.h"
+#include "io/close.h"
+#include "record/handshake.h"
+#include "record/sysio.h"
+#include "record/tx_flush.h"
+#include "sys/net.h"
+#include "sys/real.h"
+
+enum {
+    EVENTS = 64,
+    RECHECK_MS = 20,
+    POLL_ON_STACK = 128,
+    SLICE_MS = 10,  /* another thread may finish the handshake that this one waits for; so it looks again */
+    SPIN_LIMIT = 3, /* rounds without progress before a short sleep: another thread is at it */
+};
+
+void progress_review(const struct conn_handle *handle)
+{
+    if (!(fdtable_flags(handle->fd) & FDTABLE_PENDING))
+        return;
+    if (handle->conn->close_pending)
+        close_finish_step(handle);
+    pending_settle(handle);
+    pending_watch(handle);
+}
+
+void progress_step(const struct conn_handle *handle)
+{
+    struct conn *conn = handle->conn;
+    bool parked;
+    if (lock_mine(&conn->tx, &parked)) /* this thread is sending on it, and drives meanwhile */
+        return;
+    handshake_expire(handle);
+    if (handshake_progress(handle) < 0 &&
+        conn->connecting) { /* TCP could not connect: that is the program's to see */
+        pending_remove(handle->fd);
+        return;
+    }
+    if (conn->to_send > 0 && !conn->connecting)
+        tx_flush(handle);
+    if (conn->close_pending)
+        close_finish_step(handle);
+    bool over = pending_is_settled(conn);
+    if (fdtable_flags(handle->fd) & FDTABLE_ORPHAN) {
+        if (close_orphan_step(handle, over))
+            return;
+        pending_lower_deadline(over && conn->look_ms ? conn->look_ms : conn->deadline_ms);
+    }
+    pending_settle(handle);
+    if (!(fdtable_flags(handle->fd) & FDTABLE_PENDING))
+        return;
+    if (!conn->established && !conn->connecting)
+        pending_lower_deadline(conn->deadline_ms);
+    pending_watch(handle);
+}
+
+static void progress_deadlines(void)
+{
+    if (!pending_take_deadline())
+        return;
+    pending_each(progress_step);
+    /* What is due and could not be ended now (its role is taken, or TCP itself is not connected) is looked at
+     * again soon. */
+    pending_not_before(net_now_ms() + RECHECK_MS);
+}
+
+bool progress_run(void)
+{
+    struct epoll_event events[EVENTS];
+    int epoll = pending_epoll();
+    int count = epoll < 0 ? 0 : net_epoll_collect(epoll, events, EVENTS);
+    for (int i = 0; i < count; i++) {
+        struct conn_handle handle = fdtable_find(events[i].data.fd);
+        if (handle.conn && (fdtable_flags(handle.fd) & FDTABLE_PENDING)) {
+            if (conn_pin(handle.conn, handle.generation)) {
+                progress_step(&handle);
+                conn_unpin(handle.conn);
+            }
+        } else
+            net_epoll_ctl(epoll, EPOLL_CTL_DEL, events[i].data.fd, NULL);
+    }
+    progress_deadlines();
+    return count > 0;
+}
+
+static struct timespec until(int64_t end_ms)
+{
+    int64_t left = end_ms - net_now_ms();
+    if (left < 0)
+        left = 0;
+    return (struct timespec){.tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000};
+}
+
+static int plain_poll(struct pollfd *fds, nfds_t count, int64_t until_ms, const sigset_t *mask)
+{
+    struct timespec left = until(until_ms);
+    int ready = real()->ppoll(fds, count, until_ms == INT64_MAX ? NULL : &left, mask);
+    return ready < 0 ? -errno : ready;
+}
+
+/* Polls the program's descriptors and the private epoll until something happens. -errno, or how many of the
+ * program's are ready after progress was made; *progress: the private epoll was ready. */
+static int poll_round(struct pollfd *both, nfds_t count, int64_t until_ms, const sigset_t *mask,
+                      bool *progress)
+{
+    int ready = plain_poll(both, count + 1, until_ms, mask);
+    if (ready < 0)
+        return ready;
+    *progress = both[count].revents != 0;
+    if (*progress || pending_deadline() <= net_now_ms()) {
+        progress_run();
+        /* What looked ready may have been a handshake message, which is gone now. */
+        return plain_poll(both, count, 0, NULL);
+    }
+    return ready;
+}
+
+static int poll_beside(struct pollfd *both, nfds_t count, int64_t until_ms, const sigset_t *mask)
+{
+    for (int idle = 0;;) {
+        bool progress = false;
+        both[count] = (struct pollfd){.fd = pending_epoll(), .events = POLLIN};
+        if (both[count].fd < 0)
+            return plain_poll(both, count, until_ms, mask);
+        int64_t deadline = pending_deadline();
+        int ready = poll_round(both, count, deadline < until_ms ? deadline : until_ms, mask, &progress);
+        if (ready != 0)
+            return ready;
+        if (net_now_ms() >= until_ms)
+            return 0;
+        idle = progress ? idle + 1 : 0;
+        /* With the mask: a poll that finds something ready delivers no signal. */
+        if (idle > SPIN_LIMIT && plain_poll(NULL, 0, net_now_ms() + 1, mask) == -EINTR)
+            return -EINTR;
+    }
+}
+
+int progress_poll(struct pollfd *fds, nfds_t count, int64_t until_ms, const sigset_t *mask)
+{
+    struct pollfd small[POLL_ON_STACK + 1], *both = small;
+    size_t size = (count + 1) * sizeof *both;
+    if (count > POLL_ON_STACK) {
+        both = net_mmap(size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+        if (both == MAP_FAILED)
+            return -ENOMEM;
+    }
+    if (count)
+        memcpy(both, fds, count * sizeof *fds);
+    progress_run();
+    int ready = poll_beside(both, count, until_ms, mask);
+    for (nfds_t i = 0; i < count; i++)
+        fds[i].revents = ready > 0 ? both[i].revents : 0;
+    if (both != small)
+        net_munmap(both, size);
+    return ready;
+}
+
+int progress_wait(int fd, short events, int64_t until_ms)
+{
+    struct pollfd one = {.fd = fd, .events = events};
+    int ready = progress_poll(&one, fd < 0 ? 0 : 1, until_ms, NULL);
+    return ready < 0 ? (ready == -EINTR ? -EINTR : 1) : ready;
+}
+
+int progress_wait_for(int fd, short events, int64_t until_ms)
+{
+    struct pollfd one = {.fd = fd, .events = events};
+    if (atomic_load(&pending_count) != 1 || !(fdtable_flags(fd) & FDTABLE_PENDING))
+        return progress_wait(fd, events, until_ms);
+    int ready = plain_poll(&one, 1, until_ms, NULL); /* nothing else is outstanding */
+    return ready < 0 ? (ready == -EINTR ? -EINTR : 1) : ready;
+}
+
+int progress_handshake(const struct conn_handle *handle, bool sending, int64_t until_ms)
+{
+    struct conn *conn = handle->conn;
+    for (;;) {
+        handshake_expire(handle);
+        if (conn_failed(conn))
+            return -conn->error;
+        if (conn->established || (sending && conn->can_send))
+            return 1;
+        int64_t now = net_now_ms(), slice = now + SLICE_MS;
+        if (now >= until_ms)
+            return 0;
+        short events = conn->cipher_left ? POLLIN | POLLOUT : POLLIN;
+        if (conn->connecting)
+            events = POLLOUT;
+        int ready = progress_wait_for(handle->fd, events, slice < until_ms ? slice : until_ms);
+        if (ready == -EINTR)
+            return -EINTR;
+        int result = handshake_progress(handle);
+        if (result < 0 && result != -EBUSY)
+            return result;
+    }
+}

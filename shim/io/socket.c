@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "io/socket.h"
+
+#include <netinet/in.h>
+#include <string.h>
+
+#include "config/config.h"
+#include "config/keyring.h"
+#include "conn/address.h"
+#include "conn/error.h"
+#include "conn/pending.h"
+#include "conn/reap.h"
+#include "crypto/secret.h"
+#include "diag/log.h"
+#include "io/wait.h"
+#include "record/handshake.h"
+#include "sys/net.h"
+
+bool socket_init_crypto(void)
+{
+    static _Atomic int ready;
+    if (!atomic_load(&ready) && secret_init())
+        atomic_store(&ready, 1);
+    return atomic_load(&ready);
+}
+
+bool socket_have_keys(void)
+{
+    const struct keyring *keys = socket_init_crypto() ? keyring_acquire() : NULL;
+    keyring_release(keys);
+    return keys != NULL;
+}
+
+/* Whether connections that come to this socket's port may be sealed ones. */
+bool socket_names_port(int fd)
+{
+    struct sockaddr_storage local = {0};
+    socklen_t len = sizeof local;
+    if (net_getsockname(fd, &local, &len) < 0)
+        return false;
+    struct address own = address_of((const struct sockaddr *)&local);
+    return own.family && (own.port == 0 || rules_may_match(&config_get()->rules, RULES_LISTEN, own.port));
+}
+
+void socket_unseal(const struct conn_handle *handle)
+{
+    bool left, last;
+    pending_remove(handle->fd);
+    if (!fdtable_hide(handle, &left, &last))
+        return;
+    fdtable_publish(handle->fd);
+    if (last)
+        conn_discard(handle->conn);
+}
+
+/* A table entry that outlived its descriptor, which was closed behind the doors' back: the number is another
+ * socket now. */
+void socket_forget_stale(int fd)
+{
+    struct conn_handle stale = fdtable_find(fd);
+    if (stale.conn && stale.conn != &fdtable_dead)
+        socket_unseal(&stale);
+}
+
+/* Makes fd a sealed descriptor. 0 or -errno; then conn is gone. `inherit`: the program wants it to survive
+ * exec. */
+int socket_seal(int fd, struct conn *conn, bool inherit)
+{
+    struct conn_handle handle = {.conn = conn, .generation = conn->generation, .fd = fd};
+    if (!fdtable_init() || fd >= (int)fdtable_size) {
+        conn_discard(conn);
+        return -ENOMEM;
+    }
+    wait_begin();
+    socket_forget_stale(fd);
+    /* Other threads may find it from the moment it stands in the table: they wait for the first message to be
+     * complete. */
+    lock_take(&conn->rx);
+    lock_take(&conn->tx);
+    arena_set_cookie(conn->slot, fdtable_cookie(fd));
+    fdtable_add(fd, conn, handle.generation);
+    if (inherit)
+        fdtable_set_flags(fd, FDTABLE_INHERIT);
+    int result = handshake_start(&handle);
+    lock_release(&conn->tx);
+    lock_release(&conn->rx);
+    if (result < 0)
+        socket_unseal(&handle);
+    reap_dead_holders();
+    return result;
+}
+
+/* A copy of the program's address, zeroed behind its end. False if it is none that we know. RFC 2133's
+ * sockaddr_in6, without the scope, is four bytes shorter, and the kernel takes it. */
+bool socket_copy_peer(const struct sockaddr *address, socklen_t len, struct sockaddr_storage *copy)
+{
+    enum { LEN_RFC2133 = 24 };
+    memset(copy, 0, sizeof *copy);
+    if (!address || len < sizeof(sa_family_t))
+        return false;
+    memcpy(copy, address, len < sizeof *copy ? len : sizeof *copy);
+    return (copy->ss_family == AF_INET && len >= sizeof(struct sockaddr_in)) ||
+           (copy->ss_family == AF_INET6 && len >= LEN_RFC2133);
+}
+
+bool socket_wants(int fd, const struct sockaddr *address, socklen_t len)
+{
+    struct sockaddr_storage copy;
+    if (!config_get()->active || !socket_copy_peer(address, len, &copy))
+        return false;
+    const struct sockaddr *peer = (const struct sockaddr *)&copy;
+    return rules_match(&config_get()->rules, RULES_CONNECT, peer, address_of(peer).port) &&
+           address_is_tcp(fd);
+}
+
+bool socket_names(int fd)
+{
+    struct sockaddr_storage peer = {0}, local = {0};
+    socklen_t peer_len = sizeof peer, local_len = sizeof local;
+    if (net_getpeername(fd, &peer, &peer_len) < 0 || net_getsockname(fd, &local, &local_len) < 0 ||
+        !address_is_tcp(fd))
+        return false;
+    const struct sockaddr *other = (const struct sockaddr *)&peer;
+    struct address own = address_of((const struct sockaddr *)&local);
+    return rules_match(&config_get()->rules, RULES_CONNECT, other, address_of(other).port) ||
+           rules_match(&config_get()->rules, RULES_LISTEN, other, own.port);
+}
+
+/* SOCKSEAL_STRICT: whether a rule names the address, and this is no TCP socket, which cannot be sealed. */
+bool socket_strictly_refused(int fd, const struct sockaddr *address, socklen_t len)
+{
+    struct sockaddr_storage copy;
+    char text[ADDRESS_TEXT];
+    if (!config_get()->strict || !socket_copy_peer(address, len, &copy) || address_is_tcp(fd))
+        return false;
+    const struct sockaddr *peer = (const struct sockaddr *)&copy;
+    struct address to = address_of(peer);
+    if (!rules_match(&config_get()->rules, RULES_CONNECT, peer, to.port))
+        return false;
+    log_line(LOG_ERROR, "connecting to %s is refused (SOCKSEAL_STRICT): it is not TCP, and cannot be sealed",
+             address_text(&to, text));
+    return true;
+}
+
+/* Which side a connection is that somebody else has made; TLS_CLIENT or TLS_SERVER, -1: no rule matches. */
+static int role_by_rules(const struct sockaddr *peer, const struct sockaddr *local)
+{
+    const struct rules *rules = &config_get()->rules;
+    if (rules_match(rules, RULES_LISTEN, peer, address_of(local).port))
+        return TLS_SERVER;
+    return rules_match(rules, RULES_CONNECT, peer, address_of(peer).port) ? TLS_CLIENT : -1;
+}
+
+void socket_inherited(int fd)
+{
+    struct sockaddr_storage peer = {0}, local = {0};
+    socklen_t peer_len = sizeof peer, local_len = sizeof local;
+    if (net_getpeername(fd, &peer, &peer_len) < 0 || net_getsockname(fd, &local, &local_len) < 0 ||
+        (peer.ss_family != AF_INET && peer.ss_family != AF_INET6) || !address_is_tcp(fd))
+        return;
+    int role = role_by_rules((const struct sockaddr *)&peer, (const struct sockaddr *)&local);
+    if (role < 0)
+        return;
+    bool inherit = !(net_fcntl(fd, F_GETFD, 0) & FD_CLOEXEC);
+    struct conn *conn = socket_have_keys() ? conn_new((enum tls_role)role, false) : NULL;
+    if (conn) {
+        conn->peer = address_of((const struct sockaddr *)&peer);
+        conn->local = address_of((const struct sockaddr *)&local);
+    }
+    if (!conn || socket_seal(fd, conn, inherit) < 0) {
+        log_line(LOG_ERROR,
+                 "descriptor %d is a connection that is to be sealed, and cannot be: it is shut down", fd);
+        net_shutdown(fd, SHUT_RDWR);
+        return;
+    }
+    net_fcntl(fd, F_SETFD, FD_CLOEXEC);
+    pending_add(fd);
+    log_line(LOG_INFO, "descriptor %d, which this program was given, is sealed from here on", fd);
+}

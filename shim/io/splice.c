@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "io/splice.h"
+
+#include <limits.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "conn/error.h"
+#include "io/private_pipe.h"
+#include "io/progress.h"
+#include "io/recv.h"
+#include "io/send.h"
+#include "record/rx_queue.h"
+#include "record/sysio.h"
+#include "shm/scratch.h"
+#include "sys/net.h"
+#include "sys/real.h"
+
+enum {
+    PIECE = SCRATCH_RECORDS * TLS_PLAINTEXT_MAX, /* what is read for one sending */
+    PIECES_MAX = 16,                             /* of the inbox, for one look */
+    AT_ONCE_MAX = 0x7ffff000,                    /* sendfile(2), NOTES */
+};
+
+static bool may_wait(int pipe, unsigned flags)
+{
+    return !(flags & SPLICE_F_NONBLOCK) && sysio_may_block(pipe, 0);
+}
+
+/* Waits for a pipe as the kernel does in splice(2): 0 or -EINTR. */
+static int wait_for(int pipe, short events)
+{
+    while (progress_wait(pipe, events, INT64_MAX) == -EINTR) {
+        if (!sysio_restarts())
+            return -EINTR;
+    }
+    return 0;
+}
+
+static void give_back(uint8_t **buffer)
+{
+    scratch_give(*buffer);
+}
+
+/*
+ * From the connection into a pipe
+ *
+ * How much a pipe takes is known only when it has taken it, and what was taken out of the kernel cannot be
+ * put back there. So records are opened into the inbox, where bytes may stay; written from there into a pipe
+ * of our own, which is the copy that write(2) makes; and moved into the program's from there, page by page,
+ * as far as there is room. What has been moved leaves the inbox.
+ */
+
+/* At most so many bytes fit the pipe: its size less what is in it, if its pages are full, and one page's
+ * worth if they are not. -EINVAL: not a pipe. */
+static ssize_t room_in(int pipe)
+{
+    int size = net_fcntl(pipe, F_GETPIPE_SZ, 0), used = 0;
+    if (size < 0)
+        return -EINVAL;
+    net_ioctl(pipe, FIONREAD, &used);
+    return size > used ? size - used : PIPE_BUF;
+}
+
+/* The kernel's part of it. The role is parked: if nobody reads the pipe SIGPIPE comes, and its handler may
+ * jump away. Whoever reads after that must not be taken for the handler, which stands below us on the stack
+ * (receive.c): so we stand deeper than any reader's way to the role. *lost: the role is not ours any more. */
+__attribute__((noinline)) static ssize_t
+move(const struct conn_handle *handle, const struct private_pipe *own, int pipe, size_t len, bool *lost)
+{
+    volatile uint8_t depth[4096];
+    struct conn *conn = handle->conn;
+    conn->reader_frame = (uintptr_t)depth;
+    lock_block(&conn->rx);
+    ssize_t moved = net_splice(own->read_end, pipe, len, SPLICE_F_NONBLOCK);
+    *lost = !lock_unblock(&conn->rx);
+    return moved;
+}
+
+/* What stands in the inbox, up to `len` bytes; role rx held, unless *lost. */
+static ssize_t inbox_to_pipe(const struct conn_handle *handle, int pipe, size_t len, bool *lost)
+{
+    struct iovec iov[PIECES_MAX];
+    struct private_pipe own;
+    int result = private_pipe_take(&own);
+    if (result < 0)
+        return result;
+    long put = net_writev(own.write_end, iov, chunks_view(&handle->conn->inbox, len, iov, PIECES_MAX));
+    ssize_t moved = put > 0 ? move(handle, &own, pipe, (size_t)put, lost) : put;
+    private_pipe_give(&own, put > moved ? (size_t)(put - (moved > 0 ? moved : 0)) : 0);
+    if (moved > 0 && !*lost)
+        rx_queue_taken(handle, (size_t)moved);
+    return moved;
+}
+
+/* Opens something for the pipe if there is something: whether the inbox has bytes. */
+static bool look(const struct conn_handle *handle, size_t len, bool *drained)
+{
+    struct conn *conn = handle->conn;
+    for (int i = 0; i < RX_EMPTY_MAX && conn->inbox.total == 0; i++) {
+        if (*drained || conn->ended || conn_failed(conn))
+            return false;
+        int result = rx_queue_gather(handle, len, drained);
+        rx_queue_save_so_error(conn, result);
+        if (result < 0 || result == RX_TRUNCATED || !fdtable_current(handle))
+            return false;
+    }
+    return conn->inbox.total > 0;
+}
+
+/* What can be moved without waiting. 0: there is nothing; why, recv_message() will tell. */
+static ssize_t to_pipe_held(const struct conn_handle *handle, int pipe, size_t len, bool *lost)
+{
+    size_t done = 0;
+    bool drained = false;
+    while (done < len && look(handle, len - done, &drained)) {
+        ssize_t moved = inbox_to_pipe(handle, pipe, len - done, lost);
+        if (moved > 0)
+            done += (size_t)moved;
+        if (*lost || moved <= 0)
+            return done ? (ssize_t)done : moved;
+        if (!fdtable_current(handle))
+            break;
+    }
+    rx_queue_free_idle_chunk(handle->conn);
+    return (ssize_t)done;
+}
+
+static ssize_t to_pipe_now(const struct conn_handle *handle, int pipe, size_t len)
+{
+    bool lost = false;
+    if (!handle->conn->established || handle->conn->plaintext)
+        return 0;
+    int result = recv_begin(handle, MSG_DONTWAIT);
+    if (result < 0)
+        return result == -EAGAIN ? 0 : result;
+    ssize_t moved = to_pipe_held(handle, pipe, len, &lost);
+    if (!lost)
+        conn_release(handle->conn, &handle->conn->rx);
+    return moved == -EAGAIN ? 0 : moved;
+}
+
+/* The descriptor's O_ flags, or -EBADF if nothing can be written there. */
+static int flags_for_writing(int fd)
+{
+    int status = net_fcntl(fd, F_GETFL, 0);
+    return status < 0 || (status & O_ACCMODE) == O_RDONLY ? -EBADF : status;
+}
+
+/* The kernel looks for room in the pipe first, and then for bytes. 0 or -errno. */
+static int wait_for_room(int pipe, unsigned flags)
+{
+    struct pollfd look_at = {.fd = pipe, .events = POLLOUT};
+    int status = flags_for_writing(pipe);
+    if (status < 0)
+        return status;
+    for (;;) {
+        net_ppoll(&look_at, 1, &(struct timespec){0});
+        if (look_at.revents & (POLLERR | POLLNVAL))
+            return look_at.revents & POLLNVAL ? -EBADF : (int)send_broken_pipe(0);
+        if (look_at.revents & POLLOUT)
+            return 0;
+        if ((status & O_NONBLOCK) || (flags & SPLICE_F_NONBLOCK))
+            return -EAGAIN;
+        int result = wait_for(pipe, POLLOUT);
+        if (result < 0)
+            return result;
+    }
+}
+
+ssize_t splice_to_pipe(const struct conn_handle *handle, int pipe, size_t len, unsigned flags)
+{
+    uint8_t byte;
+    const struct iovec one = {&byte, 1};
+    for (;;) {
+        ssize_t room = room_in(pipe);
+        if (room < 0)
+            return flags_for_writing(pipe) < 0 ? -EBADF : room;
+        ssize_t moved = to_pipe_now(handle, pipe, len < (size_t)room ? len : (size_t)room);
+        if (moved != 0)
+            return moved;
+        int result = wait_for_room(pipe, flags);
+        if (result < 0)
+            return result;
+        /* Waits for bytes as the socket does, and finds the end and every error. */
+        ssize_t there = recv_message(handle, &one, 1, MSG_PEEK);
+        if (there <= 0)
+            return there;
+        if (handle->conn->plaintext) {
+            moved = real()->splice(handle->fd, NULL, pipe, NULL, len, flags);
+            return moved < 0 ? -errno : moved;
+        }
+    }
+}
+
+/*
+ * From a pipe into the connection
+ *
+ * How much the socket takes is known only when it has taken it, and what was read from a pipe cannot be put
+ * back. So tee(2) shows us the bytes, the connection takes what it takes, and only that leaves the pipe.
+ */
+
+/* Reads up to `len` bytes of what stands in the pipe, and leaves them there. */
+static ssize_t peek_pipe(int pipe, uint8_t *buffer, size_t len)
+{
+    struct private_pipe own;
+    int result = private_pipe_take(&own);
+    if (result < 0)
+        return result;
+    ssize_t shown = net_tee(pipe, own.write_end, len, SPLICE_F_NONBLOCK);
+    size_t have = 0;
+    while (shown > 0 && have < (size_t)shown) {
+        long got = sys_read(own.read_end, buffer + have, (size_t)shown - have);
+        if (got <= 0)
+            break;
+        have += (size_t)got;
+    }
+    private_pipe_give(&own, shown > 0 ? (size_t)shown - have : 0);
+    return have ? (ssize_t)have : shown;
+}
+
+static ssize_t peek_pipe_waiting(int pipe, uint8_t *buffer, size_t len, unsigned flags)
+{
+    for (;;) {
+        ssize_t got = peek_pipe(pipe, buffer, len);
+        if (got != -EAGAIN || !may_wait(pipe, flags))
+            return got;
+        int result = wait_for(pipe, POLLIN);
+        if (result < 0)
+            return result;
+    }
+}
+
+/* To a peer that does not seal: what was queued before that was known, then the kernel's own call. */
+static int clear_queue(const struct conn_handle *handle)
+{
+    ssize_t sent = send_message(handle, NULL, 0, 0);
+    return sent < 0 ? (int)sent : 0;
+}
+
+ssize_t splice_from_pipe(const struct conn_handle *handle, int pipe, size_t len, unsigned flags)
+{
+    uint8_t *buffer __attribute__((cleanup(give_back))) = scratch_take();
+    size_t done = 0;
+    if (!buffer)
+        return -ENOMEM;
+    while (done < len) {
+        ssize_t got = peek_pipe_waiting(pipe, buffer, len - done < PIECE ? len - done : PIECE,
+                                        done ? flags | SPLICE_F_NONBLOCK : flags);
+        if (got <= 0)
+            return done ? (ssize_t)done : got;
+        if (handle->conn->plaintext && done == 0) {
+            int result = clear_queue(handle);
+            ssize_t moved = result < 0 ? result : real()->splice(pipe, NULL, handle->fd, NULL, len, flags);
+            return result < 0 ? result : moved < 0 ? -errno : moved;
+        }
+        const struct iovec iov = {buffer, (size_t)got};
+        ssize_t sent = send_message(handle, &iov, 1, flags & SPLICE_F_MORE ? MSG_MORE : 0);
+        if (sent <= 0)
+            return done ? (ssize_t)done : sent;
+        private_pipe_discard(pipe, (size_t)sent);
+        done += (size_t)sent;
+        if (sent < got)
+            break;
+    }
+    return (ssize_t)done;
+}
+
+/*
+ * From a file into the connection
+ *
+ * The file is read at its place; the program's offset, or the file's own, moves once, at the end, over what
+ * the connection took. Mapping the file would save the copy, and end the program when somebody shortens it.
+ */
+
+/* What pread(2) does not give, the kernel's sendfile gives or refuses with its own errno: it goes into a pipe
+ * of ours. (O_DIRECT wants aligned memory; a directory, a file's greatest size.) */
+static ssize_t read_by_kernel(int in, off_t at, uint8_t *buffer, size_t len)
+{
+    struct private_pipe own;
+    int result = private_pipe_take(&own);
+    if (result < 0)
+        return result;
+    long got = sys_call(SYS_sendfile, own.write_end, in, sys_ptr(&at), (long)len, 0, 0);
+    size_t left = got > 0 ? (size_t)got : 0;
+    if (got > 0)
+        got = sys_read(own.read_end, buffer, left);
+    private_pipe_give(&own, left - (got > 0 ? (size_t)got : 0));
+    return got;
+}
+
+static ssize_t read_file(int in, off_t at, uint8_t *buffer, size_t len)
+{
+    long got = sys_call(SYS_pread64, in, sys_ptr(buffer), (long)len, (long)at, 0, 0);
+    return got > 0 ? got : read_by_kernel(in, at, buffer, len);
+}
+
+static ssize_t from_file_at(const struct conn_handle *handle, int in, off_t at, size_t len)
+{
+    uint8_t *buffer __attribute__((cleanup(give_back))) = scratch_take();
+    size_t done = 0;
+    if (!buffer)
+        return -ENOMEM;
+    while (done < len) {
+        ssize_t got = read_file(in, at + (off_t)done, buffer, len - done < PIECE ? len - done : PIECE);
+        if (got <= 0)
+            return done ? (ssize_t)done : got;
+        const struct iovec iov = {buffer, (size_t)got};
+        ssize_t sent = send_message(handle, &iov, 1, 0);
+        if (sent < 0)
+            return done ? (ssize_t)done : sent;
+        done += (size_t)sent;
+        if (sent < got)
+            break;
+    }
+    return (ssize_t)done;
+}
+
+ssize_t splice_from_file(const struct conn_handle *handle, int in, off_t *offset, size_t len)
+{
+    off_t at = offset ? *offset : sys_call3(SYS_lseek, in, 0, SEEK_CUR);
+    if (!offset && at == -ESPIPE) /* without a byte to move, the kernel says what it has against it */
+        at = sys_call(SYS_sendfile, handle->fd, in, 0, 0, 0, 0);
+    if (!offset && at < 0)
+        return at;
+    if (len > SSIZE_MAX || at < 0 || len > (size_t)(INT64_MAX - at))
+        return -EINVAL;
+    if (handle->conn->plaintext) {
+        int result = clear_queue(handle);
+        ssize_t moved = result < 0 ? -1 : real()->sendfile(handle->fd, in, offset, len);
+        return result < 0 ? result : moved < 0 ? -errno : moved;
+    }
+    ssize_t done = from_file_at(handle, in, at, len < AT_ONCE_MAX ? len : AT_ONCE_MAX);
+    if (done > 0 && offset)
+        *offset = at + done;
+    else if (done > 0)
+        sys_call3(SYS_lseek, in, at + done, SEEK_SET);
+    return done;
+}

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "io/wait.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "conn/pending.h"
+#include "io/progress.h"
+#include "record/handshake.h"
+#include "record/rx_probe.h"
+#include "record/sysio.h"
+#include "sys/net.h"
+#include "sys/real.h"
+
+enum { SELECT_ON_STACK = 64 };
+
+/* What select(2)'s three sets mean to the kernel's poll. */
+static const short READ_BITS = POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR;
+static const short WRITE_BITS = POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR;
+static const short EXCEPT_BITS = POLLPRI;
+
+bool wait_concerns_poll(struct pollfd *fds, nfds_t count)
+{
+    if (pending_any())
+        return true;
+    if (!atomic_load_explicit(&fdtable_size, memory_order_relaxed))
+        return false;
+    for (nfds_t i = 0; i < count; i++) {
+        if (fdtable_has(fds[i].fd))
+            return true;
+    }
+    return false;
+}
+
+/* glibc's FD_ISSET checks against FD_SETSIZE when fortified; sets may be larger. */
+static bool in_set(const fd_set *set, int fd)
+{
+    return set && (set->fds_bits[fd / NFDBITS] & (1L << (fd % NFDBITS)));
+}
+
+/* The kernel looks at no more of the sets than its table of descriptors is large, and programs count on it:
+ * their sets may be smaller than the number they pass, getdtablesize(3) say. The table's size is FDSize of
+ * /proc/self/status (proc(5)). */
+static int table_size(void)
+{
+    char text[1024];
+    int fd = sys_open("/proc/self/status", O_RDONLY | O_CLOEXEC, 0);
+    if (fd < 0)
+        return FD_SETSIZE;
+    long len = sys_read(fd, text, sizeof text - 1);
+    sys_close(fd);
+    text[len > 0 ? len : 0] = 0;
+    const char *line = strstr(text, "FDSize:");
+    return line ? atoi(line + sizeof "FDSize:" - 1) : FD_SETSIZE;
+}
+
+int wait_select_bound(int count)
+{
+    if (count <= FD_SETSIZE)
+        return count;
+    int size = table_size();
+    return count < size ? count : size;
+}
+
+bool wait_concerns_select(int count, const fd_set *read, const fd_set *write, const fd_set *except)
+{
+    if (pending_any())
+        return true;
+    if (!atomic_load_explicit(&fdtable_size, memory_order_relaxed))
+        return false;
+    for (int fd = 0; fd < count; fd++) {
+        if ((in_set(read, fd) || in_set(write, fd) || in_set(except, fd)) && fdtable_has(fd))
+            return true;
+    }
+    return false;
+}
+
+/* What of the kernel's word does not hold. For non-blocking descriptors too: ncat takes an EAGAIN after
+ * select for the end of the stream. */
+static short doubt(struct pollfd *polled)
+{
+    const short in = POLLIN | POLLRDNORM, out = POLLOUT | POLLWRNORM;
+    if (!(polled->revents & (in | out)))
+        return 0;
+    struct conn_handle handle = fdtable_find(polled->fd);
+    if (!handle.conn || conn_failed(handle.conn))
+        return 0;
+    short wrong = 0;
+    if ((polled->revents & in) && !rx_probe_ready(&handle))
+        wrong |= in;
+    if ((polled->revents & out) && !handle.conn->can_send && handle.conn->to_send >= CONN_QUEUE_MAX)
+        wrong |= out;
+    if (handle.conn
+            ->ended) /* the look has found close_notify: the peer's end, whether or not its FIN is here */
+        polled->revents |= polled->events & POLLRDHUP;
+    return wrong;
+}
+
+/* Looks behind what the kernel calls ready; gives how many descriptors still are. */
+static int look_behind(struct pollfd *fds, nfds_t count)
+{
+    int ready = 0;
+    for (nfds_t i = 0; i < count; i++) {
+        fds[i].revents &= (short)~doubt(&fds[i]);
+        ready += fds[i].revents != 0;
+    }
+    return ready;
+}
+
+/* The first wait, while nothing is outstanding, is the kernel's, to the nanosecond. */
+static int first_wait(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask,
+                      int64_t *until_ms)
+{
+    *until_ms = INT64_MAX;
+    if (timeout && timeout->tv_sec < INT32_MAX)
+        *until_ms = net_now_ms() + (int64_t)timeout->tv_sec * 1000 + (timeout->tv_nsec + 999999) / 1000000;
+    if (pending_any())
+        return progress_poll(fds, count, *until_ms, mask);
+    int ready = real()->ppoll(fds, count, timeout, mask);
+    return ready < 0 ? -errno : ready;
+}
+
+int wait_poll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
+{
+    int64_t until_ms;
+    int ready = first_wait(fds, count, timeout, mask, &until_ms);
+    while (ready > 0) {
+        ready = look_behind(fds, count);
+        if (ready > 0 || net_now_ms() >= until_ms)
+            return ready;
+        /* A full queue leaves the descriptor writable for the kernel: do not spin on it. */
+        if (pending_any() && progress_wait(-1, 0, net_now_ms() + 1) == -EINTR)
+            return -EINTR;
+        ready = progress_poll(fds, count, until_ms, mask);
+    }
+    return ready;
+}
+
+static short interest(int fd, const fd_set *read, const fd_set *write, const fd_set *except)
+{
+    return (short)((in_set(read, fd) ? READ_BITS & ~(POLLHUP | POLLERR) : 0) |
+                   (in_set(write, fd) ? WRITE_BITS & ~POLLERR : 0) | (in_set(except, fd) ? EXCEPT_BITS : 0));
+}
+
+static int assign(fd_set *set, int fd, bool was, bool is)
+{
+    long bit = 1L << (fd % NFDBITS);
+    if (!was)
+        return 0;
+    if (is)
+        set->fds_bits[fd / NFDBITS] |= bit;
+    else
+        set->fds_bits[fd / NFDBITS] &= ~bit;
+    return is;
+}
+
+static int select_through(struct pollfd *fds, nfds_t used, fd_set *sets[static 3],
+                          const struct timespec *timeout, const sigset_t *mask)
+{
+    int ready = wait_poll(fds, used, timeout, mask), bits = 0;
+    if (ready < 0)
+        return ready;
+    for (nfds_t i = 0; i < used; i++) {
+        if (fds[i].revents & POLLNVAL)
+            return -EBADF;
+    }
+    for (nfds_t i = 0; i < used; i++) {
+        int fd = fds[i].fd;
+        bits += assign(sets[0], fd, in_set(sets[0], fd), fds[i].revents & READ_BITS);
+        bits += assign(sets[1], fd, in_set(sets[1], fd), fds[i].revents & WRITE_BITS);
+        bits += assign(sets[2], fd, in_set(sets[2], fd), fds[i].revents & EXCEPT_BITS);
+    }
+    return bits;
+}
+
+int wait_select(int count, fd_set *read, fd_set *write, fd_set *except, const struct timespec *timeout,
+                const sigset_t *mask)
+{
+    struct pollfd small[SELECT_ON_STACK], *fds = small;
+    size_t size = (size_t)count * sizeof *fds;
+    if (count < 0)
+        return -EINVAL;
+    count = wait_select_bound(count);
+    if (count > SELECT_ON_STACK) {
+        fds = net_mmap(size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+        if (fds == MAP_FAILED)
+            return -ENOMEM;
+    }
+    nfds_t used = 0;
+    for (int fd = 0; fd < count; fd++) {
+        short events = interest(fd, read, write, except);
+        if (events)
+            fds[used++] = (struct pollfd){.fd = fd, .events = events};
+    }
+    fd_set *sets[3] = {read, write, except};
+    int bits = select_through(fds, used, sets, timeout, mask);
+    if (fds != small)
+        net_munmap(fds, size);
+    return bits;
+}
+
+_Atomic bool wait_edges;
+
+/*
+ * What epoll calls ready may be a handshake message that came between the progress and the look, and there
+ * are programs (wrk) that take an EAGAIN for an error. If there was anything to be done, the events are
+ * thrown away and asked for anew, unless the program has asked for edges, which are told once.
+ */
+static bool is_doubtful(unsigned *rounds)
+{
+    enum { ROUNDS = 8 };
+    return !atomic_load_explicit(&wait_edges, memory_order_relaxed) && (*rounds)++ < ROUNDS && progress_run();
+}
+
+int wait_epoll(int epoll, struct epoll_event *events, int max, int64_t until_ms, const sigset_t *mask)
+{
+    for (unsigned rounds = 0;;) {
+        struct pollfd one = {.fd = epoll, .events = POLLIN};
+        int ready = progress_poll(&one, 1, until_ms, mask);
+        if (ready < 0)
+            return ready;
+        int got = real()->epoll_wait(epoll, events, max, 0);
+        if (got > 0 && is_doubtful(&rounds))
+            continue;
+        if (got != 0)
+            return got < 0 ? -errno : got;
+        if (net_now_ms() >= until_ms)
+            return 0;
+    }
+}
+
+int wait_sleep(int64_t until_ms)
+{
+    while (net_now_ms() < until_ms) {
+        if (progress_wait(-1, 0, until_ms) == -EINTR)
+            return -EINTR;
+    }
+    return 0;
+}
+
+static int wait_before(int fd, short events, int option, int flags)
+{
+    if (!sysio_may_block(fd, flags))
+        return 0;
+    int64_t limit = sysio_limit(fd, option);
+    for (;;) {
+        int ready = progress_wait(fd, events, limit);
+        if (ready >= 0)
+            return ready == 0 ? -EAGAIN : 0;
+        if (!sysio_restarts())
+            return -EINTR;
+    }
+}
+
+int wait_before_read(int fd, int flags)
+{
+    return wait_before(fd, POLLIN, SO_RCVTIMEO, flags);
+}
+
+int wait_before_write(int fd, int flags)
+{
+    return wait_before(fd, POLLOUT, SO_SNDTIMEO, flags);
+}
+
+/* Whether another connection than this descriptor's has something pending. */
+static bool others_pending(int fd)
+{
+    if (!pending_any())
+        return false;
+    uint32_t own = fdtable_flags(fd) & FDTABLE_PENDING ? 1 : 0;
+    return atomic_load_explicit(&pending_count, memory_order_relaxed) > own;
+}
+
+static int before_read(int fd, int flags)
+{
+    return pending_any() ? wait_before_read(fd, flags) : 0;
+}
+
+void wait_begin(void)
+{
+    sysio_others_pending = others_pending;
+    sysio_before_read = before_read;
+    sysio_before_write = wait_before_write;
+    handshake_advanced = progress_review;
+}

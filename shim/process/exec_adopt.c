@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "process/exec_adopt.h"
+
+#include <stdio.h>
+
+#include "config/config.h"
+#include "conn/error.h"
+#include "conn/fdtable.h"
+#include "conn/holders.h"
+#include "conn/pending.h"
+#include "diag/log.h"
+#include "io/accept.h"
+#include "io/close.h"
+#include "io/connect.h"
+#include "io/progress.h"
+#include "io/socket.h"
+#include "process/exec_handover.h"
+#include "shm/ownfd.h"
+#include "sys/descriptors.h"
+#include "sys/file.h"
+#include "sys/net.h"
+
+/* What exec_handover_begin() wrote. */
+struct inheritance {
+    int arena, pid, counted, standard[EXEC_HANDOVER_STANDARD];
+};
+
+static bool parse(const char *text, struct inheritance *from)
+{
+    return sscanf(text, "%d,%d,%d,%d,%d,%d", &from->arena, &from->pid, &from->counted, &from->standard[0],
+                  &from->standard[1], &from->standard[2]) == 6;
+}
+
+static void take_arena(const char *text, struct inheritance *from)
+{
+    if (parse(text, from) && conn_attach_arena(from->arena) && fdtable_init())
+        return;
+    log_line(LOG_ERROR,
+             "the sealed connections that the program before has left cannot be taken over (%s='%s'): was "
+             "it run by another version of the library?",
+             "SOCKSEAL_STATE", text);
+    sys_exit_group(CONFIG_EXIT_STATUS);
+}
+
+/* The standard descriptors stand elsewhere, so that nobody wrote to them before the shim was here. */
+static void move_back(const struct inheritance *from)
+{
+    for (int fd = 0; fd < EXEC_HANDOVER_STANDARD; fd++) {
+        if (from->standard[fd] < 0)
+            continue;
+        sys_call3(SYS_dup3, from->standard[fd], fd, 0);
+        sys_close(from->standard[fd]);
+    }
+}
+
+/* The thread that held a role went with the program before. */
+static void forget_roles(const struct conn_handle *handle)
+{
+    struct conn *conn = handle->conn;
+    bool parked;
+    if (lock_mine(&conn->rx, &parked)) {
+        if (!parked)
+            error_set(handle, EIO, "the program was replaced while it was reading");
+        lock_release(&conn->rx);
+    }
+    if (lock_mine(&conn->tx, &parked)) {
+        error_set(handle, EIO, "the program was replaced while it was sending");
+        lock_release(&conn->tx);
+    }
+}
+
+static void take_over(int fd, struct conn *conn, bool counted)
+{
+    bool inherit = !(net_fcntl(fd, F_GETFD, 0) & FD_CLOEXEC);
+    fdtable_adopt(fd, conn, counted || holders_include(conn, sys_getpid()));
+    struct conn_handle handle = fdtable_find(fd);
+    forget_roles(&handle);
+    if (!socket_init_crypto())
+        error_set(&handle, EIO, "the cryptographic library cannot be used");
+    if (conn->close_after_exec) {
+        conn->close_after_exec = 0;
+        close_fd(&handle);
+        return;
+    }
+    if (inherit) {
+        fdtable_set_flags(fd, FDTABLE_INHERIT);
+        net_fcntl(fd, F_SETFD, FD_CLOEXEC);
+    }
+    if (!conn->established || conn->to_send > 0 || conn->close_pending)
+        pending_add(fd);
+}
+
+static void take_over_slot(int fd, arena_ref slot, bool counted)
+{
+    struct conn *conn = arena_slot_map(slot);
+    if (conn) {
+        take_over(fd, conn, counted);
+        return;
+    }
+    segments_report();
+    net_shutdown(fd, SHUT_RDWR); /* it can be used by nobody here, and must not be taken for a plain one */
+}
+
+void exec_adopt_passed(int fd, struct conn *conn)
+{
+    take_over(fd, conn, false);
+}
+
+static void look_at(int fd, void *context)
+{
+    const struct inheritance *from = context;
+    uint64_t cookie = fdtable_is_own(fd) ? 0 : fdtable_cookie(fd);
+    if (!cookie || fdtable_has(fd))
+        return;
+    arena_ref slot = arena_find(cookie);
+    if (slot)
+        take_over_slot(fd, slot, from->counted && from->pid == sys_getpid());
+    else if (accept_is_listener(fd))
+        accept_prepare_listener(fd); /* as when it was made: this program, too, may give up its rights */
+    else
+        socket_inherited(fd);
+}
+
+void exec_adopt_stray(int fd)
+{
+    look_at(fd, &(struct inheritance){.arena = -1});
+}
+
+void exec_adopt_inherited(const char *text)
+{
+    struct inheritance from = {.arena = -1};
+    if (text) {
+        take_arena(text, &from);
+        move_back(&from);
+    }
+    descriptors_each(look_at, &from);
+}

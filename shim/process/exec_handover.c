@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "process/exec_handover.h"
+
+#include <stdio.h>
+
+#include "conn/error.h"
+#include "conn/fdtable.h"
+#include "conn/holders.h"
+#include "diag/log.h"
+#include "io/accept.h"
+#include "io/close.h"
+#include "io/connect.h"
+#include "io/exit.h"
+#include "shm/ownfd.h"
+#include "shm/self.h"
+#include "sys/descriptors.h"
+#include "sys/net.h"
+
+/* What becomes of a sealed descriptor of this process at exec. */
+enum fate {
+    FATE_SURVIVES,
+    FATE_CLOSED,      /* and another one keeps the connection, here or in another process */
+    FATE_LEFT,        /* and so is the last one that this process has; another process may have some */
+    FATE_CLOSE_AFTER, /* an orphan (closing.h) */
+};
+
+static bool survives_elsewhere(const struct conn *conn)
+{
+    for (int fd = 0; fd < fdtable_bound(); fd++) {
+        if ((fdtable_flags(fd) & FDTABLE_INHERIT) && fdtable_find(fd).conn == conn)
+            return true;
+    }
+    return false;
+}
+
+static enum fate fate_of(const struct conn_handle *handle)
+{
+    uint8_t marks = fdtable_flags(handle->fd);
+    if (marks & FDTABLE_ORPHAN)
+        return FATE_CLOSE_AFTER;
+    if (marks & FDTABLE_INHERIT)
+        return FATE_SURVIVES;
+    if (fdtable_descriptors(handle->conn) == 1)
+        return FATE_LEFT;
+    bool first = fdtable_any(handle->conn, -1) == handle->fd;
+    return first && !survives_elsewhere(handle->conn) ? FATE_LEFT : FATE_CLOSED;
+}
+
+static void set_flag(int fd, bool close_on_exec)
+{
+    net_fcntl(fd, F_SETFD, close_on_exec ? FD_CLOEXEC : 0);
+}
+
+/* Calls `visit` for each descriptor in the registry that stands for a connection. */
+static void each_sealed(struct exec_handover *plan,
+                        void (*visit)(struct exec_handover *plan, const struct conn_handle *handle))
+{
+    for (int fd = 0; fd < fdtable_bound(); fd++) {
+        struct conn_handle handle = fdtable_find(fd);
+        if (handle.conn && handle.conn != &fdtable_dead)
+            visit(plan, &handle);
+    }
+}
+
+static void count(struct exec_handover *plan, const struct conn_handle *handle)
+{
+    enum fate fate = fate_of(handle);
+    plan->any = true;
+    plan->surviving += fate == FATE_SURVIVES;
+    plan->close_after_exec += fate == FATE_CLOSE_AFTER || (fate == FATE_LEFT && holders_only(handle->conn));
+}
+
+/* The next program is to end the connection; at a standard number it would be written to before. Without a
+ * copy to be had the connection ends with the exec, cut. */
+static void mark_close_after_exec(struct exec_handover *plan, const struct conn_handle *handle)
+{
+    handle->conn->close_after_exec = 1;
+    if (handle->fd >= EXEC_HANDOVER_STANDARD)
+        set_flag(handle->fd, false);
+    else
+        plan->aside[handle->fd] = net_fcntl(handle->fd, F_DUPFD, ownfd_base());
+}
+
+static void prepare(struct exec_handover *plan, const struct conn_handle *handle)
+{
+    struct conn *conn = handle->conn;
+    switch (fate_of(handle)) {
+    case FATE_SURVIVES:
+        set_flag(handle->fd, false);
+        break;
+    case FATE_LEFT:
+        if (!fdtable_release(conn))
+            break;
+        fdtable_reclaim(conn);
+        plan->late |= plan->surviving + plan->close_after_exec == 0;
+        /* fall through */
+    case FATE_CLOSE_AFTER:
+        mark_close_after_exec(plan, handle);
+        break;
+    case FATE_CLOSED:
+        break;
+    }
+}
+
+static void restore(struct exec_handover *plan, const struct conn_handle *handle)
+{
+    (void)plan;
+    set_flag(handle->fd, true);
+    handle->conn->close_after_exec = 0;
+    fdtable_reclaim(handle->conn);
+}
+
+/* A descriptor in a vfork child that the next program gets: its connection, or NULL. *marked: the parent has
+ * it at the same number, and the program wants it to survive. */
+static struct conn *found_in_child(int fd, bool *marked)
+{
+    uint64_t cookie = fdtable_cookie(fd);
+    struct conn_handle here = cookie ? fdtable_find(fd) : (struct conn_handle){0};
+    int flags = net_fcntl(fd, F_GETFD, 0);
+    bool same = here.conn && here.conn != &fdtable_dead && arena_cookie(here.conn->slot) == cookie;
+    *marked = same && (fdtable_flags(fd) & (FDTABLE_INHERIT | FDTABLE_ORPHAN)) == FDTABLE_INHERIT;
+    if (!cookie || flags < 0 || ((flags & FD_CLOEXEC) && !*marked))
+        return NULL;
+    return same ? here.conn : arena_slot_map(arena_find(cookie));
+}
+
+static void count_in_child(int fd, void *context)
+{
+    struct exec_handover *plan = context;
+    bool marked;
+    plan->surviving += found_in_child(fd, &marked) != NULL;
+}
+
+static void prepare_in_child(int fd, void *context)
+{
+    bool marked;
+    struct conn *conn = found_in_child(fd, &marked);
+    (void)context;
+    if (!conn)
+        return;
+    set_flag(fd, false);
+    if (!holders_include(conn, sys_getpid()))
+        holders_add(conn, sys_getpid());
+}
+
+static void restore_in_child(int fd, void *context)
+{
+    bool marked;
+    struct conn *conn = found_in_child(fd, &marked);
+    (void)context;
+    if (!conn)
+        return;
+    if (marked)
+        set_flag(fd, true);
+    if (holders_include(conn, sys_getpid()))
+        holders_remove(conn, sys_getpid());
+}
+
+bool exec_handover_plan(struct exec_handover *plan)
+{
+    *plan = (struct exec_handover){.standard = {-1, -1, -1}, .aside = {-1, -1, -1}};
+    if (!atomic_load(&fdtable_size))
+        return false;
+    plan->ours = self_owns_tables();
+    if (plan->ours) {
+        each_sealed(plan, count);
+    } else {
+        descriptors_each(count_in_child, plan);
+        plan->any = plan->surviving > 0;
+    }
+    return plan->any;
+}
+
+/* What stands in for a standard descriptor: at its end for a reader, and nobody may write to it. */
+static int stand_in(void)
+{
+    int fd =
+        (int)sys_call3(SYS_memfd_create, sys_ptr("sockseal-standard"), MFD_CLOEXEC | MFD_ALLOW_SEALING, 0);
+    if (fd >= 0)
+        net_fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW);
+    return fd;
+}
+
+static int move_standard(struct exec_handover *plan, int fd)
+{
+    bool marked;
+    if (plan->ours ? !(fdtable_flags(fd) & FDTABLE_INHERIT) : !found_in_child(fd, &marked))
+        return 0;
+    int high = net_fcntl(fd, F_DUPFD, ownfd_base()), instead = high < 0 ? high : stand_in();
+    if (instead < 0) {
+        if (high >= 0)
+            sys_close(high);
+        return instead;
+    }
+    plan->standard[fd] = high;
+    sys_call3(SYS_dup3, instead, fd, 0);
+    sys_close(instead);
+    return 0;
+}
+
+static void move_back(struct exec_handover *plan)
+{
+    for (int fd = 0; fd < EXEC_HANDOVER_STANDARD; fd++) {
+        if (plan->aside[fd] >= 0)
+            sys_close(plan->aside[fd]);
+        plan->aside[fd] = -1;
+        if (plan->standard[fd] < 0)
+            continue;
+        sys_call3(SYS_dup3, plan->standard[fd], fd, 0);
+        sys_close(plan->standard[fd]);
+        plan->standard[fd] = -1;
+    }
+}
+
+/* All flags are as they were; those of the standard descriptors stand with them, for they are moved last. */
+static void put_back(struct exec_handover *plan)
+{
+    move_back(plan);
+    if (plan->ours)
+        each_sealed(plan, restore);
+    else
+        descriptors_each(restore_in_child, NULL);
+}
+
+int exec_handover_begin(struct exec_handover *plan)
+{
+    int arena = ownfd_get(OWNFD_ARENA), error = 0;
+    const bool state = plan->surviving + plan->close_after_exec > 0;
+    if (state && arena < 0) {
+        log_line(LOG_ERROR,
+                 "a sealed connection cannot be given to another program: the kernel gave no memory for "
+                 "that (memfd_create)");
+        return -EACCES;
+    }
+    if (plan->ours)
+        each_sealed(plan, prepare);
+    else
+        descriptors_each(prepare_in_child, NULL);
+    if (plan->late) {
+        put_back(plan);
+        return -EAGAIN;
+    }
+    if (!state)
+        return 0;
+    for (int fd = 0; fd < EXEC_HANDOVER_STANDARD && error == 0; fd++)
+        error = move_standard(plan, fd);
+    if (error < 0) {
+        put_back(plan);
+        return error;
+    }
+    set_flag(arena, false);
+    snprintf(plan->text, sizeof plan->text, "%d,%d,%d,%d,%d,%d", arena, sys_getpid(), plan->ours,
+             plan->standard[0], plan->standard[1], plan->standard[2]);
+    return 0;
+}
+
+void exec_handover_undo(struct exec_handover *plan)
+{
+    int arena = ownfd_get(OWNFD_ARENA);
+    if (arena >= 0)
+        set_flag(arena, true);
+    put_back(plan);
+}
+
+static void end_closing(struct exec_handover *plan, const struct conn_handle *handle)
+{
+    enum fate fate = fate_of(handle);
+    (void)plan;
+    if (fate == FATE_LEFT && holders_only(handle->conn))
+        close_fd(handle);
+}
+
+void exec_handover_end_closing(void)
+{
+    if (!self_owns_tables())
+        return;
+    each_sealed(NULL, end_closing);
+    exit_wait_orphans();
+}
+
+static void find_listener(int fd, void *context)
+{
+    struct listeners *found = context;
+    int flags = net_fcntl(fd, F_GETFD, 0);
+    if (flags >= 0 && !(flags & FD_CLOEXEC) && found->count < EXEC_HANDOVER_LISTENERS &&
+        accept_is_listener(fd))
+        found->fd[found->count++] = fd;
+}
+
+bool exec_handover_listeners(struct listeners *found)
+{
+    found->count = 0;
+    if (atomic_load_explicit(&accept_listens, memory_order_relaxed))
+        descriptors_each(find_listener, found);
+    return found->count > 0;
+}
+
+void exec_handover_keep_listeners(const struct listeners *found, bool keep)
+{
+    for (unsigned i = 0; i < found->count; i++)
+        set_flag(found->fd[i], keep);
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "process/fork.h"
+
+#include "conn/fdtable.h"
+#include "conn/holders.h"
+#include "conn/liveness.h"
+#include "conn/pending.h"
+#include "io/private_pipe.h"
+#include "shm/self.h"
+#include "sys/net.h"
+
+static void name_self(struct conn *conn)
+{
+    holders_name(conn, sys_getpid());
+}
+
+static void uncount(struct conn *conn)
+{
+    holders_uncount(conn);
+}
+
+/* Set while a fork is under way whose child has been counted. One that comes by clone(2) has not been. */
+static _Atomic bool fork_counted;
+
+/* Forks of this thread: a signal handler may fork in the midst of one. */
+static __thread int fork_depth __attribute__((tls_model("initial-exec")));
+static __thread bool fork_locked __attribute__((tls_model("initial-exec")));
+
+void fork_prepare(void)
+{
+    if (fork_depth++ == 0)
+        fork_locked = fdtable_lock();
+    fdtable_each_connection(holders_count);
+    atomic_store(&fork_counted, true);
+}
+
+void fork_in_parent(void)
+{
+    if (--fork_depth > 0)
+        return;
+    atomic_store(&fork_counted, false);
+    fdtable_unlock(fork_locked);
+}
+
+void fork_failed(void)
+{
+    bool locked = fdtable_lock();
+    fdtable_each_connection(uncount);
+    fdtable_unlock(locked);
+}
+
+/* The parent finishes its orphans itself, and was closing what is hidden (dup2 holds the table's lock while
+ * it hides). */
+static void drop_orphans(void)
+{
+    for (int fd = 0; fd < fdtable_bound(); fd++) {
+        bool left, last;
+        fdtable_drop_hidden(fd);
+        struct conn_handle orphan = fdtable_find(fd);
+        if (!orphan.conn || !(fdtable_flags(fd) & FDTABLE_ORPHAN))
+            continue;
+        pending_remove(fd);
+        fdtable_hide(&orphan, &left, &last);
+        sys_close(fd);
+        fdtable_publish(fd);
+    }
+}
+
+static void repair(void)
+{
+    self_claim();
+    self_forget_tid();
+    fork_depth = 0;
+    fdtable_after_fork();
+    if (!atomic_load(&fdtable_size))
+        return;
+    liveness_note_namespace();
+    if (!atomic_exchange(&fork_counted, false))
+        fdtable_each_connection(holders_count);
+    fdtable_each_connection(name_self);
+    pending_after_fork();
+    private_pipe_after_fork();
+    drop_orphans();
+}
+
+void fork_begin(void)
+{
+    self_begin(repair);
+}
+
+void fork_in_child(void)
+{
+    if (self_process && *self_process != (uint32_t)sys_getpid())
+        *self_process = 0; /* it is the parent's, unless a look-up came before */
+    self_check_fork();
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "process/privilege.h"
+
+#include "config/keyring.h"
+#include "conn/fdtable.h"
+#include "diag/log.h"
+#include "shm/ownfd.h"
+#include "shm/self.h"
+
+void privilege_before_drop(void)
+{
+    if (!self_owns_tables())
+        return;
+    keyring_prepare();
+    privilege_keep_log();
+}
+
+void privilege_keep_log(void)
+{
+    if (ownfd_get(OWNFD_LOG) >= 0)
+        return;
+    int fd = log_open();
+    if (fd >= 0)
+        log_keep(ownfd_keep(OWNFD_LOG, fd));
+}

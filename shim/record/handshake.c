@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "record/handshake.h"
+
+#include <string.h>
+
+#include "config/config.h"
+#include "config/keyring.h"
+#include "conn/error.h"
+#include "conn/map.h"
+#include "conn/pending.h"
+#include "crypto/secret.h"
+#include "diag/keylog.h"
+#include "diag/log.h"
+#include "record/tx_flush.h"
+#include "record/txbuf.h"
+#include "sys/net.h"
+
+enum {
+    COLLECT = ARENA_CHUNK_SIZE - (int)sizeof(struct chunk_head), /* room for records in rx_chunk */
+    ROUNDS = 8, /* with the kernel in one go: a peer must not keep the program in here */
+};
+
+void (*handshake_advanced)(const struct conn_handle *handle);
+
+static struct tls_handshake *state_of(const struct conn *conn)
+{
+    return (struct tls_handshake *)(void *)arena_chunk(conn->handshake);
+}
+
+static struct tls_config engine_config(const struct keyring *keys)
+{
+    const struct config *config = config_get();
+    return (struct tls_config){
+        .psks = keys->psks,
+        .psk_count = keys->count,
+        .memos = keys->memos,
+        .memo_count = keys->memo_count,
+        .suites = config->suites,
+        .suite_count = config->suite_count,
+        .keylog = config->keylog_file ? keylog_write : NULL,
+    };
+}
+
+static int start_client(const struct conn_handle *handle)
+{
+    struct conn *conn = handle->conn;
+    uint8_t bytes[TLS_FLIGHT_MAX];
+    struct tls_buffer out = {.data = bytes, .cap = sizeof bytes};
+    const struct keyring *keys = keyring_current();
+    if (!keys)
+        return -ENOKEY;
+    struct tls_config config = engine_config(keys);
+    enum tls_result result = tls_client_begin(&conn->session, state_of(conn), &config, &out);
+    /* For log lines until the server has chosen one. */
+    conn->session.identity_len = (uint8_t)keys->psks[0].identity_len;
+    memcpy(conn->session.identity, keys->psks[0].identity, conn->session.identity_len);
+    keyring_release(keys);
+    if (result != TLS_OK) {
+        error_from_tls(handle, &conn->session, result);
+        return -conn->error;
+    }
+    if (!txbuf_append(conn, bytes, out.len))
+        return -ENOBUFS;
+    if (!conn->connecting)
+        tx_flush_locked(handle);
+    return 0;
+}
+
+int handshake_start(const struct conn_handle *handle)
+{
+    struct conn *conn = handle->conn;
+    if (conn->session.role == TLS_CLIENT)
+        return start_client(handle);
+    tls_server_begin(&conn->session, state_of(conn));
+    return 0;
+}
+
+/* 1: connected, 0: not yet, -errno: the connection could not be made. SO_ERROR is left for the program to
+ * read. */
+static int look_connected(const struct conn_handle *handle)
+{
+    struct conn *conn = handle->conn;
+    struct pollfd look = {.fd = handle->fd, .events = POLLOUT};
+    if (!conn->connecting)
+        return 1;
+    if (net_ppoll(&look, 1, &(struct timespec){0}) <= 0)
+        return 0;
+    if (look.revents & (POLLERR | POLLHUP | POLLNVAL))
+        return -ENOTCONN;
+    conn->deadline_ms = net_now_ms() + config_get()->handshake_timeout_ms;
+    conn->connecting = 0;
+    return 1;
+}
+
+static void finish(const struct conn_handle *handle)
+{
+    struct conn *conn = handle->conn;
+    arena_ref state = conn->handshake;
+    tls_handshake_wipe(state_of(conn));
+    conn->handshake = 0;
+    arena_chunk_give(state);
+    conn->established = 1;
+    pending_settle(handle);
+    if (log_enabled(LOG_INFO)) {
+        char text[80] = "sealed with ";
+        strncat(text, tls_suite_name(conn->session.suite), sizeof text - 16);
+        error_note(handle, LOG_INFO, text);
+    }
+}
+
+/* A record before we can send: both roles are ours, and the engine may answer. */
+static enum tls_result take_both(const struct conn_handle *handle, const struct tls_config *config,
+                                 uint8_t *record, size_t len)
+{
+    struct conn *conn = handle->conn;
+    uint8_t bytes[TLS_FLIGHT_MAX];
+    struct tls_buffer out = {.data = bytes, .cap = sizeof bytes};
+    enum tls_result result = tls_handshake_record(&conn->session, state_of(conn), config, record, len, &out);
+    if (out.len > 0 && !txbuf_append(conn, bytes, out.len))
+        result = TLS_FAIL_INTERNAL;
+    conn->finished_alone = out.len > 0 && conn->queue.total == 0;
+    conn->can_send = conn->session.can_send;
+    tx_flush_locked(handle);
+    if (result != TLS_OK)
+        error_from_tls(handle, &conn->session, result);
+    else if (conn->session.complete)
+        finish(handle);
+    return result;
+}
+
+/*
+ * A record for a server that can send already, and whose writer may be at work at this moment, or parked in
+ * the kernel. The engine gets a copy of the session without the sending half, and any alert is sent by
+ * tx_flush_alert(), which keeps away from a writer: two ciphertexts under one nonce would be the end of the
+ * seal.
+ */
+static enum tls_result take_receiving(const struct conn_handle *handle, const struct tls_config *config,
+                                      uint8_t *record, size_t len)
+{
+    struct conn *conn = handle->conn;
+    struct tls_session copy;
+    uint8_t bytes[TLS_FLIGHT_MAX];
+    struct tls_buffer out = {.data = bytes, .cap = sizeof bytes};
+    memcpy(&copy, &conn->session, sizeof copy);
+    memset(&copy.tx, 0, sizeof copy.tx);
+    enum tls_result result = tls_handshake_record(&copy, state_of(conn), config, record, len, &out);
+    enum tls_alert alert = (enum tls_alert)copy.alert_out;
+    if (result == TLS_OK) {
+        conn->session.rx = copy.rx;
+        conn->session.rx_keys = copy.rx_keys;
+        conn->session.heard = copy.heard;
+        conn->session.ccs_window = copy.ccs_window;
+        conn->session.skip_early = copy.skip_early;
+        conn->session.state = copy.state;
+        conn->session.complete = copy.complete;
+        conn->session.message = copy.message;
+        conn->session.alert_in = copy.alert_in;
+        if (copy.complete)
+            finish(handle);
+    } else {
+        tx_flush_alert(handle, alert);
+        error_from_tls(handle, &copy, result);
+    }
+    secret_wipe(&copy, sizeof copy);
+    return result;
+}
+
+static enum tls_result take_record(const struct conn_handle *handle, uint8_t *record, size_t len)
+{
+    struct conn *conn = handle->conn;
+    const struct keyring *keys = keyring_current();
+    if (!keys) {
+        error_set(handle, ENOKEY, "there is no usable key");
+        return TLS_FAIL_INTERNAL;
+    }
+    struct tls_config config = engine_config(keys);
+    enum tls_result result = TLS_FAIL_INTERNAL;
+    if (conn->can_send) {
+        result = take_receiving(handle, &config, record, len);
+    } else if (tx_flush_take(handle)) {
+        result = take_both(handle, &config, record, len);
+        tx_flush_release(handle);
+    } else {
+        error_set(handle, EIO, "the handshake was interrupted in the middle of a message");
+    }
+    keyring_release(keys);
+    return result;
+}
+
+/* Processes whole records among the `have` bytes in rx_chunk; gives how many bytes were used, or -1 on
+ * failure. */
+static long process(const struct conn_handle *handle, size_t have)
+{
+    struct conn *conn = handle->conn;
+    uint8_t *data = conn_rx_data(conn);
+    size_t used = 0, size;
+    while (!conn->established && used < have) {
+        enum tls_result result = tls_record_size(&conn->session, data + used, have - used, &size);
+        if (result != TLS_OK) {
+            tx_flush_alert(handle, (enum tls_alert)conn->session.alert_out);
+            error_from_tls(handle, &conn->session, result);
+            return -1;
+        }
+        if (size == 0 || size > have - used)
+            break;
+        if (take_record(handle, data + used, size) != TLS_OK)
+            return -1;
+        used += size;
+    }
+    return (long)used;
+}
+
+/* Whether a peer that does not seal is to be served, and this is one: its first byte does not start a TLS
+ * handshake. */
+static bool speaks_plaintext(const struct conn *conn, const uint8_t *data, size_t have)
+{
+    return config_get()->accept_plaintext && conn->session.role == TLS_SERVER && !conn->session.heard &&
+           have > 0 && data[0] != 22;
+}
+
+static void become_plaintext(const struct conn_handle *handle)
+{
+    struct conn *conn = handle->conn;
+    error_note(handle, LOG_WARN,
+               "the peer does not seal, and SOCKSEAL_PLAINTEXT=accept serves it in the clear");
+    arena_chunk_give(conn->rx_chunk);
+    conn->rx_chunk = 0;
+    conn->rx_have = 0;
+    conn->plaintext = 1;
+    conn->established = 1;
+    pending_settle(handle);
+}
+
+/* All that a server gets before it has answered is handshake; later, and at a client, data may follow the
+ * handshake, which must stay in the kernel. */
+static bool only_handshake_can_come(const struct conn *conn)
+{
+    return conn->session.role == TLS_SERVER && !conn->can_send && !config_get()->accept_plaintext;
+}
+
+/* One round with the kernel: 1 to go on, 0 when there is nothing more, or the peer has to answer first, -1 on
+ * failure. Role rx held. */
+static int advance(const struct conn_handle *handle)
+{
+    struct conn *conn = handle->conn;
+    const bool could_send = conn->can_send;
+    if (!conn->rx_chunk && !(conn->rx_chunk = arena_chunk_take())) {
+        error_set(handle, ENOBUFS, "no memory for the handshake");
+        return -1;
+    }
+    const bool peek = !only_handshake_can_come(conn);
+    uint8_t *data = conn_rx_data(conn);
+    const uint32_t before = conn->rx_have;
+    long got = net_recv(handle->fd, data + before, COLLECT - before, MSG_DONTWAIT | (peek ? MSG_PEEK : 0));
+    if (got == -EAGAIN || got == -EINTR)
+        return 0;
+    if (got <= 0) {
+        error_set(handle, ECONNRESET, "the connection ended during the handshake");
+        return -1;
+    }
+    if (speaks_plaintext(conn, data, (size_t)got)) {
+        become_plaintext(handle);
+        return 0;
+    }
+    size_t have = before + (size_t)got;
+    long used = process(handle, have);
+    if (used < 0)
+        return -1;
+    bool over = conn->established;
+    size_t take = over ? (size_t)used - before : (size_t)got;
+    if (peek)
+        net_recv(handle->fd, NULL, take, MSG_TRUNC | MSG_DONTWAIT);
+    conn->rx_have = over ? 0 : (uint32_t)(have - (size_t)used);
+    memmove(data, data + used, conn->rx_have);
+    if (conn->rx_have == 0) {
+        arena_chunk_give(conn->rx_chunk);
+        conn->rx_chunk = 0;
+    }
+    return !over && could_send == conn->can_send;
+}
+
+int handshake_progress(const struct conn_handle *handle)
+{
+    struct conn *conn = handle->conn;
+    if (conn_failed(conn))
+        return -conn->error;
+    if (conn->established)
+        return 0;
+    int connected = look_connected(handle);
+    if (connected <= 0)
+        return connected;
+    if (tx_flush(handle) == -EBUSY)
+        return -EBUSY; /* its sender may have been stopped, and what comes may need both roles */
+    const bool could_send = conn->can_send;
+    enum lock_result taken;
+    if (!lock_take_soon(&conn->rx, &taken))
+        return -EBUSY;
+    if (taken == LOCK_BLOCKED || taken == LOCK_REENTERED)
+        return 0;
+    if (!map_rx(handle))
+        return -conn->error;
+    if (fdtable_current(handle) && !conn->established && !conn_failed(conn)) {
+        if (taken == LOCK_OWNER_DIED)
+            error_set(handle, EIO, "a process died in the middle of the handshake");
+        for (int round = 0; round < ROUNDS && !conn_failed(conn) && advance(handle) > 0; round++) {
+        }
+    }
+    conn_release(conn, &conn->rx);
+    if (handshake_advanced && (conn->established || conn->can_send != could_send))
+        handshake_advanced(handle);
+    return conn_failed(conn) ? -conn->error : 0;
+}
+
+static bool expired(const struct conn *conn)
+{
+    return !conn->established && !conn->connecting && !conn_failed(conn) && net_now_ms() >= conn->deadline_ms;
+}
+
+void handshake_expire(const struct conn_handle *handle)
+{
+    struct conn *conn = handle->conn;
+    if (!expired(conn) || !lock_try(&conn->rx) || !map_rx(handle))
+        return;
+    if (fdtable_current(handle) && expired(conn)) {
+        if (config_get()->accept_plaintext && conn->session.role == TLS_SERVER && !conn->session.heard &&
+            conn->rx_have == 0)
+            become_plaintext(handle); /* a client that waits for a server that speaks first */
+        else
+            error_set(handle, ETIMEDOUT, "the peer did not finish the handshake in time");
+    }
+    if (fdtable_current(handle) && conn_failed(conn) && lock_try(&conn->tx)) {
+        tls_session_fail(&conn->session, TLS_FAIL_INTERNAL); /* its secrets are of no use any more */
+        if (conn->handshake)
+            tls_handshake_wipe(state_of(conn));
+        conn_release(conn, &conn->tx);
+    }
+    conn_release(conn, &conn->rx);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#ifndef SOCKSEAL_SELF_H
+#define SOCKSEAL_SELF_H
+
+/*
+ * Which process and which thread this is. A child may be forked behind the doors' back (by a raw clone(2));
+ * its copy of the process-wide tables then describes its parent. One page, which the kernel wipes in a forked
+ * child (MADV_WIPEONFORK, madvise(2)), tells; the first look-up in such a child has the tables repaired.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* This process's id, in the page; 0 in a forked child whose tables have not been repaired. NULL before
+ * self_begin(). */
+extern uint32_t *self_process;
+
+/* Makes the page, if there is none: false if there is no memory. It stays the parent's where a vfork(2) child
+ * makes it. `repair` is what puts a forked child's tables right; NULL keeps what was set before. */
+bool self_begin(void (*repair)(void));
+
+/* Writes this process's id into the page, for the repair to call first. */
+void self_claim(void);
+
+/* Repairs the tables if this is a forked child in which that has not been done. */
+void self_check_fork(void);
+
+/* Whether the tables are this process's: false in a vfork(2) child, which has its parent's memory but
+ * descriptors of its own, and must not change the parent's tables. */
+bool self_owns_tables(void);
+
+/* This thread's id, cached: gettid(2). self_forget_tid() drops the cache in a forked child. */
+extern __thread uint32_t self_tid_cached __attribute__((tls_model("initial-exec")));
+uint32_t self_learn_tid(void);
+void self_forget_tid(void);
+
+static inline uint32_t self_tid(void)
+{
+    return self_tid_cached ? self_tid_cached : self_learn_tid();
+}
+
+#endif

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+
+/* A reader comes back from the kernel, and his role is not his any more: a signal handler of his has taken
+ * it, and after that a process that was killed. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "config/config.h"
+#include "record/sysio.h"
+#include "conn/fdtable.h"
+
+struct taking {
+    struct conn *conn;
+    uint32_t word; /* what the role is to be while the reader is away */
+    int peer;
+};
+
+static uint32_t dead_process(void)
+{
+    pid_t child = fork();
+    if (child == 0)
+        _exit(0);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    return (uint32_t)child;
+}
+
+/* Takes the role from the reader when he is in the kernel, and lets him come back. */
+static void *take_from_reader(void *context)
+{
+    struct taking *taking = context;
+    while (!(atomic_load(&taking->conn->rx.word) & LOCK_BLOCKED_BIT))
+        sched_yield();
+    atomic_store(&taking->conn->rx.word, taking->word);
+    return write(taking->peer, "x", 1) == 1 ? context : NULL;
+}
+
+static struct conn_handle make_sealed(int fd)
+{
+    config_load();
+    assert_true(conn_open_arena() && fdtable_init());
+    struct conn *conn = conn_new(TLS_CLIENT, false);
+    assert_non_null(conn);
+    fdtable_add(fd, conn, atomic_load(&conn->generation));
+    return fdtable_find(fd);
+}
+
+/* What a reader gets whose role has become `word` meanwhile; the role is his. */
+static ssize_t read_while_taken(struct conn_handle *handle, uint32_t word)
+{
+    int ends[2];
+    char byte;
+    pthread_t thread;
+    void *result;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    *handle = make_sealed(ends[0]);
+    struct taking taking = {handle->conn, word, ends[1]};
+    assert_true(lock_try(&handle->conn->rx));
+    assert_int_equal(pthread_create(&thread, NULL, take_from_reader, &taking), 0);
+    ssize_t got = sysio_recv(handle, &byte, 1, 0);
+    assert_int_equal(pthread_join(thread, &result), 0);
+    assert_ptr_equal(result, &taking);
+    return got;
+}
+
+static void test_taken_by_a_reader_who_died_in_the_kernel(void **state)
+{
+    struct conn_handle handle;
+    bool parked;
+    (void)state;
+    assert_int_equal(read_while_taken(&handle, dead_process() | LOCK_BLOCKED_BIT), 1);
+    assert_true(lock_mine(&handle.conn->rx, &parked) && !parked);
+    lock_release(&handle.conn->rx);
+    assert_false(conn_failed(handle.conn));
+}
+
+static void test_taken_by_a_reader_who_died_at_work(void **state)
+{
+    struct conn_handle handle;
+    (void)state;
+    assert_int_equal(read_while_taken(&handle, dead_process()), -ESTALE);
+    assert_true(conn_failed(handle.conn));
+    assert_true(lock_try(&handle.conn->rx));
+    lock_release(&handle.conn->rx);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_taken_by_a_reader_who_died_in_the_kernel),
+        cmocka_unit_test(test_taken_by_a_reader_who_died_at_work),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
