@@ -32,7 +32,8 @@ const struct keyring *keyring_acquire(void);
  * is wrong in it is. */
 void keyring_prepare(void);
 
-/* Reads the keys if that has not been done; from now on the file is not looked at any more (process/seccomp.h).
+/* Reads the keys if that has not been done; from now on the file is not looked at any more
+ * (process/seccomp.h).
  */
 void keyring_freeze(void);
 

@@ -4,9 +4,7 @@
 
 #include <stdatomic.h>
 
-#include "conn/fdtable.h"
 #include "shm/ownfd.h"
-#include "shm/scratch.h"
 #include "shm/self.h"
 #include "sys/net.h"
 

@@ -8,7 +8,6 @@
 #include "conn/pending.h"
 #include "io/close.h"
 #include "record/handshake.h"
-#include "record/sysio.h"
 #include "record/tx_flush.h"
 #include "sys/net.h"
 #include "sys/real.h"

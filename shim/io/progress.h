@@ -12,7 +12,7 @@
 #include <poll.h>
 #include <signal.h>
 
-#include "conn/pending.h"
+#include "conn/fdtable.h"
 
 /* After the handshake went on, wherever that was: does what waited for it, and waits for the right thing from
  * now on. No role may be held. */

@@ -8,7 +8,6 @@
 #include "config/config.h"
 #include "config/keyring.h"
 #include "conn/address.h"
-#include "conn/error.h"
 #include "conn/pending.h"
 #include "conn/reap.h"
 #include "crypto/secret.h"

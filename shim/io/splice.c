@@ -6,7 +6,6 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "conn/error.h"
 #include "io/private_pipe.h"
 #include "io/progress.h"
 #include "io/recv.h"

@@ -20,7 +20,6 @@
 #include "config/config.h"
 #include "process/exec_handover.h"
 #include "process/inherit.h"
-#include "sys/file.h"
 
 FILE *_IO_popen(const char *command, const char *mode);
 

@@ -14,7 +14,6 @@
 
 #include "io/close.h"
 #include "process/inherit.h"
-#include "shm/ownfd.h"
 #include "sys/net.h"
 
 int __dup2(int from, int to) __THROW;

@@ -19,10 +19,8 @@
 #include "conn/error.h"
 #include "diag/log.h"
 #include "io/close.h"
-#include "io/connect.h"
 #include "io/info.h"
 #include "record/rx_probe.h"
-#include "sys/net.h"
 
 #ifndef TCP_ULP
 #define TCP_ULP 31

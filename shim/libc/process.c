@@ -17,7 +17,6 @@
 
 #include "config/config.h"
 #include "config/environment.h"
-#include "io/close.h"
 #include "io/wait.h"
 #include "process/exec_adopt.h"
 

@@ -25,7 +25,6 @@
 #include "config/config.h"
 #include "conn/pending.h"
 #include "diag/log.h"
-#include "io/progress.h"
 #include "io/wait.h"
 #include "libc/raw.h"
 #include "process/fork.h"

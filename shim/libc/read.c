@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "conn/pending.h"
-#include "io/progress.h"
 #include "io/recv.h"
 #include "io/wait.h"
 #include "process/scm_rights.h"

@@ -12,7 +12,6 @@
 
 #include "config/config.h"
 #include "diag/log.h"
-#include "io/connect.h"
 #include "io/socket.h"
 #include "sys/net.h"
 

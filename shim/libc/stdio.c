@@ -18,7 +18,6 @@
 #include <unistd.h>
 
 #include "config/config.h"
-#include "io/connect.h"
 
 FILE *_IO_fdopen(int fd, const char *mode) __THROW __attribute_malloc__;
 int __dprintf_chk(int fd, int flag, const char *format, ...);

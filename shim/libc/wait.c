@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "conn/pending.h"
-#include "io/progress.h"
 #include "io/wait.h"
 #include "sys/net.h"
 

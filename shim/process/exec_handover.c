@@ -4,13 +4,11 @@
 
 #include <stdio.h>
 
-#include "conn/error.h"
 #include "conn/fdtable.h"
 #include "conn/holders.h"
 #include "diag/log.h"
 #include "io/accept.h"
 #include "io/close.h"
-#include "io/connect.h"
 #include "io/exit.h"
 #include "shm/ownfd.h"
 #include "shm/self.h"

@@ -4,10 +4,7 @@
 
 #include <string.h>
 
-#include "conn/error.h"
-#include "diag/log.h"
 #include "shm/self.h"
-#include "sys/net.h"
 
 void inherit_copied(const struct conn_handle *from, int to, bool inherit)
 {

@@ -3,7 +3,6 @@
 #include "process/privilege.h"
 
 #include "config/keyring.h"
-#include "conn/fdtable.h"
 #include "diag/log.h"
 #include "shm/ownfd.h"
 #include "shm/self.h"

@@ -7,7 +7,6 @@
 #include <sys/stat.h>
 
 #include "config/config.h"
-#include "conn/error.h"
 #include "conn/fdtable.h"
 #include "diag/log.h"
 #include "process/exec_adopt.h"

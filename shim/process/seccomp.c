@@ -15,7 +15,6 @@
 #include "config/keyring.h"
 #include "conn/fdtable.h"
 #include "conn/liveness.h"
-#include "conn/lock.h"
 #include "diag/log.h"
 #include "io/private_pipe.h"
 #include "process/privilege.h"

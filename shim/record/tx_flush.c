@@ -9,8 +9,6 @@
 #include "conn/error.h"
 #include "conn/map.h"
 #include "conn/pending.h"
-#include "io/progress.h"
-#include "io/send.h"
 #include "record/sysio.h"
 #include "record/tx_record.h"
 #include "record/txbuf.h"

@@ -18,8 +18,8 @@
 #include <unistd.h>
 
 #include "config/config.h"
-#include "record/sysio.h"
 #include "conn/fdtable.h"
+#include "record/sysio.h"
 
 struct taking {
     struct conn *conn;
