@@ -3,8 +3,6 @@
 
 /* Doors that copy descriptors: the dup family and fcntl. */
 
-#include "libc/streams.h"
-
 #include "libc/door.h"
 #include "shm/self.h"
 
@@ -33,7 +31,6 @@ static int copy(int fd, intptr_t least, bool inherit, int (*call)(int, int, ...)
     if (to >= 0 && handle.conn)
         inherit_copied(&handle, to, inherit);
     fdtable_unlock(locked);
-    streams_follow(to);
     return to;
 }
 
@@ -76,8 +73,6 @@ static int replace(int from, int to, int flags, bool inherit)
     if ((uint32_t)to < fdtable_size && self_owns_tables())
         fdtable_publish(to);
     fdtable_unlock(locked);
-    if (result >= 0)
-        streams_replaced(to);
     return result;
 }
 

@@ -3,8 +3,6 @@
 
 /* Doors of a connection's beginning and end. */
 
-#include "libc/streams.h"
-
 #include "io/accept.h"
 #include "libc/door.h"
 #include "shm/self.h"
@@ -26,9 +24,7 @@ DOOR int connect(int fd, const struct sockaddr *address, socklen_t len)
     config_load();
     if (!config_get()->active)
         return real()->connect(fd, address, len);
-    int result = connect_to(fd, address, len);
-    streams_follow(fd);
-    return (int)door_result(result, saved);
+    return (int)door_result(connect_to(fd, address, len), saved);
 }
 
 DOOR_ALIAS("connect") int __connect(int fd, const struct sockaddr *address, socklen_t len);
@@ -39,9 +35,7 @@ DOOR int accept4(int fd, struct sockaddr *restrict address, socklen_t *restrict 
     config_load();
     if (!config_get()->active)
         return real()->accept4(fd, address, len, flags);
-    int accepted = accept_from(fd, address, len, flags);
-    streams_follow(accepted);
-    return (int)door_result(accepted, saved);
+    return (int)door_result(accept_from(fd, address, len, flags), saved);
 }
 
 DOOR int accept(int fd, struct sockaddr *restrict address, socklen_t *restrict len)
@@ -103,9 +97,7 @@ DOOR int close(int fd)
         return (int)door_result(-EBADF, saved);
     if (!handle.conn)
         return real()->close(fd);
-    int result = close_may_linger(&handle) ? close_lingering(&handle) : close_sealed(&handle, saved);
-    streams_follow(fd);
-    return result;
+    return close_may_linger(&handle) ? close_lingering(&handle) : close_sealed(&handle, saved);
 }
 
 DOOR_ALIAS("close") int __close(int fd);

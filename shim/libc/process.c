@@ -10,6 +10,7 @@
 #include "process/fork.h"
 #include "shm/self.h"
 
+#include <gnu/libc-version.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,8 +18,10 @@
 
 #include "config/config.h"
 #include "config/environment.h"
+#include "diag/log.h"
 #include "io/wait.h"
 #include "process/exec_adopt.h"
+#include "sys/file.h"
 
 pid_t _Fork(void);
 pid_t __fork(void) __THROW;
@@ -40,12 +43,25 @@ static void end(void)
     errno = saved;
 }
 
+static void begin_streams(void)
+{
+    if (streams_begin())
+        return;
+    log_line(
+        LOG_ERROR,
+        "the streams (stdio) of this C library, glibc %s, are not as known: they could write to a sealed "
+        "connection in the clear, so the program is not started",
+        gnu_get_libc_version());
+    sys_exit_group(CONFIG_EXIT_STATUS);
+}
+
 __attribute__((constructor)) static void load(void)
 {
     real();
     config_load();
     if (!config_get()->active)
         return;
+    begin_streams();
     fork_begin();
     wait_begin();
     pthread_atfork(before_fork, fork_in_parent, fork_in_child);
@@ -54,8 +70,6 @@ __attribute__((constructor)) static void load(void)
     at_quick_exit(end);
     environment_save();
     exec_adopt_inherited(environment_take(ENVIRONMENT_STATE));
-    for (int fd = 0; fd <= STDERR_FILENO; fd++)
-        streams_follow(fd);
 }
 
 /* Destructors and stdio may still write after this. */

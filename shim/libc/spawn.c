@@ -6,7 +6,6 @@
  * child is made here, and goes through the doors. */
 
 #include "libc/exec.h"
-#include "libc/streams.h"
 #include "process/fork.h"
 
 #include "libc/door.h"
@@ -170,7 +169,6 @@ static int apply_attributes(const struct spawn *spawn, short flags)
 static int become_program(const struct spawn *spawn)
 {
     short flags = spawn->attributes ? spawn->attributes->__flags : 0;
-    streams_leave();
     reset_signals(spawn, flags);
     if (apply_attributes(spawn, flags) < 0)
         return -1;

@@ -3,196 +3,212 @@
 #include "libc/streams.h"
 
 #include "libc/door.h"
-#include "shm/self.h"
 
 #include <fcntl.h>
+#include <link.h>
+#include <paths.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdio_ext.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
-/* Bits of FILE._flags, which glibc's ABI has fixed (libio.h). */
-enum { STREAM_UNBUFFERED = 0x2, STREAM_LINE_BUFFERED = 0x200 };
+#include "sys/net.h"
 
-/* A standard descriptor's two streams. */
-struct standard {
-    FILE **variable;
-    const char *mode;
-    FILE *plain;  /* what the variable pointed to before; NULL: it points there now */
-    FILE *cookie; /* made when it is needed first */
+/*
+ * Entries of glibc's table, struct _IO_jump_t of libio. Their order is part of the ABI: libstdc++ of GCC 2
+ * derived from it. A stream points to its table behind its FILE (struct _IO_FILE_plus).
+ */
+typedef void entry(void);
+enum { ENTRY_READ = 14, ENTRY_WRITE, ENTRY_SEEK, ENTRY_CLOSE, ENTRY_STAT };
+typedef ssize_t read_entry(FILE *stream, void *buffer, ssize_t len);
+typedef ssize_t write_entry(FILE *stream, const void *data, ssize_t len);
+typedef int close_entry(FILE *stream);
+
+/* What stands in the table of ordinary streams. */
+static struct {
+    entry *read, *write, *seek, *close, *stat;
+} file;
+
+/* The tables that were changed, and how each closes: streams of popen(3) and of fopen(3)'s mode "m" have a
+ * way of their own. glibc 2.36 and 2.41 have seven. */
+enum { TABLES = 16 };
+static struct {
+    entry **table, *close;
+} tables[TABLES];
+static unsigned table_count;
+
+static ssize_t read_stream(FILE *stream, void *buffer, ssize_t len)
+{
+    int fd = stream->_fileno;
+    return fdtable_has(fd) ? read(fd, buffer, (size_t)len) : ((read_entry *)file.read)(stream, buffer, len);
+}
+
+/* All of it, or the stream has an error, as glibc has it. */
+static ssize_t write_sealed(FILE *stream, const char *data, ssize_t len)
+{
+    ssize_t done = 0;
+    while (done < len) {
+        ssize_t sent = write(stream->_fileno, data + done, (size_t)(len - done));
+        if (sent < 0) {
+            stream->_flags |= _IO_ERR_SEEN;
+            break;
+        }
+        done += sent;
+    }
+    if (stream->_offset >= 0) /* a file was there before */
+        stream->_offset += done;
+    return done;
+}
+
+static ssize_t write_stream(FILE *stream, const void *data, ssize_t len)
+{
+    return fdtable_has(stream->_fileno) ? write_sealed(stream, data, len)
+                                        : ((write_entry *)file.write)(stream, data, len);
+}
+
+static entry *own_close(const FILE *stream)
+{
+    entry **table;
+    memcpy(&table, stream + 1, sizeof table);
+    for (unsigned i = 0; i < table_count; i++) {
+        if (tables[i].table == table)
+            return tables[i].close;
+    }
+    return file.close;
+}
+
+void streams_make_way(int fd)
+{
+    int null = open(_PATH_DEVNULL, O_RDWR | O_CLOEXEC);
+    if (null >= 0)
+        dup2(null, fd);
+    close(null < 0 ? fd : null); /* without a descriptor to be had, what comes next fails, too */
+}
+
+static int close_stream(FILE *stream)
+{
+    entry *own = own_close(stream);
+    int fd = stream->_fileno;
+    if (!fdtable_has(fd))
+        return ((close_entry *)own)(stream);
+    if (own == file.close)
+        return close(fd);
+    streams_make_way(fd);
+    return ((close_entry *)own)(stream);
+}
+
+/* ---- Replacing the entries ---- */
+
+static bool is_table(entry *const *table)
+{
+    return table[ENTRY_READ] == file.read && table[ENTRY_WRITE] == file.write &&
+           table[ENTRY_SEEK] == file.seek && table[ENTRY_CLOSE] && table[ENTRY_STAT] == file.stat;
+}
+
+/* What the dynamic linker makes read-only after relocation; libc's tables are there. */
+struct region {
+    const void *within;
+    uintptr_t start, end;
 };
 
-static struct standard standards[] = {
-    {&stdin, "r", NULL, NULL}, {&stdout, "w", NULL, NULL}, {&stderr, "w", NULL, NULL}};
-enum { STANDARDS = sizeof standards / sizeof standards[0] };
-
-static int fd_of(void *cookie)
+static int find_region(struct dl_phdr_info *info, size_t size, void *argument)
 {
-    return (int)(intptr_t)cookie - 1;
-}
-
-/* What the plain stdin has read ahead comes first. */
-static size_t read_ahead(const struct standard *standard, char *buffer, size_t len)
-{
-    FILE *from = standard->plain;
-    size_t have = from ? (size_t)(from->_IO_read_end - from->_IO_read_ptr) : 0;
-    if (have > len)
-        have = len;
-    if (have)
-        memcpy(buffer, from->_IO_read_ptr, have);
-    if (have)
-        from->_IO_read_ptr += have;
-    return have;
-}
-
-static ssize_t stream_read(void *cookie, char *buffer, size_t len)
-{
-    size_t ahead = fd_of(cookie) == STDIN_FILENO && *standards[0].variable == standards[0].cookie
-                       ? read_ahead(&standards[0], buffer, len)
-                       : 0;
-    return ahead ? (ssize_t)ahead : read(fd_of(cookie), buffer, len);
-}
-
-/* fopencookie(3): a write function gives 0, not -1, on error. */
-static ssize_t stream_write(void *cookie, const char *buffer, size_t len)
-{
-    ssize_t sent = write(fd_of(cookie), buffer, len);
-    return sent < 0 ? 0 : sent;
-}
-
-static int stream_seek(void *cookie, off64_t *offset, int whence)
-{
-    (void)cookie, (void)offset, (void)whence;
-    errno = ESPIPE;
-    return -1;
-}
-
-/* The stream is freed, or becomes a plain one (freopen(3)). */
-static int stream_close(void *cookie)
-{
-    int fd = fd_of(cookie);
-    if (fd < STANDARDS && standards[fd].cookie && standards[fd].cookie == *standards[fd].variable) {
-        standards[fd].cookie = NULL;
-        standards[fd].plain = NULL;
-    }
-    return close(fd);
-}
-
-FILE *streams_open(int fd, const char *mode)
-{
-    const cookie_io_functions_t functions = {stream_read, stream_write, stream_seek, stream_close};
-    FILE *stream = fopencookie((void *)(intptr_t)(fd + 1), mode, functions);
-    if (!stream)
-        return NULL;
-    stream->_fileno = fd;
-    stream->_wide_data = NULL; /* or freopen(3) would free what is not its own */
-    return stream;
-}
-
-static void move_output(FILE *from, FILE *to)
-{
-    size_t len =
-        from->_IO_write_ptr > from->_IO_write_base ? (size_t)(from->_IO_write_ptr - from->_IO_write_base) : 0;
-    if (len == 0)
-        return;
-    fwrite(from->_IO_write_base, 1, len, to);
-    from->_IO_write_ptr = from->_IO_write_base;
-}
-
-static void copy_buffering(const FILE *from, FILE *to)
-{
-    if (from->_flags & STREAM_UNBUFFERED)
-        setvbuf(to, NULL, _IONBF, 0);
-    else if (from->_flags & STREAM_LINE_BUFFERED)
-        setvbuf(to, NULL, _IOLBF, 0);
-}
-
-static void become_sealed(struct standard *standard, int fd)
-{
-    FILE *plain = *standard->variable;
-    if (standard->plain || !plain || plain->_fileno != fd)
-        return;
-    if (!standard->cookie) {
-        standard->cookie = streams_open(fd, standard->mode);
-        if (!standard->cookie) {
-            plain->_fileno = -1; /* an error rather than a byte in the clear */
-            return;
+    struct region *region = argument;
+    (void)size;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *header = &info->dlpi_phdr[i];
+        uintptr_t start = info->dlpi_addr + header->p_vaddr, end = start + header->p_memsz;
+        if (header->p_type == PT_GNU_RELRO && start <= (uintptr_t)region->within &&
+            (uintptr_t)region->within < end) {
+            region->start = start;
+            region->end = end;
+            return 1;
         }
-        copy_buffering(plain, standard->cookie);
     }
-    clearerr(standard->cookie);
-    standard->plain = plain;
-    *standard->variable = standard->cookie;
-    move_output(plain, standard->cookie);
-    plain->_fileno = -1; /* who kept a pointer to it must not write in the clear */
+    return 0;
 }
 
-static void become_plain(struct standard *standard, int fd)
+static void find_tables(const struct region *region)
 {
-    FILE *plain = standard->plain;
-    if (!plain)
-        return;
-    standard->plain = NULL;
-    plain->_fileno = fd;
-    if (*standard->variable != standard->cookie)
-        return;
-    *standard->variable = plain;
-    move_output(standard->cookie, plain);
-}
-
-/* glibc's list of all streams; FILE is the beginning of what stands in it. */
-struct _IO_FILE_plus;
-extern struct _IO_FILE_plus *_IO_list_all;
-void _IO_list_lock(void);
-void _IO_list_unlock(void);
-
-static bool is_cookie(const FILE *stream)
-{
-    return stream->_wide_data == NULL; /* as streams_open() made it */
-}
-
-static void detach(int fd)
-{
-    _IO_list_lock();
-    for (FILE *stream = (FILE *)(void *)_IO_list_all; stream; stream = stream->_chain) {
-        if (stream->_fileno == fd && !is_cookie(stream))
-            stream->_fileno = -1;
+    uintptr_t last = region->end - (ENTRY_STAT + 1) * sizeof(entry *);
+    for (uintptr_t at = region->start; at <= last && table_count < TABLES; at += sizeof(entry *)) {
+        entry **table = (entry **)at;
+        if (!is_table(table))
+            continue;
+        tables[table_count].table = table;
+        tables[table_count].close = table[ENTRY_CLOSE];
+        table_count++;
     }
-    _IO_list_unlock();
 }
 
-static bool left_alone;
-
-void streams_leave(void)
+static bool found(const void *table)
 {
-    left_alone = true;
+    for (unsigned i = 0; table && i < table_count; i++) {
+        if (tables[i].table == table)
+            return true;
+    }
+    return false;
 }
 
-void streams_replaced(int fd)
+static void replace_entries(void)
 {
-    if (left_alone)
-        return;
-    if (fd >= STANDARDS && self_owns_tables() && fdtable_has(fd))
-        detach(fd);
-    else
-        streams_follow(fd);
+    for (unsigned i = 0; i < table_count; i++) {
+        entry **table = tables[i].table;
+        table[ENTRY_READ] = (entry *)read_stream;
+        table[ENTRY_WRITE] = (entry *)write_stream;
+        table[ENTRY_CLOSE] = (entry *)close_stream;
+    }
 }
 
-void streams_follow(int fd)
+/* The dynamic linker rounds the region's end down to a page: what is behind stays writable. */
+static bool replace_read_only(const struct region *region)
 {
-    int saved = errno;
-    if (fd < 0 || fd >= STANDARDS || left_alone || !self_owns_tables())
-        return;
-    if (fdtable_has(fd))
-        become_sealed(&standards[fd], fd);
-    else
-        become_plain(&standards[fd], fd);
-    errno = saved;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), last = (uintptr_t)tables[table_count - 1].table;
+    uintptr_t from = (uintptr_t)tables[0].table & ~(page - 1), protected_end = region->end & ~(page - 1);
+    uintptr_t to = (last + (ENTRY_STAT + 1) * sizeof(entry *) + page - 1) & ~(page - 1);
+    if (to > protected_end)
+        to = protected_end;
+    if (to > from && mprotect((void *)from, to - from, PROT_READ | PROT_WRITE) < 0)
+        return false;
+    replace_entries();
+    return to <= from || mprotect((void *)from, to - from, PROT_READ) == 0;
+}
+
+static bool find_functions(void)
+{
+    const struct {
+        const char *name;
+        entry **slot;
+    } needed[] = {{"_IO_file_read", &file.read},
+                  {"_IO_file_write", &file.write},
+                  {"_IO_file_seek", &file.seek},
+                  {"_IO_file_close", &file.close},
+                  {"_IO_file_stat", &file.stat}};
+    for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++) {
+        void *symbol = real_symbol(needed[i].name);
+        if (!symbol)
+            return false;
+        memcpy(needed[i].slot, &symbol, sizeof symbol);
+    }
+    return true;
+}
+
+bool streams_begin(void)
+{
+    const void *narrow = real_symbol("_IO_file_jumps"), *wide = real_symbol("_IO_wfile_jumps");
+    struct region region = {.within = narrow};
+    if (!narrow || !find_functions() || !dl_iterate_phdr(find_region, &region))
+        return false;
+    find_tables(&region);
+    return found(narrow) && found(wide) && replace_read_only(&region);
 }
 
 /*
  * exit(3) flushes every stream after the last destructor, from the newest to the oldest, and calls _exit()
- * within libc. So the last that can be heard of is a stream older than the program's: it gets a byte to be
- * flushed in the destructor, and its write function is called behind all others.
+ * within libc. A stream of this library's gets a byte to be flushed in the destructor; its write function
+ * flushes what is older than it, which the standard streams are.
  */
 static FILE *last_stream;
 static void (*at_end)(void);
@@ -200,6 +216,10 @@ static void (*at_end)(void);
 static ssize_t last_write(void *cookie, const char *buffer, size_t len)
 {
     (void)cookie, (void)buffer;
+    for (FILE *stream = last_stream->_chain; stream; stream = stream->_chain) {
+        if (__fwriting(stream))
+            fflush_unlocked(stream); /* exit(3) takes no lock either: its holder may never give it back */
+    }
     at_end();
     return (ssize_t)len;
 }

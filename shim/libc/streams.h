@@ -4,31 +4,22 @@
 #define SOCKSEAL_STREAMS_H
 
 /*
- * Streams of stdio over sealed descriptors. glibc's own streams call the kernel without passing a door, so
- * these are cookie streams (fopencookie(3)), whose reading and writing come back to the doors.
- *
- * stdin, stdout and stderr are variables: while their descriptor is sealed they point to a cookie stream, and
- * otherwise to glibc's own. What stands in the buffer of the one moves to the other. Any other stream of
- * glibc's whose descriptor becomes sealed under it (dup2) loses the descriptor: an error rather than a byte
- * in the clear.
+ * stdio over sealed descriptors. glibc's streams read, write and close their descriptor with system calls of
+ * their own, past the doors, but by way of a table of functions that every stream points to. Here the entries
+ * for these three calls are replaced: for a sealed descriptor they call the doors, for any other what stood
+ * there before. So every stream of the process is covered, whenever it was made and whoever keeps a pointer
+ * to it: stdin, stdout and stderr, what fdopen(3) or popen(3) gave, wide streams, the FILE behind std::cout.
  */
 
 #include <stdbool.h>
-#include <stdio.h>
 
-/* A cookie stream over fd, as fdopen(3) would make it; NULL and errno. */
-FILE *streams_open(int fd, const char *mode);
+/* From the constructor, before a descriptor is sealed; the process has one thread then. False if this C
+ * library's tables are not as expected: then a stream could write in the clear, and nothing may be sealed. */
+bool streams_begin(void);
 
-/* To be called when something else stands at descriptor fd than before; may allocate, if fd is a standard
- * descriptor that has become sealed, or plain again. Keeps errno. */
-void streams_follow(int fd);
-
-/* The same after dup2(2) onto fd, where another stream may be. */
-void streams_replaced(int fd);
-
-/* In a child that only goes on to another program, and was made without fork(3)'s care for libc's locks: from
- * now on streams stay as they are. */
-void streams_leave(void);
+/* Puts /dev/null in the place of the connection at fd, for a function of libc's that closes it or puts
+ * something else there past the doors. */
+void streams_make_way(int fd);
 
 /* Has `last` called when the process ends by exit(3): after its destructors, after every stream was flushed.
  * From the constructor. False if that cannot be had. */

@@ -7,11 +7,16 @@
 
 struct real real_table;
 
+void *real_symbol(const char *name)
+{
+    return dlsym(RTLD_NEXT, name);
+}
+
 /* dlsym() gives an object pointer; ISO C has no cast from it to a function pointer, POSIX promises the bits
  * are the same. */
 static void bind_one(void *slot, const char *name)
 {
-    void *symbol = dlsym(RTLD_NEXT, name);
+    void *symbol = real_symbol(name);
     memcpy(slot, &symbol, sizeof symbol);
 }
 
@@ -73,7 +78,6 @@ static void bind_data(void)
     BIND(splice);
     BIND(tee);
     BIND(vmsplice);
-    BIND(fdopen);
     BIND(freopen);
     BIND(freopen64);
     BIND(vdprintf);

@@ -91,7 +91,6 @@ struct real {
     void (*_exit)(int);
     int (*close_range)(unsigned, unsigned, int);
     void (*closefrom)(int);
-    FILE *(*fdopen)(int, const char *);
     FILE *(*freopen)(const char *, const char *, FILE *);
     FILE *(*freopen64)(const char *, const char *, FILE *);
     int (*vdprintf)(int, const char *, va_list);
@@ -129,6 +128,9 @@ extern struct real real_table;
 
 /* Binds all of them; any thread, any number of times, without malloc as long as libc has the symbols. */
 void real_bind(void);
+
+/* libc's symbol of that name, of a function or of data; NULL if it has none. */
+void *real_symbol(const char *name);
 
 static inline const struct real *real(void)
 {
