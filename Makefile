@@ -63,10 +63,22 @@ $(SODIUM)/libs: $(if $(SODIUM_PREFIX)$(SODIUM_TARBALL),FORCE)
 	@CC="$(CC)" tests/support/install-packages compiler
 	@CC="$(CC)" SODIUM_PREFIX="$(SODIUM_PREFIX)" SODIUM_TARBALL="$(SODIUM_TARBALL)" shim/crypto/build-libsodium.sh $(SODIUM)
 
+# Only these objects may hold instructions that not every processor has: nothing runs them before aegis_cpu.c has looked.
+# The compiler's target decides, since the files of the others are empty there.
+AEGIS := $(BUILD)/obj/shim/crypto/aegis
+TARGET := $(shell $(CC) -dumpmachine)
+ifneq ($(filter x86_64-%,$(TARGET)),)
+$(AEGIS)/aegis_aesni.o: INSTRUCTIONS := -maes -msse4.1
+$(AEGIS)/aegis_vaes256.o: INSTRUCTIONS := -maes -mavx2 -mvaes
+$(AEGIS)/aegis_vaes512.o: INSTRUCTIONS := -maes -mavx2 -mvaes -mavx512f -mavx512vl
+else ifneq ($(filter aarch64-%,$(TARGET)),)
+$(AEGIS)/aegis_armv8.o: INSTRUCTIONS := -march=armv8-a+crypto
+endif
+
 $(BUILD)/obj/%.o: %.c $(SODIUM)/libs
 	$(call say,CC)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) @$(SODIUM)/cflags $(CPPFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) $(INSTRUCTIONS) @$(SODIUM)/cflags $(CPPFLAGS) -MMD -MP -c -o $@ $<
 
 $(CLI_OBJECTS): CPPFLAGS += -DSOCKSEAL_MULTIARCH='"$(shell $(CC) -print-multiarch)"'
 

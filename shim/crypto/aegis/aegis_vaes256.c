@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+
+/* AEGIS with VAES and AVX2: two blocks a register. Compiled with the flags for it. */
+
+#include "crypto/aegis/aegis_backend.h"
+
+#ifdef __x86_64__
+
+#include "crypto/aegis/aegis_x86.h"
+
+#include "crypto/aegis/aegis_common.h"
+
+#define HALF  2
+#define WHOLE 4
+#include "crypto/aegis/aegis_pair.h"
+
+#define LANES       1
+#define WIPED_STACK 320
+#include "crypto/aegis/aegis_lanes.h"
+
+#define LANES       2
+#define WIPED_STACK 512
+#include "crypto/aegis/aegis_lanes.h"
+
+#define LANES       4
+#define WIPED_STACK 1536
+#include "crypto/aegis/aegis_lanes.h"
+
+const struct aegis_backend aegis_vaes256 = {
+    "VAES, AVX2",
+    {{seal_x1, open_x1}, {seal_x2, open_x2}, {seal_x4, open_x4}},
+};
+
+#endif

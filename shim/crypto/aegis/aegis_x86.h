@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#ifndef SOCKSEAL_AEGIS_X86_H
+#define SOCKSEAL_AEGIS_X86_H
+
+/*
+ * Vectors of 1, 2 and 4 AES blocks that one register holds: v1, v2, v4, as far as the compiler's flags allow.
+ * What each operation does is in aegis_lanes.h.
+ */
+
+#include <immintrin.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define VECTOR_CALL static inline __attribute__((always_inline))
+
+#ifdef __AVX512VL__
+#define ANY_VECTOR_REGISTER "v"
+#else
+#define ANY_VECTOR_REGISTER "x"
+#endif
+
+typedef __m128i v1;
+
+VECTOR_CALL v1 v1_load(const uint8_t *from)
+{
+    v1 value = _mm_loadu_si128((const void *)from);
+    __asm__("" : "+" ANY_VECTOR_REGISTER(value));
+    return value;
+}
+
+VECTOR_CALL void v1_store(uint8_t *to, v1 value)
+{
+    _mm_storeu_si128((void *)to, value);
+}
+
+VECTOR_CALL v1 v1_repeat(v1 block)
+{
+    return block;
+}
+
+VECTOR_CALL v1 v1_xor(v1 a, v1 b)
+{
+    return _mm_xor_si128(a, b);
+}
+
+VECTOR_CALL v1 v1_and(v1 a, v1 b)
+{
+    return _mm_and_si128(a, b);
+}
+
+VECTOR_CALL v1 v1_xor_and(v1 a, v1 b, v1 c)
+{
+#ifdef __AVX512VL__
+    return _mm_ternarylogic_epi64(a, b, c, 0x78);
+#else
+    return _mm_xor_si128(a, _mm_and_si128(b, c));
+#endif
+}
+
+VECTOR_CALL v1 v1_round(v1 in, v1 key)
+{
+    return _mm_aesenc_si128(in, key);
+}
+
+VECTOR_CALL v1 v1_fold(v1 a)
+{
+    return a;
+}
+
+VECTOR_CALL v1 v1_lengths(uint64_t first, uint64_t second)
+{
+    return _mm_set_epi64x((long long)second, (long long)first);
+}
+
+VECTOR_CALL bool v1_is_zero(v1 a)
+{
+    return _mm_testz_si128(a, a);
+}
+
+#ifdef __VAES__
+
+typedef __m256i v2;
+
+VECTOR_CALL v2 v2_load(const uint8_t *from)
+{
+    v2 value = _mm256_loadu_si256((const void *)from);
+    __asm__("" : "+" ANY_VECTOR_REGISTER(value));
+    return value;
+}
+
+VECTOR_CALL void v2_store(uint8_t *to, v2 value)
+{
+    _mm256_storeu_si256((void *)to, value);
+}
+
+VECTOR_CALL v2 v2_repeat(v1 block)
+{
+    return _mm256_broadcastsi128_si256(block);
+}
+
+VECTOR_CALL v2 v2_xor(v2 a, v2 b)
+{
+    return _mm256_xor_si256(a, b);
+}
+
+VECTOR_CALL v2 v2_and(v2 a, v2 b)
+{
+    return _mm256_and_si256(a, b);
+}
+
+VECTOR_CALL v2 v2_xor_and(v2 a, v2 b, v2 c)
+{
+#ifdef __AVX512VL__
+    return _mm256_ternarylogic_epi64(a, b, c, 0x78);
+#else
+    return _mm256_xor_si256(a, _mm256_and_si256(b, c));
+#endif
+}
+
+VECTOR_CALL v2 v2_round(v2 in, v2 key)
+{
+    return _mm256_aesenc_epi128(in, key);
+}
+
+VECTOR_CALL v1 v2_fold(v2 a)
+{
+    return v1_xor(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+}
+
+#endif
+
+#ifdef __AVX512F__
+
+typedef __m512i v4;
+
+VECTOR_CALL v4 v4_load(const uint8_t *from)
+{
+    v4 value = _mm512_loadu_si512((const void *)from);
+    __asm__("" : "+" ANY_VECTOR_REGISTER(value));
+    return value;
+}
+
+VECTOR_CALL void v4_store(uint8_t *to, v4 value)
+{
+    _mm512_storeu_si512((void *)to, value);
+}
+
+VECTOR_CALL v4 v4_repeat(v1 block)
+{
+    return _mm512_broadcast_i32x4(block);
+}
+
+VECTOR_CALL v4 v4_xor(v4 a, v4 b)
+{
+    return _mm512_xor_si512(a, b);
+}
+
+VECTOR_CALL v4 v4_and(v4 a, v4 b)
+{
+    return _mm512_and_si512(a, b);
+}
+
+VECTOR_CALL v4 v4_xor_and(v4 a, v4 b, v4 c)
+{
+    return _mm512_ternarylogic_epi64(a, b, c, 0x78);
+}
+
+VECTOR_CALL v4 v4_round(v4 in, v4 key)
+{
+    return _mm512_aesenc_epi128(in, key);
+}
+
+VECTOR_CALL v1 v4_fold(v4 a)
+{
+    return v2_fold(v2_xor(_mm512_castsi512_si256(a), _mm512_extracti64x4_epi64(a, 1)));
+}
+
+#endif
+
+/* Whether a computed tag, of one block or two, is the other one. In constant time. */
+VECTOR_CALL bool tag_fits(const v1 tag[static 2], const uint8_t *other, bool long_tag)
+{
+    bool fits = v1_is_zero(v1_xor(tag[0], v1_load(other)));
+    if (long_tag)
+        fits &= v1_is_zero(v1_xor(tag[1], v1_load(other + 16)));
+    return fits;
+}
+
+/* Nothing of a message stays in a register that a caller could find. */
+VECTOR_CALL void wipe_registers(void)
+{
+#ifdef __AVX__
+    __asm__ volatile("vzeroall" ::
+                         : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
+                           "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+#else
+#define WIPE(n) "pxor %%xmm" #n ", %%xmm" #n "\n\t"
+    __asm__ volatile(WIPE(0) WIPE(1) WIPE(2) WIPE(3) WIPE(4) WIPE(5) WIPE(6) WIPE(7) WIPE(8) WIPE(9) WIPE(10)
+                         WIPE(11) WIPE(12) WIPE(13) WIPE(14) WIPE(15)::
+                             : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
+                               "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+#undef WIPE
+#endif
+#ifdef __AVX512VL__
+#define WIPE(n) "vpxord %%xmm" #n ", %%xmm" #n ", %%xmm" #n "\n\t"
+    __asm__ volatile(WIPE(16) WIPE(17) WIPE(18) WIPE(19) WIPE(20) WIPE(21) WIPE(22) WIPE(23) WIPE(24) WIPE(25)
+                         WIPE(26) WIPE(27) WIPE(28) WIPE(29) WIPE(30) WIPE(31)::
+                             : "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23",
+                               "xmm24", "xmm25", "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31");
+#undef WIPE
+#endif
+}
+
+#endif
