@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC
  * Copyright (c) 2026 the sockseal authors */
 
-/* Doors of running commands by the shell, and of what else libc does with descriptors behind the doors' back.
- * They are libc's own functions unless a sealed descriptor is concerned. */
+/* Doors of functions that run commands by the shell, and of daemon(3). libc's own functions change
+ * descriptors without passing a door. */
 
 #include "libc/door.h"
 
@@ -99,9 +99,9 @@ static void prepare_signals(posix_spawnattr_t *attributes, const sigset_t *mask)
     posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
 }
 
-/* A command of system(3), as the unwinder finds it when its thread is cancelled. */
+/* A command of system(3), for the clean-up when its thread is cancelled. */
 struct running {
-    pid_t pid; /* 0: nobody waits for it (any more) */
+    pid_t pid; /* 0: not started, or waited for */
     sigset_t before;
 };
 
@@ -245,7 +245,7 @@ DOOR FILE *popen(const char *command, const char *mode)
 
 DOOR_ALIAS("popen") FILE *_IO_popen(const char *command, const char *mode) __attribute_malloc__;
 
-/* Takes it out of the list; 0 if it is none of ours. */
+/* Takes it out of the list; 0 if it is not in it. */
 static pid_t forget_pipe(const FILE *stream)
 {
     pid_t pid = 0;
@@ -273,7 +273,7 @@ DOOR int pclose(FILE *stream)
     return wait_uncancelled(pid, &status) < 0 ? -1 : status;
 }
 
-/* libc's own forks and replaces the standard descriptors without passing a door. */
+/* libc's own forks, and replaces the standard descriptors, without passing a door. */
 DOOR int daemon(int nochdir, int noclose)
 {
     config_load();
@@ -282,7 +282,7 @@ DOOR int daemon(int nochdir, int noclose)
     pid_t child = fork();
     if (child != 0) {
         if (child > 0)
-            _exit(0); /* what it has closed already is finished; all else is the child's now */
+            _exit(0); /* finishes what was closed before; all else is the child's now */
         return -1;
     }
     if (setsid() < 0)

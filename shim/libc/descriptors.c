@@ -18,8 +18,8 @@ int __dup2(int from, int to) __THROW;
 int __fcntl(int fd, int command, ...);
 
 /* A copy of a sealed descriptor at the lowest number from `least` on. A vfork(2) child has descriptors of its
- * own and its parent's memory: nothing is noted, and the kernel's FD_CLOEXEC is the program's word
- * (handover.h). */
+ * own and its parent's memory: the table is not changed, and the kernel's FD_CLOEXEC is the program's
+ * (process/exec_handover.h). */
 static int copy(int fd, intptr_t least, bool inherit, int (*call)(int, int, ...))
 {
     if (!self_owns_tables())
@@ -41,7 +41,7 @@ DOOR int dup(int fd)
     return copy(fd, 0, true, real()->fcntl);
 }
 
-/* What stands at `to` gives way, if the call that replaces it is going to succeed; other threads that look
+/* Releases the connection of `to`, if the call that replaces it is going to succeed. Other threads that look
  * `to` up wait. */
 static void make_way(const struct conn_handle *from, int to)
 {
@@ -76,7 +76,7 @@ static int replace(int from, int to, int flags, bool inherit)
     return result;
 }
 
-/* Descriptors of ours may be there before the first that is sealed. */
+/* The library's own descriptors may be open before the first sealed one. */
 static bool is_plain(int to)
 {
     return !atomic_load_explicit(&fdtable_size, memory_order_relaxed) && !fdtable_is_own(to);

@@ -4,8 +4,8 @@
 #define SOCKSEAL_DOOR_H
 
 /*
- * What the doors have in common. A door looks the descriptor up and delegates; for a descriptor that is not
- * sealed it is libc's own function, errno and all. Its contract is the man page of the call of the same name.
+ * What the doors have in common. A door looks the descriptor up and delegates. For a descriptor that is not
+ * sealed it calls libc's own function. Its contract is the man page of the call of the same name.
  */
 
 #include <errno.h>
@@ -42,8 +42,9 @@ static inline void door_forked(long child)
     errno = saved;
 }
 
-/* Until the handshake is over, work on a connection touches it before it holds a role; so it is pinned,
- * unless that life of it is over anyway, which the first role will tell. Gives what to unpin, or NULL. */
+/* Until the handshake is over, work on a connection reads it before it takes a direction lock, so it is
+ * pinned meanwhile. Not if its slot has been given to another connection: taking the first lock tells that.
+ * Gives what to unpin, or NULL. */
 static inline struct conn *door_pin(const struct conn_handle *handle)
 {
     if (handle->conn->established)

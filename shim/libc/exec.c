@@ -40,7 +40,7 @@ static int call(const struct target *target, char *const argv[], char *const env
     return (int)door_result(result, errno);
 }
 
-/* What the kernel would run. */
+/* Looks at the file that the kernel would run. */
 static void check(const struct target *target, struct program *program)
 {
     char name[32];
@@ -133,8 +133,8 @@ static int go_on_unsealed(struct exec_handover *plan, const struct listeners *li
     return exec_handover_plan(plan) ? leave_behind(plan, target, argv, envp) : call(target, argv, envp);
 }
 
-/* A process that has one user's rights and another's in reserve, as squid's that starts its workers: the
- * dynamic linker preloads nothing into whatever it runs. */
+/* In a process whose real and effective user differ, as squid's that starts its workers, the dynamic linker
+ * preloads nothing into the programs that it runs. */
 static void warn_of_two_users(const struct target *target, char *const envp[])
 {
     static _Atomic bool told;
@@ -166,9 +166,9 @@ static int attempt(const struct target *target, char *const argv[], char *const 
     check(target, &program);
     if (program.verdict == PROGRAM_GOOD)
         return hand_over(&plan, target, argv, envp);
+    /* The kernel refuses it, or knows its format; sealed descriptors are close-on-exec. */
     if (program.verdict != PROGRAM_UNSEALABLE)
-        return call(target, argv,
-                    envp); /* the kernel's to refuse; or it knows what we do not, and closes them */
+        return call(target, argv, envp);
     return go_on_unsealed(&plan, &listeners, program.reason, target, argv, envp);
 }
 

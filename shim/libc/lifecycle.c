@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC
  * Copyright (c) 2026 the sockseal authors */
 
-/* Doors of a connection's beginning and end. */
+/* Doors that begin and end a connection. */
 
 #include "io/accept.h"
 #include "libc/door.h"
@@ -43,8 +43,8 @@ DOOR int accept(int fd, struct sockaddr *restrict address, socklen_t *restrict l
     return accept4(fd, address, len, 0);
 }
 
-/* The keys are read now, if sealed connections may come: a server may give up the right to read them before
- * the first. */
+/* Reads the keys now, if sealed connections may be accepted: a server may give up the right to read them
+ * before the first connection. */
 DOOR int listen(int fd, int backlog)
 {
     int saved = errno;
@@ -64,14 +64,15 @@ DOOR int shutdown(int fd, int how)
     return (int)door_result(close_shutdown(&handle, how), saved);
 }
 
-/* Shows the number again, also when the thread is cancelled in close(2). */
+/* Publishes the number again, also when the thread is cancelled in close(2). */
 static void show(int *fd)
 {
     if (*fd >= 0)
         fdtable_publish(*fd);
 }
 
-/* close(2) may wait here, and the number is free meanwhile: so another one waits. */
+/* close(2) may wait here (SO_LINGER). A copy of the descriptor waits, so that the number is free meanwhile.
+ */
 static int close_lingering(const struct conn_handle *handle)
 {
     int kept = ownfd_duplicate(handle->fd);
@@ -113,17 +114,17 @@ static int mark_range(unsigned first, unsigned last, int flags)
     return result;
 }
 
-/* A range in pieces: what is sealed is closed as close() does it, what is ours stays. */
+/* A range in pieces: sealed descriptors are closed as close() does it, the library's own stay open. */
 static int close_pieces(unsigned first, unsigned last)
 {
     unsigned from = first, bound = (unsigned)fdtable_own_bound();
     for (unsigned fd = first; fd <= last && fd < bound; fd++) {
-        bool ours = fdtable_is_own((int)fd);
-        if (!ours && !fdtable_has((int)fd))
+        bool own = fdtable_is_own((int)fd);
+        if (!own && !fdtable_has((int)fd))
             continue;
         if (fd > from && real()->close_range(from, fd - 1, 0) < 0)
             return -1;
-        if (!ours)
+        if (!own)
             close((int)fd);
         from = fd + 1;
     }

@@ -2,16 +2,16 @@
  * Copyright (c) 2026 the sockseal authors */
 
 /*
- * Doors of dlopen and dlmopen. A library that is loaded with RTLD_DEEPBIND finds libc before it finds us, as
- * PHP has it for its extensions, libcurl among them: its sockets would be used in the clear. So that flag is
- * taken off. A namespace of its own (LM_ID_NEWLM) has a libc of its own, without us: it is refused.
+ * Doors of dlopen and dlmopen. A library that is loaded with RTLD_DEEPBIND, as PHP loads its extensions,
+ * finds libc's functions before the doors, and would use its sockets in the clear. So that flag is cleared. A
+ * namespace of its own (LM_ID_NEWLM) has its own libc, without this library: it is refused.
  *
- * Who loads libc by its name wants to look functions up in it (torsocks, foreign function interfaces), and
- * would get them without their doors. He is given this library: dlsym finds the doors in it, and all else in
+ * A program that loads libc by its name (torsocks, foreign function interfaces) looks functions up in it, and
+ * would get them without their doors. It is given this library: dlsym finds the doors in it, and all else in
  * libc, which it depends on.
  *
- * libc searches the directories that its caller names (DT_RUNPATH, $ORIGIN) and takes the return address for
- * the caller's. So these doors are no C functions: they leave no frame behind, but jump.
+ * libc searches the directories that its caller names (DT_RUNPATH, $ORIGIN), and finds the caller by the
+ * return address. So these doors are no C functions: they jump to libc's, without a frame of their own.
  */
 
 #include "libc/door.h"
@@ -38,7 +38,7 @@ struct loading {
     };
 };
 
-/* What the doors below call before they jump to what these give. */
+/* The doors below call these, and jump to the function that these give. */
 void *loading_dlopen(struct loading *call) __attribute__((visibility("hidden"), used));
 void *loading_dlmopen(struct loading *call) __attribute__((visibility("hidden"), used));
 

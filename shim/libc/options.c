@@ -32,7 +32,7 @@
 #define TCP_INQ 36
 #endif
 
-/* A handshake's failure is the socket's error, told once as SO_ERROR is (socket(7)). */
+/* A handshake's failure is the socket's error, reported once as SO_ERROR is (socket(7)). */
 static void add_error(struct conn *conn, int *value)
 {
     if (*value == 0)
@@ -56,8 +56,8 @@ static int tell_info(const struct conn_handle *handle, void *value, socklen_t *l
     return 0;
 }
 
-/* What works on the bytes in the kernel's queues, which are not the program's; and what a kernel without the
- * option says. */
+/* Options that work on the bytes in the kernel's queues, which are ciphertext. The error is what a kernel
+ * without the option gives. */
 static const struct refused {
     int level, name, error;
     const char *what;
@@ -100,8 +100,8 @@ DOOR int getsockopt(int fd, int level, int name, void *restrict value, socklen_t
     return result;
 }
 
-/* SO_RCVLOWAT counts bytes in the kernel's queue, where a sealed connection has records, or the marker alone:
- * it is kept here, for reads. */
+/* SO_RCVLOWAT counts bytes in the kernel's queue, where a sealed connection has records, or the readiness
+ * byte alone. So it is kept here, for reads. */
 static int set_low_water(struct conn *conn, const void *value, socklen_t len)
 {
     if (len < sizeof(int))
@@ -127,7 +127,7 @@ DOOR int setsockopt(int fd, int level, int name, const void *value, socklen_t le
         note_linger(handle.conn, ((const struct linger *)value)->l_onoff != 0);
     if (!handle.conn && level == SOL_SOCKET && name == SO_PEEK_OFF && config_get()->active &&
         address_is_tcp(fd))
-        return (int)door_result(-EOPNOTSUPP, errno); /* it may be sealed yet, and the shim peeks */
+        return (int)door_result(-EOPNOTSUPP, errno); /* it may become sealed, and the library peeks */
     if (!handle.conn)
         return real()->setsockopt(fd, level, name, value, len);
     int error = refused(&handle, level, name);
@@ -155,8 +155,8 @@ DOOR int ioctl(int fd, unsigned long request, ...)
         return fcntl(fd, F_SETFD, request == FIOCLEX ? FD_CLOEXEC : 0);
     int result = real()->ioctl(fd, request, argument);
     if (handle.conn && request == FIONREAD && result == 0 && !handle.conn->plaintext)
-        *(int *)argument = 0; /* handshake messages are none of the program's */
+        *(int *)argument = 0; /* the program gets no handshake messages */
     if (handle.conn && (request == SIOCOUTQ || request == SIOCOUTQNSD) && result == 0)
-        *(int *)argument += (int)handle.conn->to_send; /* accepted, and not given to the kernel yet */
+        *(int *)argument += (int)handle.conn->to_send; /* accepted, but not in the kernel yet */
     return result;
 }

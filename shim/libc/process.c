@@ -72,14 +72,14 @@ __attribute__((constructor)) static void load(void)
     exec_adopt_inherited(environment_take(ENVIRONMENT_STATE));
 }
 
-/* Destructors and stdio may still write after this. */
+/* Destructors and stdio may write after this. */
 __attribute__((destructor)) static void unload(void)
 {
     streams_end_comes();
 }
 
-/* The handlers of pthread_atfork(3) do the counting: the last of them to run before a fork is the first that
- * was registered, and so no other handler waits for a lock while ours is held. */
+/* The handlers of pthread_atfork(3) count the child. Before a fork they run in reverse order of registration:
+ * the one registered first runs last, so no other handler waits for a lock while the table's is held. */
 DOOR pid_t fork(void)
 {
     pid_t child = real()->fork();

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC
  * Copyright (c) 2026 the sockseal authors */
 
-/* posix_spawn(3). glibc's makes its calls past the doors: as long as no sealed descriptor can reach the new
- * program that is right, for they are close-on-exec for the kernel (process/exec_handover.h). Otherwise the
- * child is made here, and goes through the doors. */
+/* posix_spawn(3). glibc's own passes no door. It is used while the new program can get no sealed descriptor:
+ * these are close-on-exec for the kernel (process/exec_handover.h). Otherwise the child is made here, and
+ * goes through the doors. */
 
 #include "libc/exec.h"
 #include "process/fork.h"

@@ -34,13 +34,14 @@ static void take_arena(const char *text, struct inheritance *from)
     if (parse(text, from) && conn_attach_arena(from->arena) && fdtable_init())
         return;
     log_line(LOG_ERROR,
-             "the sealed connections that the program before has left cannot be taken over (%s='%s'): was "
-             "it run by another version of the library?",
+             "the sealed connections that the program before handed over cannot be used (%s='%s'): was it "
+             "run by another version of the library?",
              "SOCKSEAL_STATE", text);
     sys_exit_group(CONFIG_EXIT_STATUS);
 }
 
-/* The standard descriptors stand elsewhere, so that nobody wrote to them before the shim was here. */
+/* The standard descriptors come by other numbers, so that nothing was written to them before the library was
+ * loaded. */
 static void move_back(const struct inheritance *from)
 {
     for (int fd = 0; fd < EXEC_HANDOVER_STANDARD; fd++) {
@@ -51,8 +52,8 @@ static void move_back(const struct inheritance *from)
     }
 }
 
-/* The thread that held a role went with the program before. */
-static void forget_roles(const struct conn_handle *handle)
+/* The thread that held a direction lock ended with the program before. */
+static void recover_locks(const struct conn_handle *handle)
 {
     struct conn *conn = handle->conn;
     bool parked;
@@ -72,7 +73,7 @@ static void take_over(int fd, struct conn *conn, bool counted)
     bool inherit = !(net_fcntl(fd, F_GETFD, 0) & FD_CLOEXEC);
     fdtable_adopt(fd, conn, counted || holders_include(conn, sys_getpid()));
     struct conn_handle handle = fdtable_find(fd);
-    forget_roles(&handle);
+    recover_locks(&handle);
     if (!socket_init_crypto())
         error_set(&handle, EIO, "the cryptographic library cannot be used");
     if (conn->close_after_exec) {
@@ -96,7 +97,7 @@ static void take_over_slot(int fd, arena_ref slot, bool counted)
         return;
     }
     segments_report();
-    net_shutdown(fd, SHUT_RDWR); /* it can be used by nobody here, and must not be taken for a plain one */
+    net_shutdown(fd, SHUT_RDWR); /* it cannot be used here, and must not be taken for a plain one */
 }
 
 void exec_adopt_passed(int fd, struct conn *conn)
@@ -104,7 +105,7 @@ void exec_adopt_passed(int fd, struct conn *conn)
     take_over(fd, conn, false);
 }
 
-static void look_at(int fd, void *context)
+static void adopt(int fd, void *context)
 {
     const struct inheritance *from = context;
     uint64_t cookie = fdtable_is_own(fd) ? 0 : fdtable_cookie(fd);
@@ -114,14 +115,14 @@ static void look_at(int fd, void *context)
     if (slot)
         take_over_slot(fd, slot, from->counted && from->pid == sys_getpid());
     else if (accept_is_listener(fd))
-        accept_prepare_listener(fd); /* as when it was made: this program, too, may give up its rights */
+        accept_prepare_listener(fd); /* this program, too, may give up its right to read the keys */
     else
         socket_inherited(fd);
 }
 
 void exec_adopt_stray(int fd)
 {
-    look_at(fd, &(struct inheritance){.arena = -1});
+    adopt(fd, &(struct inheritance){.arena = -1});
 }
 
 void exec_adopt_inherited(const char *text)
@@ -131,5 +132,5 @@ void exec_adopt_inherited(const char *text)
         take_arena(text, &from);
         move_back(&from);
     }
-    descriptors_each(look_at, &from);
+    descriptors_each(adopt, &from);
 }

@@ -18,9 +18,9 @@
 /* What becomes of a sealed descriptor of this process at exec. */
 enum fate {
     FATE_SURVIVES,
-    FATE_CLOSED,      /* and another one keeps the connection, here or in another process */
-    FATE_LEFT,        /* and so is the last one that this process has; another process may have some */
-    FATE_CLOSE_AFTER, /* an orphan (closing.h) */
+    FATE_CLOSED,      /* another descriptor keeps the connection, here or in another process */
+    FATE_LEFT,        /* the last one of this process is closed; another process may have some */
+    FATE_CLOSE_AFTER, /* a lingering close (io/close.h) */
 };
 
 static bool survives_elsewhere(const struct conn *conn)
@@ -50,7 +50,7 @@ static void set_flag(int fd, bool close_on_exec)
     net_fcntl(fd, F_SETFD, close_on_exec ? FD_CLOEXEC : 0);
 }
 
-/* Calls `visit` for each descriptor in the registry that stands for a connection. */
+/* Calls `visit` for each descriptor of a connection in the table. */
 static void each_sealed(struct exec_handover *plan,
                         void (*visit)(struct exec_handover *plan, const struct conn_handle *handle))
 {
@@ -170,7 +170,7 @@ bool exec_handover_plan(struct exec_handover *plan)
     return plan->any;
 }
 
-/* What stands in for a standard descriptor: at its end for a reader, and nobody may write to it. */
+/* Takes the place of a standard descriptor: a reader finds its end, and it cannot be written. */
 static int stand_in(void)
 {
     int fd =
@@ -211,7 +211,7 @@ static void move_back(struct exec_handover *plan)
     }
 }
 
-/* All flags are as they were; those of the standard descriptors stand with them, for they are moved last. */
+/* Restores all flags. Those of the standard descriptors follow the descriptors, which are moved last. */
 static void put_back(struct exec_handover *plan)
 {
     move_back(plan);

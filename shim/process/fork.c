@@ -20,7 +20,7 @@ static void uncount(struct conn *conn)
     holders_uncount(conn);
 }
 
-/* Set while a fork is under way whose child has been counted. One that comes by clone(2) has not been. */
+/* Set during a fork whose child has been counted. The child of a clone(2) has not been. */
 static _Atomic bool fork_counted;
 
 /* Forks of this thread: a signal handler may fork in the midst of one. */
@@ -50,8 +50,8 @@ void fork_failed(void)
     fdtable_unlock(locked);
 }
 
-/* The parent finishes its orphans itself, and was closing what is hidden (dup2 holds the table's lock while
- * it hides). */
+/* The parent finishes its lingering closes itself, and was closing the hidden descriptors (dup2 holds the
+ * table's lock while it hides). */
 static void drop_orphans(void)
 {
     for (int fd = 0; fd < fdtable_bound(); fd++) {
@@ -92,6 +92,6 @@ void fork_begin(void)
 void fork_in_child(void)
 {
     if (self_process && *self_process != (uint32_t)sys_getpid())
-        *self_process = 0; /* it is the parent's, unless a look-up came before */
+        *self_process = 0; /* the parent's number, unless a look-up came before */
     self_check_fork();
 }

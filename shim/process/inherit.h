@@ -4,15 +4,14 @@
 #define SOCKSEAL_INHERIT_H
 
 /*
- * Sealed descriptors and other programs. A program that gets one by exec, or by SCM_RIGHTS, without the
- * connection's state would send in the clear on it. Until the state can be handed over, none gets one: the
- * kernel's FD_CLOEXEC is always set on a sealed descriptor, while the program sees the flag that it set
- * itself (FDTABLE_INHERIT), and other ways are refused.
+ * Sealed descriptors and other programs. A program that got one by exec, without the connection's state,
+ * would send in the clear on it. So the kernel's FD_CLOEXEC is always set on a sealed descriptor, and the
+ * program sees the flag that it set itself (FDTABLE_INHERIT).
  */
 
 #include "conn/fdtable.h"
 
-/* A new descriptor `to`, close-on-exec for the kernel, is another one for the connection of `from`. */
+/* Enters a new descriptor `to`, close-on-exec for the kernel, as another one of the connection of `from`. */
 void inherit_copied(const struct conn_handle *from, int to, bool inherit);
 
 /* Whether this process has a sealed descriptor that the program has not marked close-on-exec. */

@@ -4,13 +4,13 @@
 #define SOCKSEAL_PRIVILEGE_H
 
 /*
- * A server that starts as root becomes another user, who may read neither the key file nor write the log
- * file, and often only then listens or accepts. So both are taken in before: the keys into memory, which
- * forked children inherit and which ends with exec, the log file as a descriptor of ours.
+ * A server that starts as root becomes another user, which may not read the key file or write the log file,
+ * and often listens and accepts only then. So the keys are read into memory before, which forked children
+ * inherit and exec ends, and the log file is kept open by a descriptor of the library's own.
  */
 
-/* The process is about to give up rights by which files are reached: its user, groups, root directory. Where
- * all is there already, or in a vfork(2) child, which goes on to exec, nothing is done. */
+/* To be called before the process gives up rights to open files: its user, groups, root directory. Does
+ * nothing if all is done already, or in a vfork(2) child, which goes on to exec. */
 void privilege_before_drop(void);
 
 /* Keeps the log file open, if there is one. */

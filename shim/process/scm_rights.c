@@ -16,9 +16,9 @@
 #include "sys/net.h"
 #include "sys/real.h"
 
-enum { ENVELOPE_FDS = 2 }; /* the sealed descriptor, and the arena */
+enum { HANDOFF_FDS = 2 }; /* the sealed descriptor, and the arena */
 
-struct letter {
+struct handoff_message {
     char magic[16];
     uint64_t cookie;
 };
@@ -27,7 +27,7 @@ static const char MAGIC[16] = "sockseal-passed";
 
 union control {
     struct cmsghdr head;
-    char room[CMSG_SPACE(ENVELOPE_FDS * sizeof(int))];
+    char room[CMSG_SPACE(HANDOFF_FDS * sizeof(int))];
 };
 
 static bool is_rights(const struct cmsghdr *part)
@@ -66,28 +66,28 @@ bool scm_rights_concerns(const struct msghdr *message)
     return false;
 }
 
-/* Puts the letter and the descriptors into one end of a pair; the other end, with all that in its queue, is
- * the envelope. */
+/* Sends the message and the descriptors to one end of a pair. The other end, with these in its queue, is the
+ * hand-off socket. */
 static int fill(int end, const struct conn_handle *handle, int arena)
 {
     union control control = {0};
-    struct letter letter = {.cookie = arena_cookie(handle->conn->slot)};
-    struct iovec iov = {&letter, sizeof letter};
+    struct handoff_message note = {.cookie = arena_cookie(handle->conn->slot)};
+    struct iovec iov = {&note, sizeof note};
     struct msghdr message = {.msg_iov = &iov,
                              .msg_iovlen = 1,
                              .msg_control = &control,
-                             .msg_controllen = CMSG_SPACE(ENVELOPE_FDS * sizeof(int))};
-    memcpy(letter.magic, MAGIC, sizeof MAGIC);
+                             .msg_controllen = CMSG_SPACE(HANDOFF_FDS * sizeof(int))};
+    memcpy(note.magic, MAGIC, sizeof MAGIC);
     control.head = (struct cmsghdr){
-        .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(ENVELOPE_FDS * sizeof(int))};
+        .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(HANDOFF_FDS * sizeof(int))};
     rights_set(&control.head, 0, handle->fd);
     rights_set(&control.head, 1, arena);
     long sent = sys_call3(SYS_sendmsg, end, sys_ptr(&message), MSG_DONTWAIT | MSG_NOSIGNAL);
     return sent < 0 ? (int)sent : 0;
 }
 
-/* Gives the envelope or -errno. The connection counts one holder more while it is on its way. */
-static int seal_envelope(const struct conn_handle *handle)
+/* Gives the hand-off socket or -errno. While it is in a queue, it counts as one holder of the connection. */
+static int make_handoff(const struct conn_handle *handle)
 {
     int ends[2], arena = ownfd_get(OWNFD_ARENA);
     if (handle->conn == &fdtable_dead)
@@ -107,41 +107,41 @@ static int seal_envelope(const struct conn_handle *handle)
     return ends[1];
 }
 
-/* The envelopes of one message: their descriptors, and whose they are. */
+/* The hand-off sockets of one message, and their connections. */
 struct posting {
     struct conn **conns;
-    int *envelopes;
+    int *handoffs;
     size_t count;
 };
 
-static void drop_envelopes(const struct posting *posting, bool sent)
+static void close_handoffs(const struct posting *posting, bool sent)
 {
     for (size_t i = 0; i < posting->count; i++) {
-        sys_close(posting->envelopes[i]);
+        sys_close(posting->handoffs[i]);
         if (!sent)
             atomic_fetch_sub(&posting->conns[i]->holders, 1);
     }
 }
 
 /* Replaces the sealed descriptors of one part. 0 or -errno. */
-static int put_in_envelopes(struct cmsghdr *part, struct posting *posting)
+static int replace_with_handoffs(struct cmsghdr *part, struct posting *posting)
 {
     for (size_t i = 0; i < rights_count(part); i++) {
         struct conn_handle handle = fdtable_find(rights_at(part, i));
         if (!handle.conn)
             continue;
-        int envelope = seal_envelope(&handle);
-        if (envelope < 0)
-            return envelope;
+        int handoff = make_handoff(&handle);
+        if (handoff < 0)
+            return handoff;
         posting->conns[posting->count] = handle.conn;
-        posting->envelopes[posting->count++] = envelope;
-        rights_set(part, i, envelope);
+        posting->handoffs[posting->count++] = handoff;
+        rights_set(part, i, handoff);
     }
     return 0;
 }
 
-/* A pair of sockets that this process or its parent has made. It tells who that was at the time: whoever has
- * changed user since is no stranger. */
+/* A pair of sockets that this process or its parent has made. The kernel gives their user of that time: a
+ * process that has changed its user since is not foreign. */
 static bool is_of_family(int fd, int maker)
 {
     struct sockaddr_storage name;
@@ -150,7 +150,7 @@ static bool is_of_family(int fd, int maker)
            len == sizeof name.ss_family;
 }
 
-/* Who was at the other end when it came to be (unix(7)). */
+/* The process at the other end when the socket was made (unix(7)). */
 static bool peer_of(int fd, struct ucred *peer)
 {
     socklen_t len = sizeof *peer;
@@ -164,9 +164,9 @@ static bool is_foreign(int fd)
     return peer_of(fd, &peer) && peer.pid > 0 && peer.uid != sys_geteuid() && !is_of_family(fd, peer.pid);
 }
 
-/* Whose envelope it is: of a pair of sockets the kernel always knows that. (The process's number may be 0, in
- * another namespace.) */
-static bool is_own_envelope(int fd)
+/* Whether this user made the hand-off socket: the kernel always knows that of a pair of sockets. (The
+ * process's number may be 0, in another namespace.) */
+static bool is_own_user(int fd)
 {
     struct ucred peer;
     return peer_of(fd, &peer) && peer.uid == sys_geteuid();
@@ -177,27 +177,27 @@ ssize_t scm_rights_send(int fd, const struct msghdr *message, int flags)
     struct msghdr copy = *message;
     struct posting posting = {0};
     const size_t most = message->msg_controllen / sizeof(int);
-    if (message->msg_name || is_foreign(fd)) { /* of an address nobody knows whose it is */
+    if (message->msg_name || is_foreign(fd)) { /* the owner of an address is not known */
         log_line(LOG_ERROR,
                  "a sealed connection cannot be passed to another user's process, sendmsg is refused");
         return -EACCES;
     }
     copy.msg_control = memcpy(alloca(message->msg_controllen), message->msg_control, message->msg_controllen);
     posting.conns = alloca(most * sizeof *posting.conns);
-    posting.envelopes = alloca(most * sizeof *posting.envelopes);
+    posting.handoffs = alloca(most * sizeof *posting.handoffs);
     int error = 0;
     for (struct cmsghdr *part = CMSG_FIRSTHDR(&copy); part && error == 0; part = CMSG_NXTHDR(&copy, part))
-        error = put_in_envelopes(part, &posting);
+        error = replace_with_handoffs(part, &posting);
     ssize_t sent = error;
     if (error == 0 && (sent = real()->sendmsg(fd, &copy, flags)) < 0)
         sent = -errno;
-    drop_envelopes(&posting, sent >= 0);
+    close_handoffs(&posting, sent >= 0);
     return sent;
 }
 
-static bool is_envelope(int fd)
+static bool is_handoff(int fd)
 {
-    struct letter letter = {.cookie = 0};
+    struct handoff_message note = {.cookie = 0};
     int domain = 0, type = 0;
     socklen_t len = sizeof domain;
     if (net_getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 || domain != AF_UNIX)
@@ -205,22 +205,23 @@ static bool is_envelope(int fd)
     if (net_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_SEQPACKET)
         return false;
     /* Without room for descriptors none is made. */
-    return net_recv(fd, &letter, sizeof letter, MSG_PEEK | MSG_DONTWAIT) == (long)sizeof letter &&
-           memcmp(letter.magic, MAGIC, sizeof MAGIC) == 0;
+    return net_recv(fd, &note, sizeof note, MSG_PEEK | MSG_DONTWAIT) == (long)sizeof note &&
+           memcmp(note.magic, MAGIC, sizeof MAGIC) == 0;
 }
 
-/* Takes out what is in the envelope; `peek`: a copy, for the message is to be received once more. */
-static bool take_out(int envelope, bool peek, struct letter *letter, int fds[static ENVELOPE_FDS])
+/* Receives the message and descriptors in the hand-off socket; `peek`: a copy, since it is to be received
+ * again. */
+static bool take_out(int handoff, bool peek, struct handoff_message *note, int fds[static HANDOFF_FDS])
 {
     union control control = {0};
-    struct iovec iov = {letter, sizeof *letter};
+    struct iovec iov = {note, sizeof *note};
     struct msghdr message = {
         .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
-    long got = net_recvmsg(envelope, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | (peek ? MSG_PEEK : 0));
+    long got = net_recvmsg(handoff, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | (peek ? MSG_PEEK : 0));
     struct cmsghdr *part = CMSG_FIRSTHDR(&message);
     size_t count = part ? rights_count(part) : 0;
-    if (got == (long)sizeof *letter && count == ENVELOPE_FDS) {
-        for (size_t i = 0; i < ENVELOPE_FDS; i++)
+    if (got == (long)sizeof *note && count == HANDOFF_FDS) {
+        for (size_t i = 0; i < HANDOFF_FDS; i++)
             fds[i] = rights_at(part, i);
         return true;
     }
@@ -241,8 +242,8 @@ static struct conn *find_here(uint64_t cookie)
     return fdtable_init() ? arena_slot_map(arena_find(cookie)) : NULL;
 }
 
-/* A connection of another tree. It may have moved here already: another descriptor of it was in the message,
- * or that was looked at before. */
+/* A connection of another process tree. It may have been migrated already: another descriptor of it was in
+ * the message, or the message was peeked at before. */
 static struct conn *find_elsewhere(int arena, uint64_t cookie, bool peek, bool *counted)
 {
     struct conn *here = find_here(cookie);
@@ -255,7 +256,7 @@ static struct conn *find_elsewhere(int arena, uint64_t cookie, bool peek, bool *
     struct conn *conn = fdtable_init() ? migrate_in(arena, cookie, here, peek) : NULL;
     if (!conn)
         return NULL;
-    *counted = !peek; /* else the message holds it still */
+    *counted = !peek; /* else the message is still a holder */
     atomic_store(&conn->looked, peek);
     arena_set_cookie(conn->slot, cookie);
     return conn;
@@ -263,9 +264,9 @@ static struct conn *find_elsewhere(int arena, uint64_t cookie, bool peek, bool *
 
 /* The connection, in an arena that this process has. NULL: it cannot be used here. *counted: the message
  * counts among its holders. */
-static struct conn *find(int envelope, int arena, uint64_t cookie, bool peek, bool *counted)
+static struct conn *find(int handoff, int arena, uint64_t cookie, bool peek, bool *counted)
 {
-    if (!arena_present() && is_own_envelope(envelope)) {
+    if (!arena_present() && is_own_user(handoff)) {
         int copy = net_fcntl(arena, F_DUPFD_CLOEXEC, 0);
         if (copy >= 0)
             conn_attach_arena(copy); /* or another thread has made one meanwhile */
@@ -273,10 +274,10 @@ static struct conn *find(int envelope, int arena, uint64_t cookie, bool peek, bo
     *counted = same_file(ownfd_get(OWNFD_ARENA), arena) && !peek;
     if (same_file(ownfd_get(OWNFD_ARENA), arena))
         return find_here(cookie);
-    return is_own_envelope(envelope) ? find_elsewhere(arena, cookie, peek, counted) : NULL;
+    return is_own_user(handoff) ? find_elsewhere(arena, cookie, peek, counted) : NULL;
 }
 
-/* The program has the descriptor already, so it gets one that is at its end. */
+/* The program has the descriptor already, so it is shut down. */
 static void refuse(int fd)
 {
     log_line(LOG_ERROR,
@@ -286,17 +287,17 @@ static void refuse(int fd)
     net_shutdown(fd, SHUT_RDWR);
 }
 
-static void open_envelope(int fd, int flags)
+static void receive_handoff(int fd, int flags)
 {
-    struct letter letter;
-    int fds[ENVELOPE_FDS];
+    struct handoff_message note;
+    int fds[HANDOFF_FDS];
     const bool peek = flags & MSG_PEEK;
-    if (!take_out(fd, peek, &letter, fds))
+    if (!take_out(fd, peek, &note, fds))
         return;
     bool counted;
-    /* A forged letter must not join this socket to another one's connection. */
-    bool same = fdtable_cookie(fds[0]) == letter.cookie;
-    struct conn *conn = same ? find(fd, fds[1], letter.cookie, peek, &counted) : NULL;
+    /* A forged message must not give this socket the connection of another one. */
+    bool same = fdtable_cookie(fds[0]) == note.cookie;
+    struct conn *conn = same ? find(fd, fds[1], note.cookie, peek, &counted) : NULL;
     sys_close(fds[1]);
     if (!conn) {
         sys_close(fds[0]);
@@ -306,7 +307,7 @@ static void open_envelope(int fd, int flags)
     sys_call3(SYS_dup3, fds[0], fd, flags & MSG_CMSG_CLOEXEC ? O_CLOEXEC : 0);
     sys_close(fds[0]);
     exec_adopt_passed(fd, conn);
-    if (counted) /* it is here now, and not on its way any more */
+    if (counted) /* the message has arrived */
         atomic_fetch_sub(&conn->holders, 1);
 }
 
@@ -318,8 +319,8 @@ void scm_rights_received(struct msghdr *message, int flags)
     for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part; part = CMSG_NXTHDR(message, part)) {
         for (size_t i = 0; i < rights_count(part); i++) {
             int fd = rights_at(part, i);
-            if (is_envelope(fd))
-                open_envelope(fd, flags);
+            if (is_handoff(fd))
+                receive_handoff(fd, flags);
             else
                 exec_adopt_stray(fd);
         }

@@ -47,11 +47,6 @@ static const unsigned FOR_EXEC[] = {
  * pointers have two. */
 #define LOW(argument)  (offsetof(struct seccomp_data, args) + 8 * (argument))
 #define HIGH(argument) (LOW(argument) + 4)
-#define WHOLE(argument)                                                                                      \
-    {LOW(argument), 0},                                                                                      \
-    {                                                                                                        \
-        HIGH(argument), 0                                                                                    \
-    }
 enum { CONDITIONS = 2 };
 
 struct condition {
@@ -64,7 +59,7 @@ static const struct {
     unsigned number;
     struct condition conditions[CONDITIONS];
 } WITH[] = {
-    {SYS_sendto, {WHOLE(4)}}, /* to no address */
+    {SYS_sendto, {{LOW(4), 0}, {HIGH(4), 0}}}, /* to no address */
     {SYS_fcntl, {{LOW(1), F_GETFL}}},
     {SYS_fcntl, {{LOW(1), F_GETFD}}},
     {SYS_fcntl, {{LOW(1), F_SETFD}}},
@@ -79,8 +74,8 @@ static const struct {
     {SYS_kill, {{LOW(1), 0}}},
     {SYS_tgkill, {{LOW(2), 0}}},
     {SYS_tgkill, {{LOW(2), SIGPIPE}}},
-    {SYS_rt_sigaction, {WHOLE(1)}}, /* asks only */
-    {SYS_prlimit64, {WHOLE(2)}},    /* the same */
+    {SYS_rt_sigaction, {{LOW(1), 0}, {HIGH(1), 0}}}, /* asks only */
+    {SYS_prlimit64, {{LOW(2), 0}, {HIGH(2), 0}}},    /* the same */
     {SYS_mmap, {{LOW(2), PROT_READ | PROT_WRITE}, {LOW(3), MAP_PRIVATE | MAP_ANONYMOUS}}},
     {SYS_mmap, {{LOW(2), PROT_READ | PROT_WRITE}, {LOW(3), MAP_SHARED | MAP_NORESERVE}}}, /* segments.h */
     {SYS_madvise, {{LOW(2), MADV_REMOVE}}},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC
  * Copyright (c) 2026 the sockseal authors */
-#ifndef SOCKSEAL_SANDBOX_H
-#define SOCKSEAL_SANDBOX_H
+#ifndef SOCKSEAL_SECCOMP_H
+#define SOCKSEAL_SECCOMP_H
 
 /*
  * seccomp(2): a program that allows itself few system calls (sshd's and vsftpd's children, say) knows nothing
