@@ -34,8 +34,8 @@ enum {
     TLS_SEAL_OVERHEAD_MAX = TLS_RECORD_HEADER + 1 + TLS_TAG_MAX, /* what sealing adds to content, at most */
     TLS_IDENTITY_MAX = 128,                                      /* bytes of a PSK identity that we accept */
     TLS_OFFERED_PSKS_MAX = 8,                                    /* identities in one ClientHello of ours */
-    TLS_FLIGHT_MAX = 2048,            /* no call writes more than this to its output buffer (seal apart) */
-    TLS_HANDSHAKE_MESSAGE_MAX = 8192, /* the longest handshake message that is reassembled; longer: illegal */
+    TLS_FLIGHT_MAX = 2048,      /* no call writes more than this to its output buffer (seal apart) */
+    TLS_HANDSHAKE_SIZE = 20480, /* bytes of a struct tls_handshake */
 };
 
 enum tls_suite {
@@ -108,8 +108,12 @@ struct tls_psk {
  * is the caller's, zeros at first, as secret as the key, and may be shared by threads. */
 struct tls_psk_memo {
     uint64_t state;
-    uint64_t opaque[52];
+    uint64_t opaque[56];
 };
+
+/* Fills `order` with the indices of `count` keys, at most 65536, in the order of their identities, so that a
+ * server with many keys finds one quickly. Allocates nothing. */
+void tls_psk_sort(const struct tls_psk *psks, size_t count, uint16_t *order);
 
 /* What the handshake calls may use; lent for the duration of each call, may differ from call to call. */
 struct tls_config {
@@ -117,6 +121,8 @@ struct tls_config {
      * accepts. */
     const struct tls_psk *psks;
     size_t psk_count;
+    const uint16_t
+        *psk_order; /* their indices as tls_psk_sort() gives them; NULL: all of them are searched */
     struct tls_psk_memo *memos; /* of the first memo_count keys, one each; may be NULL, and fewer or more */
     size_t memo_count;
     const uint16_t *suites; /* enum tls_suite, in order of preference; only the usable ones count */
@@ -175,7 +181,7 @@ struct tls_session {
  * meaning; public in size because the caller owns its memory. Holds secrets: end with tls_handshake_wipe().
  */
 struct tls_handshake {
-    uint64_t opaque[1700]; /* 13.3 KiB; a static assertion in tls_handshake.c ties it to the real layout */
+    uint64_t opaque[TLS_HANDSHAKE_SIZE / 8]; /* a static assertion in tls_call.c ties it to the real layout */
 };
 
 /* Bytes to send, appended to by the handshake calls. The memory is the caller's. */
@@ -238,6 +244,13 @@ void tls_server_begin(struct tls_session *session, struct tls_handshake *handsha
 TLS_CHECKED enum tls_result tls_handshake_record(struct tls_session *session, struct tls_handshake *handshake,
                                                  const struct tls_config *config, uint8_t *record, size_t len,
                                                  struct tls_buffer *out);
+
+/*
+ * Appends the next part of an answer that is longer than TLS_FLIGHT_MAX to `out`: a ClientHello that repeats
+ * a long cookie. To be called, with an emptied `out`, after each tls_handshake_record() that succeeded, until
+ * it gives false; false: there was nothing more.
+ */
+bool tls_handshake_more(struct tls_session *session, struct tls_handshake *handshake, struct tls_buffer *out);
 
 /* Wipes the handshake's secrets. */
 void tls_handshake_wipe(struct tls_handshake *handshake);

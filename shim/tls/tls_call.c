@@ -9,6 +9,7 @@
 _Static_assert(sizeof(struct tls_handshake_data) <= sizeof(struct tls_handshake),
                "tls.h gives room for the layout");
 _Static_assert(_Alignof(struct tls_handshake_data) <= _Alignof(struct tls_handshake), "and alignment");
+_Static_assert(sizeof(struct tls_hello_reader) <= TLS_STORED_MAX, "the reader shares its room");
 
 struct tls_handshake_data *tls_call_data(struct tls_handshake *handshake)
 {
@@ -17,13 +18,23 @@ struct tls_handshake_data *tls_call_data(struct tls_handshake *handshake)
 
 void tls_call_reset(struct tls_handshake *handshake)
 {
-    memset(handshake, 0, offsetof(struct tls_handshake_data, message));
+    memset(handshake, 0, offsetof(struct tls_handshake_data, stored));
     sha256_init(&tls_call_data(handshake)->transcript);
 }
 
+void tls_call_use(struct tls_handshake_data *handshake, size_t len)
+{
+    if (handshake->used < len)
+        handshake->used = (uint32_t)len;
+}
+
+/* The memory may never have been a handshake's: whatever `used` says, it is no more than there is. */
 void tls_call_wipe(struct tls_handshake *handshake)
 {
-    secret_wipe(handshake, sizeof *handshake);
+    struct tls_handshake_data *data = tls_call_data(handshake);
+    const size_t used = data->used < sizeof data->stored ? data->used : sizeof data->stored;
+    secret_wipe(data->stored, used);
+    secret_wipe(data, offsetof(struct tls_handshake_data, stored));
 }
 
 void tls_call_random(const struct tls_call *call, uint8_t *out, size_t len)

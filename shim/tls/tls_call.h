@@ -12,6 +12,9 @@
 #include "crypto/x25519.h"
 #include "tls/tls.h"
 #include "tls/tls_hello.h"
+#include "tls/tls_hello_reader.h"
+#include "tls/tls_message.h"
+#include "tls/tls_schedule.h"
 
 /* tls_session.state. Zero is no state, so that a session that was never begun has none. */
 enum tls_state {
@@ -27,20 +30,45 @@ enum tls_state {
     TLS_STATE_COUNT
 };
 
+/* What a client keeps during its handshake. */
+struct tls_client_state {
+    uint8_t ephemeral[X25519_LEN]; /* our X25519 secret */
+    struct tls_hello_offer offer;
+    uint32_t unsent, unsent_end; /* the part of stored[] that is a ClientHello and is still to be sent */
+};
+
+/* What a server keeps during its handshake, besides the hello that it reads. */
+struct tls_server_state {
+    struct tls_schedule_psk psk; /* of the identity that it chose, or that stands in for it */
+    bool psk_known;              /* the client offered a configured identity */
+    uint32_t early_left;         /* bytes of early data that are still skipped */
+    uint8_t covered[32];         /* transcript hash over what the binders cover */
+    uint8_t first_hello[32];     /* hash over what the second ClientHello must repeat */
+    uint8_t next_rx[32];         /* the client's application traffic secret, for after its Finished */
+};
+
+/* One handshake message is stored whole, or a ClientHello is read as it comes. The longest that a client
+ * needs room for is a second ClientHello with a cookie of 16 KiB and TLS_OFFERED_PSKS_MAX identities. */
+enum { TLS_STORED_MAX = TLS_HANDSHAKE_SIZE - 2304 };
+
 /* The real layout of struct tls_handshake. */
 struct tls_handshake_data {
     struct sha256 transcript;
-    uint8_t client_random[TLS_HELLO_RANDOM];
-    uint8_t ephemeral[X25519_LEN];   /* client: our X25519 secret */
     struct sha256_key master_secret; /* from the ServerHello until the application traffic secrets */
-    uint8_t next_rx[32];     /* server: the client's application traffic secret, for after its Finished */
-    uint8_t first_hello[32]; /* server: hash over what the second ClientHello must repeat */
-    uint16_t retry_suite;    /* the suite that a HelloRetryRequest chose, or TLS_SUITE_NONE */
-    uint32_t early_left;     /* server: bytes of early data that are still skipped */
-    uint8_t ignored;         /* records so far that were to be ignored */
-    size_t message_len;      /* bytes in `message` so far */
-    struct tls_hello_offer offer; /* client */
-    uint8_t message[TLS_HANDSHAKE_MESSAGE_MAX];
+    uint8_t client_random[TLS_HELLO_RANDOM];
+    uint16_t retry_suite;               /* the suite that a HelloRetryRequest chose, or TLS_SUITE_NONE */
+    uint8_t ignored;                    /* records so far that were to be ignored */
+    uint8_t header[TLS_MESSAGE_HEADER]; /* of the message under way */
+    uint32_t message_len;               /* bytes of it so far, header included; 0: none is under way */
+    uint32_t used;                      /* bytes of `stored` or `hello` that hold something */
+    union {
+        struct tls_client_state client;
+        struct tls_server_state server;
+    };
+    union {
+        uint8_t stored[TLS_STORED_MAX];
+        struct tls_hello_reader hello;
+    };
 };
 
 struct tls_call {
@@ -53,7 +81,10 @@ struct tls_call {
 /* Makes the memory ready for a handshake. */
 void tls_call_reset(struct tls_handshake *handshake);
 
-/* Wipes it, secrets and all. */
+/* Notes that this many bytes of `stored` or `hello` hold something. */
+void tls_call_use(struct tls_handshake_data *handshake, size_t len);
+
+/* Wipes what holds something, secrets and all. */
 void tls_call_wipe(struct tls_handshake *handshake);
 
 /* The state of a handshake in the memory that the caller of the engine lends. */

@@ -27,6 +27,7 @@ static void choose_suites(const struct tls_config *config, struct tls_hello_offe
  * configuration may be another one at the next call. */
 static void choose_psks(const struct tls_config *config, struct tls_hello_offer *offer)
 {
+    struct tls_schedule_psk prepared;
     for (size_t i = 0; i < config->psk_count && offer->psk_count < TLS_OFFERED_PSKS_MAX; i++) {
         const struct tls_psk *psk = &config->psks[i];
         struct tls_hello_psk *offered = &offer->psks[offer->psk_count];
@@ -34,51 +35,83 @@ static void choose_psks(const struct tls_config *config, struct tls_hello_offer 
             continue;
         memcpy(offered->identity, psk->identity, psk->identity_len);
         offered->identity_len = (uint8_t)psk->identity_len;
-        tls_psk_prepare(config, psk, &offered->prepared);
-        offer->psk_count++;
+        tls_psk_prepare(config, psk, &prepared);
+        memcpy(offered->early, prepared.early, sizeof offered->early);
+        if (offer->psk_count++ == 0)
+            offer->first = prepared;
     }
+    secret_wipe(&prepared, sizeof prepared);
+}
+
+/* What follows from a key that was offered. */
+static void restore_psk(const struct tls_hello_offer *offer, size_t index, struct tls_schedule_psk *psk)
+{
+    if (index == 0) {
+        *psk = offer->first;
+        return;
+    }
+    memcpy(psk->early, offer->psks[index].early, sizeof psk->early);
+    tls_schedule_restore_psk(psk);
 }
 
 /* Fills in the binders (RFC 8446, 4.2.11.2): over the transcript and the hello up to them, each under its own
  * PSK. The whole hello is in the transcript then. */
 static void put_binders(const struct tls_call *call, uint8_t *message, size_t truncated_len, size_t len)
 {
-    const struct tls_hello_offer *offer = &call->handshake->offer;
+    const struct tls_hello_offer *offer = &call->handshake->client.offer;
+    struct tls_schedule_psk psk;
     uint8_t hash[32];
     uint8_t *binder = message + truncated_len + 2;
     tls_transcript_add(call, message, truncated_len);
     tls_transcript_hash(call, hash);
     for (size_t i = 0; i < offer->psk_count; i++) {
-        sha256_key_hmac(&offer->psks[i].prepared.binder, hash, sizeof hash, binder + 1);
+        restore_psk(offer, i, &psk);
+        sha256_key_hmac(&psk.binder, hash, sizeof hash, binder + 1);
         binder += 1 + TLS_HELLO_BINDER;
     }
+    secret_wipe(&psk, sizeof psk);
     tls_transcript_add(call, message + truncated_len, len - truncated_len);
 }
 
-/* Writes the ClientHello in a record of its own, straight to the output, where its binders are computed. */
+/* Sends the next part of the ClientHello in stored[] as a record of its own. */
+enum tls_reason tls_client_more(const struct tls_call *call)
+{
+    struct tls_handshake_data *handshake = call->handshake;
+    struct tls_client_state *client = &handshake->client;
+    size_t len = client->unsent_end - client->unsent;
+    if (len > TLS_FLIGHT_MAX - TLS_SEAL_OVERHEAD_MAX)
+        len = TLS_FLIGHT_MAX - TLS_SEAL_OVERHEAD_MAX;
+    enum tls_reason reason = tls_record_append(call->session, TLS_RECORD_HANDSHAKE,
+                                               handshake->stored + client->unsent, len, call->out);
+    client->unsent += (uint32_t)len;
+    return reason;
+}
+
+bool tls_client_unsent(const struct tls_handshake_data *handshake)
+{
+    return handshake->client.unsent < handshake->client.unsent_end;
+}
+
+/* Writes a ClientHello to stored[] and sends its first part. A cookie may be in stored[] itself, at its end.
+ */
 static enum tls_reason send_client_hello(const struct tls_call *call, struct tls_reader cookie)
 {
-    uint8_t *record = call->out->data + call->out->len;
-    uint8_t *message = record + TLS_RECORD_HEADER;
-    struct tls_writer writer = tls_cursor_writer(message, TLS_FLIGHT_MAX - TLS_RECORD_HEADER);
-    size_t truncated_len = tls_hello_put_client(&writer, &call->handshake->offer, cookie);
+    struct tls_handshake_data *handshake = call->handshake;
+    struct tls_writer writer = tls_cursor_writer(handshake->stored, sizeof handshake->stored);
+    size_t truncated_len = tls_hello_put_client(&writer, &handshake->client.offer, cookie);
     if (writer.full)
         return cookie.left > 0 ? TLS_REASON_COOKIE_LONG : TLS_REASON_MISUSE;
-    put_binders(call, message, truncated_len, writer.len);
-    record[0] = TLS_RECORD_HANDSHAKE;
-    record[1] = 3;
-    /* RFC 8446, 5.1: an initial ClientHello may say 0x0301, for old middleboxes. */
-    record[2] = cookie.left > 0 ? 3 : 1;
-    record[3] = (uint8_t)(writer.len >> 8);
-    record[4] = (uint8_t)writer.len;
-    call->out->len += TLS_RECORD_HEADER + writer.len;
-    return TLS_REASON_NONE;
+    tls_call_use(handshake, writer.len);
+    put_binders(call, handshake->stored, truncated_len, writer.len);
+    handshake->client.unsent = 0;
+    handshake->client.unsent_end = (uint32_t)writer.len;
+    return tls_client_more(call);
 }
 
 static enum tls_reason begin(const struct tls_call *call)
 {
     struct tls_handshake_data *handshake = call->handshake;
-    struct tls_hello_offer *offer = &handshake->offer;
+    struct tls_hello_offer *offer = &handshake->client.offer;
     choose_suites(call->config, offer);
     choose_psks(call->config, offer);
     if (offer->suite_count == 0)
@@ -89,9 +122,13 @@ static enum tls_reason begin(const struct tls_call *call)
         return TLS_REASON_MISUSE;
     tls_call_random(call, offer->random, sizeof offer->random);
     memcpy(handshake->client_random, offer->random, sizeof handshake->client_random);
-    tls_call_random(call, handshake->ephemeral, sizeof handshake->ephemeral);
-    x25519_public(offer->share, handshake->ephemeral);
-    return send_client_hello(call, tls_cursor_reader(NULL, 0));
+    tls_call_random(call, handshake->client.ephemeral, sizeof handshake->client.ephemeral);
+    x25519_public(offer->share, handshake->client.ephemeral);
+    uint8_t *record = call->out->data + call->out->len;
+    enum tls_reason reason = send_client_hello(call, tls_cursor_reader(NULL, 0));
+    if (reason == TLS_REASON_NONE)
+        record[2] = 1; /* RFC 8446, 5.1: an initial ClientHello may say 0x0301, for old middleboxes */
+    return reason;
 }
 
 enum tls_result tls_client_begin(struct tls_session *session, struct tls_handshake *handshake,
@@ -142,11 +179,20 @@ static enum tls_reason check_server_hello(const struct tls_call *call, const str
         return TLS_REASON_SESSION_ID;
     if (hello->compression != 0)
         return TLS_REASON_COMPRESSION;
-    if (!offered_suite(&handshake->offer, hello->suite))
+    if (!offered_suite(&handshake->client.offer, hello->suite))
         return TLS_REASON_SUITE_CHOSEN;
     if (handshake->retry_suite != TLS_SUITE_NONE && handshake->retry_suite != hello->suite)
         return TLS_REASON_SUITE_CHOSEN; /* RFC 8446, 4.1.4 */
     return tls_extensions_check(&hello->extensions, retry ? TLS_IN_HELLO_RETRY_REQUEST : TLS_IN_SERVER_HELLO);
+}
+
+/* Makes room for the ClientHello in front of a cookie that is part of the message in stored[]. */
+static struct tls_reader move_to_end(struct tls_handshake_data *handshake, struct tls_reader cookie)
+{
+    uint8_t *at = handshake->stored + sizeof handshake->stored - cookie.left;
+    memmove(at, cookie.at, cookie.left);
+    tls_call_use(handshake, sizeof handshake->stored);
+    return tls_cursor_reader(at, cookie.left);
 }
 
 /* RFC 8446, 4.1.4. */
@@ -171,14 +217,14 @@ static enum tls_reason take_retry(const struct tls_call *call, const struct tls_
     call->session->state = TLS_STATE_WAIT_SERVER_HELLO_2;
     tls_transcript_restart(call);
     tls_transcript_add(call, message, len);
-    return send_client_hello(call, cookie);
+    return send_client_hello(call, move_to_end(call->handshake, cookie));
 }
 
 /* The server's choice among our identities (RFC 8446, 4.2.11). */
 static enum tls_reason take_psk(const struct tls_call *call, const struct tls_server_hello *hello,
-                                const struct tls_hello_psk **psk)
+                                size_t *index)
 {
-    const struct tls_hello_offer *offer = &call->handshake->offer;
+    const struct tls_hello_offer *offer = &call->handshake->client.offer;
     struct tls_session *session = call->session;
     struct tls_reader body;
     uint16_t selected;
@@ -190,9 +236,9 @@ static enum tls_reason take_psk(const struct tls_call *call, const struct tls_se
         return TLS_REASON_MALFORMED;
     if (selected >= offer->psk_count)
         return TLS_REASON_PSK_CHOSEN;
-    *psk = &offer->psks[selected];
-    memcpy(session->identity, (*psk)->identity, (*psk)->identity_len);
-    session->identity_len = (*psk)->identity_len;
+    *index = selected;
+    session->identity_len = offer->psks[selected].identity_len;
+    memcpy(session->identity, offer->psks[selected].identity, session->identity_len);
     return TLS_REASON_NONE;
 }
 
@@ -210,20 +256,22 @@ static enum tls_reason take_share(const struct tls_server_hello *hello, struct t
 
 /* Adds the ServerHello to the transcript and changes to the handshake traffic keys, both ways: our alerts
  * are protected with them too. */
-static enum tls_reason change_keys(const struct tls_call *call, const struct tls_hello_psk *psk,
-                                   struct tls_reader share)
+static enum tls_reason change_keys(const struct tls_call *call, size_t psk_index, struct tls_reader share)
 {
+    struct tls_client_state *state = &call->handshake->client;
+    struct tls_schedule_psk psk;
     uint8_t client[32];
     uint8_t server[32];
-    enum tls_reason reason =
-        tls_transcript_derive(call, &psk->prepared, call->handshake->ephemeral, share.at, client, server);
+    restore_psk(&state->offer, psk_index, &psk);
+    enum tls_reason reason = tls_transcript_derive(call, &psk, state->ephemeral, share.at, client, server);
+    secret_wipe(&psk, sizeof psk);
     if (reason != TLS_REASON_NONE)
         return reason;
     tls_record_set_rx(call->session, TLS_KEYS_HANDSHAKE, server);
     tls_record_set_tx(call->session, TLS_KEYS_HANDSHAKE, client);
     secret_wipe(client, sizeof client);
     secret_wipe(server, sizeof server);
-    secret_wipe(call->handshake->ephemeral, sizeof call->handshake->ephemeral);
+    secret_wipe(state->ephemeral, sizeof state->ephemeral);
     call->session->state = TLS_STATE_WAIT_ENCRYPTED_EXTENSIONS;
     return TLS_REASON_NONE;
 }
@@ -232,7 +280,7 @@ enum tls_reason tls_client_server_hello(const struct tls_call *call, const uint8
 {
     struct tls_server_hello hello;
     struct tls_reader share;
-    const struct tls_hello_psk *psk = NULL;
+    size_t psk_index = 0;
     enum tls_reason reason = tls_hello_parse_server(message, len, &hello);
     if (reason != TLS_REASON_NONE)
         return reason;
@@ -243,17 +291,24 @@ enum tls_reason tls_client_server_hello(const struct tls_call *call, const uint8
     if (reason == TLS_REASON_NONE && retry)
         return take_retry(call, &hello, message, len);
     if (reason == TLS_REASON_NONE)
-        reason = take_psk(call, &hello, &psk);
+        reason = take_psk(call, &hello, &psk_index);
     if (reason == TLS_REASON_NONE)
         reason = take_share(&hello, &share);
     if (reason != TLS_REASON_NONE)
         return reason;
     call->session->suite = hello.suite;
     tls_transcript_add(call, message, len);
-    return change_keys(call, psk, share);
+    return change_keys(call, psk_index, share);
 }
 
 /* EncryptedExtensions and Finished */
+
+/* NamedGroupList (RFC 8446, 4.2.7). */
+static bool is_group_list(struct tls_reader body)
+{
+    struct tls_reader groups;
+    return tls_cursor_get_vector16(&body, 2, &groups) && body.left == 0 && groups.left % 2 == 0;
+}
 
 enum tls_reason tls_client_encrypted_extensions(const struct tls_call *call, const uint8_t *message,
                                                 size_t len)
@@ -268,8 +323,9 @@ enum tls_reason tls_client_encrypted_extensions(const struct tls_call *call, con
         reason = tls_extensions_check(&extensions, TLS_IN_ENCRYPTED_EXTENSIONS);
     if (reason != TLS_REASON_NONE)
         return reason;
-    /* The one extension that may come, supported_groups, is advice for other connections (RFC 8446, 4.2.7).
-     */
+    /* The one that may come is advice for other connections (RFC 8446, 4.2.7). */
+    if (tls_extensions_find(&extensions, TLS_EXTENSION_SUPPORTED_GROUPS, &block) && !is_group_list(block))
+        return TLS_REASON_MALFORMED;
     tls_transcript_add(call, message, len);
     call->session->state = TLS_STATE_WAIT_SERVER_FINISHED;
     return TLS_REASON_NONE;

@@ -9,6 +9,10 @@
 #include "tls/tls_call.h"
 #include "tls/tls_failure.h"
 
+/* Whether a part of a long ClientHello is still to be sent, and the call that appends the next one. */
+bool tls_client_unsent(const struct tls_handshake_data *handshake);
+enum tls_reason tls_client_more(const struct tls_call *call);
+
 /* Takes a ServerHello, or a HelloRetryRequest, which it answers with a second ClientHello. */
 enum tls_reason tls_client_server_hello(const struct tls_call *call, const uint8_t *message, size_t len);
 

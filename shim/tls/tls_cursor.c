@@ -76,7 +76,7 @@ void tls_cursor_put_bytes(struct tls_writer *writer, const uint8_t *data, size_t
         return;
     }
     if (len > 0)
-        memcpy(writer->data + writer->len, data, len);
+        memmove(writer->data + writer->len, data, len); /* a cookie moves within one buffer */
     writer->len += len;
 }
 

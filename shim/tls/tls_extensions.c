@@ -44,7 +44,7 @@ enum tls_reason tls_extensions_parse(struct tls_reader block, struct tls_extensi
         if (find(list, extension.type, &earlier))
             return TLS_REASON_EXTENSION_TWICE; /* RFC 8446, 4.2 */
         if (list->count == TLS_EXTENSIONS_MAX)
-            return TLS_REASON_EXTENSIONS_MANY; /* the search above is quadratic */
+            return TLS_REASON_EXTENSION_UNASKED; /* more than a ClientHello of ours has */
         list->at[list->count++] = extension;
     }
     return TLS_REASON_NONE;

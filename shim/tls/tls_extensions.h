@@ -3,7 +3,7 @@
 #ifndef SOCKSEAL_TLS_EXTENSIONS_H
 #define SOCKSEAL_TLS_EXTENSIONS_H
 
-/* Extension blocks (RFC 8446, 4.2): parsing, and which message may have which extension. */
+/* Extension blocks of servers (RFC 8446, 4.2): parsing, and which message may have which extension. */
 
 #include "tls/tls_cursor.h"
 #include "tls/tls_failure.h"
@@ -27,7 +27,7 @@ enum tls_extension_place {
     TLS_IN_ENCRYPTED_EXTENSIONS = 8,
 };
 
-enum { TLS_EXTENSIONS_MAX = 64 }; /* in one block; a browser's ClientHello has fewer than 25 */
+enum { TLS_EXTENSIONS_MAX = 16 }; /* in one block of a server: it may answer only what we sent */
 
 struct tls_extension {
     uint16_t type;

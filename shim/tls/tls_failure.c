@@ -47,8 +47,6 @@ static const struct {
                                       "the peer sent an extension that was not asked for"},
     [TLS_REASON_EXTENSION_MISSING] = {TLS_FAIL_PROTOCOL, TLS_ALERT_MISSING_EXTENSION,
                                       "the peer's ClientHello lacks supported_groups or key_share"},
-    [TLS_REASON_EXTENSIONS_MANY] = {TLS_FAIL_PROTOCOL, TLS_ALERT_ILLEGAL_PARAMETER,
-                                    "the peer sent an unreasonable number of extensions"},
     [TLS_REASON_SSL3] = {TLS_FAIL_PROTOCOL, TLS_ALERT_PROTOCOL_VERSION, "the peer speaks SSL 3.0 or older"},
     [TLS_REASON_LEGACY_VERSION] = {TLS_FAIL_PROTOCOL, TLS_ALERT_ILLEGAL_PARAMETER,
                                    "the peer's legacy_version is not 0x0303"},
@@ -75,7 +73,8 @@ static const struct {
                                  "the peer's pre_shared_key is not the last extension"},
     [TLS_REASON_PSK_BINDERS] = {TLS_FAIL_PROTOCOL, TLS_ALERT_ILLEGAL_PARAMETER,
                                 "the peer's pre-shared key identities and binders do not match in number"},
-    [TLS_REASON_PSK_UNKNOWN] = {TLS_FAIL_KEY, TLS_ALERT_UNKNOWN_PSK_IDENTITY,
+    /* RFC 8446, E.6, 6.2: the same alert as for a wrong binder, so that identities cannot be probed. */
+    [TLS_REASON_PSK_UNKNOWN] = {TLS_FAIL_KEY, TLS_ALERT_DECRYPT_ERROR,
                                 "the peer offers no pre-shared key identity that is known here"},
     [TLS_REASON_BINDER] = {TLS_FAIL_KEY, TLS_ALERT_DECRYPT_ERROR,
                            "the peer has another key under this identity (the PSK binder does not verify)"},
@@ -112,6 +111,9 @@ static const struct {
                                 "the peer refuses our pre-shared key: its key or identity differs"},
     [TLS_REASON_VERSION_REFUSED] = {TLS_FAIL_PROTOCOL, TLS_ALERT_NONE,
                                     "the peer does not speak TLS 1.3 (its alert says protocol_version)"},
+    [TLS_REASON_HELLO_REFUSED] =
+        {TLS_FAIL_PROTOCOL, TLS_ALERT_NONE,
+         "the peer refuses our ClientHello: it may lack our key, or have no suite in common"},
     [TLS_REASON_HANDSHAKE_REFUSED] = {TLS_FAIL_PROTOCOL, TLS_ALERT_NONE,
                                       "the peer ended the handshake with an alert"},
     [TLS_REASON_CLOSED_EARLY] = {TLS_FAIL_PROTOCOL, TLS_ALERT_NONE,

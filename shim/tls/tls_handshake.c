@@ -8,21 +8,32 @@
 #include "tls/tls_record.h"
 #include "tls/tls_server.h"
 
+/* The longest body of a message, with all its vectors as long as they may be (RFC 8446, 4.1.3, 4.3.1, 4.4.4).
+ */
+enum {
+    SERVER_HELLO_MAX = 2 + TLS_HELLO_RANDOM + 1 + TLS_HELLO_SESSION_ID_MAX + 2 + 1 + 2 + 65535,
+    ENCRYPTED_EXTENSIONS_MAX = 2 + 65535,
+    FINISHED_MAX = TLS_FINISHED_LEN - TLS_MESSAGE_HEADER,
+};
+
 /* What each state waits for. Everything else is unexpected_message (RFC 8446, 4): in this profile no state
- * has a second legal message, as there are no certificates, no client authentication and no early data. */
+ * has a second legal message, as there are no certificates, no client authentication and no early data. A
+ * message is stored whole and then handled, except that a ClientHello, which anybody may send, is read as it
+ * comes. */
 static const struct {
-    uint8_t message;  /* enum tls_message_type */
-    bool ends_flight; /* new keys or a new transcript follow: the record must end with it (RFC 8446, 5.1) */
+    uint8_t message;   /* enum tls_message_type */
+    bool ends_flight;  /* new keys or a new transcript follow: the record must end with it (RFC 8446, 5.1) */
+    uint32_t body_max; /* longer: decode_error (RFC 8446, 6.2) */
     enum tls_reason (*handle)(const struct tls_call *call, const uint8_t *message, size_t len);
 } table[TLS_STATE_COUNT] = {
-    [TLS_STATE_WAIT_SERVER_HELLO] = {TLS_SERVER_HELLO, true, tls_client_server_hello},
-    [TLS_STATE_WAIT_SERVER_HELLO_2] = {TLS_SERVER_HELLO, true, tls_client_server_hello},
-    [TLS_STATE_WAIT_ENCRYPTED_EXTENSIONS] = {TLS_ENCRYPTED_EXTENSIONS, false,
+    [TLS_STATE_WAIT_SERVER_HELLO] = {TLS_SERVER_HELLO, true, SERVER_HELLO_MAX, tls_client_server_hello},
+    [TLS_STATE_WAIT_SERVER_HELLO_2] = {TLS_SERVER_HELLO, true, SERVER_HELLO_MAX, tls_client_server_hello},
+    [TLS_STATE_WAIT_ENCRYPTED_EXTENSIONS] = {TLS_ENCRYPTED_EXTENSIONS, false, ENCRYPTED_EXTENSIONS_MAX,
                                              tls_client_encrypted_extensions},
-    [TLS_STATE_WAIT_SERVER_FINISHED] = {TLS_FINISHED, true, tls_client_finished},
-    [TLS_STATE_WAIT_CLIENT_HELLO] = {TLS_CLIENT_HELLO, true, tls_server_client_hello},
-    [TLS_STATE_WAIT_CLIENT_HELLO_2] = {TLS_CLIENT_HELLO, true, tls_server_client_hello},
-    [TLS_STATE_WAIT_CLIENT_FINISHED] = {TLS_FINISHED, true, tls_server_finished},
+    [TLS_STATE_WAIT_SERVER_FINISHED] = {TLS_FINISHED, true, FINISHED_MAX, tls_client_finished},
+    [TLS_STATE_WAIT_CLIENT_HELLO] = {TLS_CLIENT_HELLO, true, TLS_HELLO_BODY_MAX, tls_server_client_hello},
+    [TLS_STATE_WAIT_CLIENT_HELLO_2] = {TLS_CLIENT_HELLO, true, TLS_HELLO_BODY_MAX, tls_server_client_hello},
+    [TLS_STATE_WAIT_CLIENT_FINISHED] = {TLS_FINISHED, true, FINISHED_MAX, tls_server_finished},
 };
 
 bool tls_handshake_expects(enum tls_state state, uint8_t message_type)
@@ -37,40 +48,78 @@ void tls_handshake_wipe(struct tls_handshake *handshake)
 
 /* Messages */
 
-/* Adds to the message under way what it still lacks, up to `want` bytes in all. */
-static void fill(struct tls_handshake_data *handshake, struct tls_reader *content, size_t want)
+/* Takes up to `len` bytes off `content`. */
+static struct tls_reader take_up_to(struct tls_reader *content, size_t len)
 {
-    size_t take = want > handshake->message_len ? want - handshake->message_len : 0;
-    if (take > content->left)
-        take = content->left;
-    memcpy(handshake->message + handshake->message_len, content->at, take);
-    handshake->message_len += take;
-    content->at += take;
-    content->left -= take;
+    struct tls_reader part = tls_cursor_reader(content->at, len < content->left ? len : content->left);
+    content->at += part.left;
+    content->left -= part.left;
+    return part;
+}
+
+static size_t body_len(const uint8_t header[static TLS_MESSAGE_HEADER])
+{
+    return (size_t)header[1] << 16 | (size_t)header[2] << 8 | header[3];
+}
+
+/* The header of a message is complete. */
+static enum tls_reason begin_message(const struct tls_call *call)
+{
+    struct tls_handshake_data *handshake = call->handshake;
+    const size_t len = body_len(handshake->header);
+    if (len > table[call->session->state].body_max)
+        return TLS_REASON_MALFORMED;
+    if (handshake->header[0] == TLS_CLIENT_HELLO)
+        return tls_server_begin_hello(call, handshake->header, len);
+    if (len > sizeof handshake->stored - TLS_MESSAGE_HEADER)
+        return TLS_REASON_MESSAGE_LONG;
+    memcpy(handshake->stored, handshake->header, TLS_MESSAGE_HEADER);
+    return TLS_REASON_NONE;
+}
+
+/* Takes the header of a message, or the part of it that is there. */
+static enum tls_reason take_header(const struct tls_call *call, struct tls_reader *content)
+{
+    struct tls_handshake_data *handshake = call->handshake;
+    struct tls_reader part = take_up_to(content, TLS_MESSAGE_HEADER - handshake->message_len);
+    memcpy(handshake->header + handshake->message_len, part.at, part.left);
+    handshake->message_len += (uint32_t)part.left;
+    /* The order is checked by the first byte, before anything is stored (RFC 8446, 4). */
+    if (!tls_handshake_expects((enum tls_state)call->session->state, handshake->header[0]))
+        return TLS_REASON_ORDER;
+    return handshake->message_len < TLS_MESSAGE_HEADER ? TLS_REASON_NONE : begin_message(call);
+}
+
+static enum tls_reason take_body(const struct tls_call *call, struct tls_reader part)
+{
+    struct tls_handshake_data *handshake = call->handshake;
+    const size_t at = handshake->message_len;
+    handshake->message_len += (uint32_t)part.left;
+    if (handshake->header[0] == TLS_CLIENT_HELLO)
+        return tls_server_take_hello(call, part);
+    memcpy(handshake->stored + at, part.at, part.left);
+    tls_call_use(handshake, handshake->message_len);
+    return TLS_REASON_NONE;
 }
 
 /* Takes one message, or the part of it that is there. */
 static enum tls_reason take_message(const struct tls_call *call, struct tls_reader *content)
 {
     struct tls_handshake_data *handshake = call->handshake;
-    const uint8_t *message = handshake->message;
     const uint8_t state = call->session->state;
-    fill(handshake, content, TLS_MESSAGE_HEADER);
-    /* The order is checked by the first byte, before anything is stored (RFC 8446, 4). */
-    if (!tls_handshake_expects((enum tls_state)state, message[0]))
-        return TLS_REASON_ORDER;
+    enum tls_reason reason = TLS_REASON_NONE;
     if (handshake->message_len < TLS_MESSAGE_HEADER)
-        return TLS_REASON_NONE;
-    size_t len = TLS_MESSAGE_HEADER + ((size_t)message[1] << 16 | (size_t)message[2] << 8 | message[3]);
-    if (len > sizeof handshake->message)
-        return TLS_REASON_MESSAGE_LONG;
-    fill(handshake, content, len);
-    if (handshake->message_len < len)
-        return TLS_REASON_NONE;
+        reason = take_header(call, content);
+    if (reason != TLS_REASON_NONE || handshake->message_len < TLS_MESSAGE_HEADER)
+        return reason;
+    const size_t len = TLS_MESSAGE_HEADER + body_len(handshake->header);
+    reason = take_body(call, take_up_to(content, len - handshake->message_len));
+    if (reason != TLS_REASON_NONE || handshake->message_len < len)
+        return reason;
     if (table[state].ends_flight && content->left > 0)
         return TLS_REASON_KEY_CHANGE; /* RFC 8446, 5.1 */
     handshake->message_len = 0;
-    return table[state].handle(call, message, len);
+    return table[state].handle(call, handshake->stored, len);
 }
 
 static enum tls_reason take_handshake(const struct tls_call *call, const uint8_t *data, size_t len)
@@ -80,26 +129,6 @@ static enum tls_reason take_handshake(const struct tls_call *call, const uint8_t
     while (content.left > 0 && reason == TLS_REASON_NONE)
         reason = take_message(call, &content);
     return reason;
-}
-
-/* What a server that does not accept our key may say in the clear instead of a ServerHello. RFC 8446, 4.2.11
- * names unknown_psk_identity and decrypt_error and leaves others open. */
-static bool alert_refuses_key(uint8_t alert)
-{
-    switch (alert) {
-    case TLS_ALERT_UNKNOWN_PSK_IDENTITY:
-    case TLS_ALERT_DECRYPT_ERROR:
-    case TLS_ALERT_ILLEGAL_PARAMETER: /* OpenSSL, of a binder */
-    case TLS_ALERT_HANDSHAKE_FAILURE:
-    case TLS_ALERT_MISSING_EXTENSION: /* OpenSSL, of an identity: it goes on to certificates, which we do not
-                                         ask for */
-    case TLS_ALERT_ACCESS_DENIED:
-    case TLS_ALERT_INSUFFICIENT_SECURITY:
-    case TLS_ALERT_BAD_RECORD_MAC:
-        return true;
-    default:
-        return false;
-    }
 }
 
 enum { IGNORED_MAX = 8 }; /* two change_cipher_spec, and a user_canceled, are what a sane peer sends */
@@ -122,13 +151,12 @@ static enum tls_reason take_alert(const struct tls_call *call, const uint8_t *al
         return TLS_REASON_CLOSED_EARLY;
     if (alert[1] == TLS_ALERT_PROTOCOL_VERSION)
         return TLS_REASON_VERSION_REFUSED;
-    bool before_server_hello = session->role == TLS_CLIENT && session->rx_keys == TLS_KEYS_NONE;
-    if (before_server_hello && alert_refuses_key(alert[1]))
+    /* These two say that no identity of ours is known, or that our binder or Finished does not verify (RFC
+     * 8446, 4.2.11, 6.2). Any other may as well mean that there is no suite or group in common. */
+    if (alert[1] == TLS_ALERT_UNKNOWN_PSK_IDENTITY || alert[1] == TLS_ALERT_DECRYPT_ERROR)
         return TLS_REASON_KEY_REFUSED;
-    /* In place of the peer's Finished: our binder or our Finished did not verify. */
-    if (alert[1] == TLS_ALERT_DECRYPT_ERROR)
-        return TLS_REASON_KEY_REFUSED;
-    return TLS_REASON_HANDSHAKE_REFUSED;
+    return session->role == TLS_CLIENT && session->rx_keys == TLS_KEYS_NONE ? TLS_REASON_HELLO_REFUSED
+                                                                            : TLS_REASON_HANDSHAKE_REFUSED;
 }
 
 /* Drops a record of early data (RFC 8446, 4.2.10), as long as there are not too many. */
@@ -136,9 +164,9 @@ static enum tls_reason skip_early_data(const struct tls_call *call, size_t len)
 {
     if (call->handshake->message_len > 0)
         return TLS_REASON_INTERLEAVED; /* RFC 8446, 5.1 */
-    if (call->handshake->early_left < len)
+    if (call->handshake->server.early_left < len)
         return TLS_REASON_RECORD_MAC;
-    call->handshake->early_left -= (uint32_t)len;
+    call->handshake->server.early_left -= (uint32_t)len;
     return TLS_REASON_NONE;
 }
 
@@ -181,6 +209,19 @@ static enum tls_reason take_record(const struct tls_call *call, uint8_t *record,
     return take_content(call, type, content, content_len);
 }
 
+static bool has_more(const struct tls_call *call)
+{
+    return call->session->role == TLS_CLIENT && tls_client_unsent(call->handshake);
+}
+
+bool tls_handshake_more(struct tls_session *session, struct tls_handshake *handshake, struct tls_buffer *out)
+{
+    const struct tls_call call = {session, tls_call_data(handshake), NULL, out};
+    if (tls_failure_get(session) != TLS_OK || session->complete || !has_more(&call))
+        return false;
+    return tls_failure_set(session, tls_client_more(&call)) == TLS_OK;
+}
+
 enum tls_result tls_handshake_record(struct tls_session *session, struct tls_handshake *handshake,
                                      const struct tls_config *config, uint8_t *record, size_t len,
                                      struct tls_buffer *out)
@@ -190,7 +231,7 @@ enum tls_result tls_handshake_record(struct tls_session *session, struct tls_han
     enum tls_result result = tls_record_size(session, record, len, &size);
     if (result == TLS_OK) {
         bool misuse = session->complete || session->state == TLS_STATE_NONE || size == 0 || size != len ||
-                      out->cap - out->len < TLS_FLIGHT_MAX;
+                      out->cap - out->len < TLS_FLIGHT_MAX || has_more(&call);
         result = tls_failure_set(session, misuse ? TLS_REASON_MISUSE : take_record(&call, record, len));
     }
     if (result != TLS_OK) {

@@ -144,39 +144,6 @@ void tls_hello_put_retry(struct tls_writer *writer, struct tls_reader session_id
 
 /* Parsing */
 
-/* OfferedPsks (RFC 8446, 4.2.11): the two lists, and where the binders begin. */
-static enum tls_reason parse_psks(const uint8_t *message, struct tls_client_hello *hello)
-{
-    struct tls_reader body;
-    hello->truncated_len = 0;
-    if (!tls_extensions_find(&hello->extensions, TLS_EXTENSION_PRE_SHARED_KEY, &body))
-        return TLS_REASON_NONE;
-    if (!tls_cursor_get_vector16(&body, 7, &hello->identities))
-        return TLS_REASON_MALFORMED;
-    hello->truncated_len = (size_t)(body.at - message);
-    if (!tls_cursor_get_vector16(&body, 33, &hello->binders) || body.left != 0)
-        return TLS_REASON_MALFORMED;
-    return TLS_REASON_NONE;
-}
-
-enum tls_reason tls_hello_parse_client(const uint8_t *message, size_t len, struct tls_client_hello *hello)
-{
-    struct tls_reader reader = tls_cursor_reader(message + TLS_MESSAGE_HEADER, len - TLS_MESSAGE_HEADER);
-    struct tls_reader block = tls_cursor_reader(NULL, 0);
-    if (!tls_cursor_get_u16(&reader, &hello->legacy_version) ||
-        !tls_cursor_get_bytes(&reader, TLS_HELLO_RANDOM, &hello->random) ||
-        !tls_cursor_get_vector8(&reader, 0, &hello->session_id) ||
-        hello->session_id.left > TLS_HELLO_SESSION_ID_MAX ||
-        !tls_cursor_get_vector16(&reader, 2, &hello->suites) || hello->suites.left % 2 != 0 ||
-        !tls_cursor_get_vector8(&reader, 1, &hello->compression))
-        return TLS_REASON_MALFORMED;
-    /* A ClientHello of an older version may end here (RFC 8446, 4.1.2). */
-    if (reader.left > 0 && (!tls_cursor_get_vector16(&reader, 0, &block) || reader.left != 0))
-        return TLS_REASON_MALFORMED;
-    enum tls_reason reason = tls_extensions_parse(block, &hello->extensions);
-    return reason != TLS_REASON_NONE ? reason : parse_psks(message, hello);
-}
-
 enum tls_reason tls_hello_parse_server(const uint8_t *message, size_t len, struct tls_server_hello *hello)
 {
     struct tls_reader reader = tls_cursor_reader(message + TLS_MESSAGE_HEADER, len - TLS_MESSAGE_HEADER);

@@ -4,8 +4,8 @@
 #define SOCKSEAL_TLS_HELLO_H
 
 /*
- * Codec of ClientHello, ServerHello and HelloRetryRequest (RFC 8446, 4.1). Parsing checks form alone: what a
- * hello means is decided in tls_client.c and tls_server.c. A parsed hello points into the message.
+ * Codec of ClientHello, ServerHello and HelloRetryRequest (RFC 8446, 4.1), except that a ClientHello is read
+ * by tls_hello_reader. Parsing checks form alone: what a hello means is decided in tls_client.c.
  */
 
 #include "crypto/x25519.h"
@@ -30,7 +30,7 @@ enum {
 struct tls_hello_psk {
     uint8_t identity[TLS_IDENTITY_MAX];
     uint8_t identity_len;
-    struct tls_schedule_psk prepared;
+    uint8_t early[TLS_SCHEDULE_HASH]; /* Early Secret (RFC 8446, 7.1) */
 };
 
 /* What a ClientHello of ours says; the same for the second, after a HelloRetryRequest (RFC 8446, 4.1.2). */
@@ -41,18 +41,7 @@ struct tls_hello_offer {
     size_t suite_count;
     struct tls_hello_psk psks[TLS_OFFERED_PSKS_MAX];
     size_t psk_count;
-};
-
-struct tls_client_hello {
-    uint16_t legacy_version;
-    struct tls_reader random;
-    struct tls_reader session_id;
-    struct tls_reader suites;
-    struct tls_reader compression;
-    struct tls_extensions extensions;
-    size_t truncated_len; /* bytes of the message before its binders; 0 without pre_shared_key */
-    struct tls_reader identities;
-    struct tls_reader binders;
+    struct tls_schedule_psk first; /* of psks[0], which is nearly always the one that is used */
 };
 
 struct tls_server_hello {
@@ -80,8 +69,7 @@ void tls_hello_put_server(struct tls_writer *writer, const uint8_t random[static
 /* Writes a HelloRetryRequest, header included, that asks for a share of X25519. */
 void tls_hello_put_retry(struct tls_writer *writer, struct tls_reader session_id, uint16_t suite);
 
-/* Parses a whole message, its header of four bytes included. */
-enum tls_reason tls_hello_parse_client(const uint8_t *message, size_t len, struct tls_client_hello *hello);
+/* Parses a whole message, its header of four bytes included. A parsed hello points into the message. */
 enum tls_reason tls_hello_parse_server(const uint8_t *message, size_t len, struct tls_server_hello *hello);
 
 #endif

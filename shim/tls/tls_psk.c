@@ -12,6 +12,84 @@ bool tls_psk_usable(const struct tls_psk *psk)
     return psk->identity_len >= 1 && psk->identity_len <= TLS_IDENTITY_MAX && psk->key_len >= 16;
 }
 
+/* Any order does that is one: by length, then by bytes. */
+static int compare(const struct tls_psk *psk, const uint8_t *identity, size_t len)
+{
+    if (psk->identity_len != len)
+        return psk->identity_len < len ? -1 : 1;
+    return memcmp(psk->identity, identity, len);
+}
+
+/* One step of heapsort: order[root] sinks to its place in the heap of `count` indices. */
+static void sink(const struct tls_psk *psks, uint16_t *order, size_t root, size_t count)
+{
+    for (size_t child; (child = 2 * root + 1) < count; root = child) {
+        const struct tls_psk *right = child + 1 < count ? &psks[order[child + 1]] : NULL;
+        if (right != NULL && compare(&psks[order[child]], right->identity, right->identity_len) < 0)
+            child++;
+        const struct tls_psk *larger = &psks[order[child]];
+        if (compare(&psks[order[root]], larger->identity, larger->identity_len) >= 0)
+            return;
+        const uint16_t swapped = order[root];
+        order[root] = order[child];
+        order[child] = swapped;
+    }
+}
+
+/* Heapsort: libc's qsort() may allocate. */
+void tls_psk_sort(const struct tls_psk *psks, size_t count, uint16_t *order)
+{
+    for (size_t i = 0; i < count; i++)
+        order[i] = (uint16_t)i;
+    for (size_t root = count / 2; root > 0; root--)
+        sink(psks, order, root - 1, count);
+    for (size_t end = count; end > 1; end--) {
+        const uint16_t largest = order[0];
+        order[0] = order[end - 1];
+        order[end - 1] = largest;
+        sink(psks, order, 0, end - 1);
+    }
+}
+
+/* The index, in the order if there is one, of the first key that is not below this identity; psk_count if all
+ * are. */
+static size_t lower_bound(const struct tls_config *config, const uint8_t *identity, size_t len)
+{
+    size_t low = 0;
+    for (size_t high = config->psk_count; low < high;) {
+        const size_t middle = low + (high - low) / 2;
+        if (compare(&config->psks[config->psk_order[middle]], identity, len) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static const struct tls_psk *search(const struct tls_config *config, const uint8_t *identity, size_t len,
+                                    const struct tls_psk **beside)
+{
+    *beside = config->psk_count > 0 ? &config->psks[0] : NULL;
+    if (config->psk_order != NULL && config->psk_count > 0) {
+        const size_t at = lower_bound(config, identity, len);
+        *beside = &config->psks[config->psk_order[at < config->psk_count ? at : at - 1]];
+        return compare(*beside, identity, len) == 0 ? *beside : NULL;
+    }
+    for (size_t i = 0; i < config->psk_count; i++)
+        if (compare(&config->psks[i], identity, len) == 0)
+            return &config->psks[i];
+    return NULL;
+}
+
+const struct tls_psk *tls_psk_find(const struct tls_config *config, const uint8_t *identity, size_t len,
+                                   const struct tls_psk **beside)
+{
+    const struct tls_psk *psk = search(config, identity, len, beside);
+    if (*beside != NULL && !tls_psk_usable(*beside))
+        *beside = NULL;
+    return psk != NULL && tls_psk_usable(psk) ? psk : NULL;
+}
+
 /* tls_psk_memo.state. A thread that finds a memo claimed does not wait for it: the thread that fills it may
  * be interrupted by a signal handler, or may not exist in a forked child. */
 enum { MEMO_EMPTY, MEMO_CLAIMED, MEMO_FILLED };

@@ -11,6 +11,12 @@
 /* Whether a PSK keeps to its limits: the identity's length, and 128 bits of key (RFC 9257, 4). */
 bool tls_psk_usable(const struct tls_psk *psk);
 
+/* The configured key of an identity, or NULL. `*beside` is one to put in its place where the search has
+ * ended, so that the caller can do the same work for an identity that is not known: NULL only if there is no
+ * usable key. */
+const struct tls_psk *tls_psk_find(const struct tls_config *config, const uint8_t *identity, size_t len,
+                                   const struct tls_psk **beside);
+
 /* What follows from a PSK of this configuration, out of its memo if it is there. */
 void tls_psk_prepare(const struct tls_config *config, const struct tls_psk *psk,
                      struct tls_schedule_psk *prepared);

@@ -112,13 +112,12 @@ static void prepare_finished(const struct sha256_key *base, struct sha256_key *f
     secret_wipe(key, sizeof key);
 }
 
-void tls_schedule_prepare_psk(const uint8_t *key, size_t key_len, struct tls_schedule_psk *psk)
+void tls_schedule_restore_psk(struct tls_schedule_psk *psk)
 {
     uint8_t secret[TLS_SCHEDULE_HASH];
     struct sha256_key early;
     struct sha256_key binder_key;
-    tls_schedule_early(key, key_len, secret);
-    sha256_key_init(&early, secret, sizeof secret);
+    sha256_key_init(&early, psk->early, sizeof psk->early);
     prepare_salt(&early, &psk->salt);
     expand(&early, tls_schedule_external_binder, empty_hash, sizeof empty_hash, secret, sizeof secret);
     sha256_key_init(&binder_key, secret, sizeof secret);
@@ -126,6 +125,12 @@ void tls_schedule_prepare_psk(const uint8_t *key, size_t key_len, struct tls_sch
     secret_wipe(secret, sizeof secret);
     secret_wipe(&early, sizeof early);
     secret_wipe(&binder_key, sizeof binder_key);
+}
+
+void tls_schedule_prepare_psk(const uint8_t *key, size_t key_len, struct tls_schedule_psk *psk)
+{
+    tls_schedule_early(key, key_len, psk->early);
+    tls_schedule_restore_psk(psk);
 }
 
 /* HKDF-Extract, prepared for what is derived from its result. */

@@ -59,10 +59,12 @@ void tls_schedule_finished(const uint8_t base[static TLS_SCHEDULE_HASH],
 
 /* What follows from an external PSK alone. */
 struct tls_schedule_psk {
-    struct sha256_key binder; /* sha256_key_hmac() over a transcript hash is the PskBinderEntry */
-    struct sha256_key salt;   /* of the HKDF-Extract that gives the Handshake Secret */
+    uint8_t early[TLS_SCHEDULE_HASH]; /* Early Secret: gives the other two by tls_schedule_restore_psk() */
+    struct sha256_key binder;         /* sha256_key_hmac() over a transcript hash is the PskBinderEntry */
+    struct sha256_key salt;           /* of the HKDF-Extract that gives the Handshake Secret */
 };
 
+void tls_schedule_restore_psk(struct tls_schedule_psk *psk);
 void tls_schedule_prepare_psk(const uint8_t *key, size_t key_len, struct tls_schedule_psk *psk);
 
 /* Handshake Secret and Master Secret. */

@@ -6,6 +6,7 @@
 
 #include "crypto/aead.h"
 #include "crypto/secret.h"
+#include "tls/tls_hello_reader.h"
 #include "tls/tls_offer.h"
 #include "tls/tls_psk.h"
 #include "tls/tls_record.h"
@@ -16,14 +17,6 @@
  * it. */
 enum { EARLY_DATA_MAX = 2 * TLS_RECORD_MAX };
 
-/* What was decided about a ClientHello. */
-struct choice {
-    uint16_t suite;
-    uint16_t psk;                     /* index of the identity in the client's list */
-    struct tls_reader share;          /* the client's X25519 value, or empty: a HelloRetryRequest is needed */
-    struct tls_schedule_psk prepared; /* what follows from the PSK */
-};
-
 void tls_server_begin(struct tls_session *session, struct tls_handshake *handshake)
 {
     tls_record_begin(session, TLS_SERVER);
@@ -31,13 +24,99 @@ void tls_server_begin(struct tls_session *session, struct tls_handshake *handsha
     session->state = TLS_STATE_WAIT_CLIENT_HELLO;
 }
 
+/* Reading a ClientHello */
+
+enum tls_reason tls_server_begin_hello(const struct tls_call *call, const uint8_t *header, size_t body_len)
+{
+    struct tls_handshake_data *handshake = call->handshake;
+    handshake->server.psk_known = false;
+    tls_transcript_add(call, header, TLS_MESSAGE_HEADER);
+    enum tls_reason reason = tls_hello_reader_begin(&handshake->hello, body_len);
+    tls_call_use(handshake, tls_hello_reader_used(&handshake->hello));
+    return reason;
+}
+
+static void name_identity(struct tls_session *session, const struct tls_hello_reader *hello)
+{
+    size_t len = hello->identity_len < TLS_IDENTITY_MAX ? hello->identity_len : TLS_IDENTITY_MAX;
+    memcpy(session->identity, hello->field, len);
+    session->identity_len = (uint8_t)len;
+}
+
+/* Takes the first identity that is known and passes over the others (RFC 8446, 4.2.11). The session is named
+ * after the first one if none is known: for the log. */
+static void consider_identity(const struct tls_call *call)
+{
+    struct tls_hello_reader *hello = &call->handshake->hello;
+    struct tls_server_state *server = &call->handshake->server;
+    const struct tls_psk *beside;
+    if (server->psk_known)
+        return;
+    server->psk_known = hello->identity_len <= TLS_IDENTITY_MAX &&
+                        tls_psk_find(call->config, hello->field, hello->identity_len, &beside) != NULL;
+    if (server->psk_known)
+        hello->offer.psk_index = hello->offer.identity_count;
+    if (server->psk_known || hello->offer.identity_count == 0)
+        name_identity(call->session, hello);
+}
+
+/*
+ * The hello was read up to its binders. RFC 8446, E.6: who guesses identities must not learn which ones
+ * exist. So an identity that is not known gets the same answer as a wrong binder, and the same work is done
+ * for it: a configured key that its name leads to stands in for the key that it lacks, and the binder is
+ * computed under that. The key is looked up again, since the configuration may have changed since its
+ * identity was read.
+ */
+static void prepare_binder(const struct tls_call *call)
+{
+    struct tls_server_state *server = &call->handshake->server;
+    const struct tls_session *session = call->session;
+    const struct tls_psk *beside;
+    const struct tls_psk *psk = tls_psk_find(call->config, session->identity, session->identity_len, &beside);
+    server->psk_known = server->psk_known && psk != NULL;
+    if (psk == NULL)
+        psk = beside;
+    if (psk != NULL)
+        tls_psk_prepare(call->config, psk, &server->psk);
+    tls_transcript_hash(call, server->covered);
+}
+
+enum tls_reason tls_server_take_hello(const struct tls_call *call, struct tls_reader part)
+{
+    struct tls_hello_reader *hello = &call->handshake->hello;
+    enum tls_hello_event event = TLS_HELLO_IDENTITY;
+    while (event == TLS_HELLO_IDENTITY || event == TLS_HELLO_BINDERS) {
+        const uint8_t *from = part.at;
+        enum tls_reason reason = tls_hello_reader_next(hello, &part, &event);
+        tls_call_use(call->handshake, tls_hello_reader_used(hello));
+        if (reason != TLS_REASON_NONE)
+            return reason;
+        tls_transcript_add(call, from, (size_t)(part.at - from));
+        if (event == TLS_HELLO_IDENTITY)
+            consider_identity(call);
+        else if (event == TLS_HELLO_BINDERS)
+            prepare_binder(call);
+    }
+    return TLS_REASON_NONE;
+}
+
+/* Validating it */
+
+static bool offers_suite(const struct tls_offer *offer, uint16_t suite)
+{
+    for (size_t i = 0; i < offer->suite_count; i++)
+        if (offer->suites[i] == suite)
+            return true;
+    return false;
+}
+
 /* The server's preference among the suites offered. Every suite here has SHA-256, so each fits each PSK (RFC
  * 8446, 4.2.11). */
-static enum tls_reason choose_suite(const struct tls_call *call, struct tls_reader offered, uint16_t *suite)
+static enum tls_reason choose_suite(const struct tls_call *call, uint16_t *suite)
 {
     for (size_t i = 0; i < call->config->suite_count; i++) {
         uint16_t candidate = call->config->suites[i];
-        if (aead_usable(candidate) && tls_offer_has_u16(offered, candidate)) {
+        if (aead_usable(candidate) && offers_suite(&call->handshake->hello.offer, candidate)) {
             *suite = candidate;
             return TLS_REASON_NONE;
         }
@@ -45,140 +124,89 @@ static enum tls_reason choose_suite(const struct tls_call *call, struct tls_read
     return TLS_REASON_NO_SUITE;
 }
 
-static const struct tls_psk *find_psk(const struct tls_config *config, struct tls_reader identity)
-{
-    for (size_t i = 0; i < config->psk_count; i++) {
-        const struct tls_psk *psk = &config->psks[i];
-        if (tls_psk_usable(psk) && psk->identity_len == identity.left &&
-            memcmp(psk->identity, identity.at, identity.left) == 0)
-            return psk;
-    }
-    return NULL;
-}
-
-/* RFC 8446, 4.2.11.2: in constant time, and over the hello as far as the client could hash it, which is
- * in the transcript then. */
-static enum tls_reason verify_binder(const struct tls_call *call, const uint8_t *message,
-                                     size_t truncated_len, const struct sha256_key *key,
-                                     struct tls_reader binder)
-{
-    uint8_t hash[32];
-    uint8_t expected[TLS_HELLO_BINDER];
-    tls_transcript_add(call, message, truncated_len);
-    tls_transcript_hash(call, hash);
-    sha256_key_hmac(key, hash, sizeof hash, expected);
-    bool equal = binder.left == sizeof expected && secret_equal(expected, binder.at, sizeof expected);
-    secret_wipe(expected, sizeof expected);
-    return equal ? TLS_REASON_NONE : TLS_REASON_BINDER;
-}
-
-static void name_identity(struct tls_session *session, struct tls_reader identity)
-{
-    size_t len = identity.left < TLS_IDENTITY_MAX ? identity.left : TLS_IDENTITY_MAX;
-    memcpy(session->identity, identity.at, len);
-    session->identity_len = (uint8_t)len;
-}
-
-/* Takes the first identity that is known, passes over the others, and verifies its binder alone (RFC
- * 8446, 4.2.11). The obfuscated ticket age of an external identity is ignored. */
-static enum tls_reason choose_psk(const struct tls_call *call, const struct tls_client_hello *hello,
-                                  const uint8_t *message, struct choice *choice)
-{
-    struct tls_reader identities = hello->identities;
-    struct tls_reader binders = hello->binders;
-    struct tls_session *session = call->session;
-    for (uint16_t index = 0; identities.left > 0; index++) {
-        struct tls_reader identity;
-        struct tls_reader binder;
-        if (!tls_offer_next_psk(&identities, &binders, &identity, &binder))
-            return TLS_REASON_MALFORMED;
-        const struct tls_psk *psk = find_psk(call->config, identity);
-        if (psk != NULL || index == 0) /* the first one even if it is unknown: a log line names it */
-            name_identity(session, identity);
-        if (psk == NULL)
-            continue;
-        choice->psk = index;
-        tls_psk_prepare(call->config, psk, &choice->prepared);
-        return verify_binder(call, message, hello->truncated_len, &choice->prepared.binder, binder);
-    }
-    return TLS_REASON_PSK_UNKNOWN;
-}
-
-/* What the second ClientHello must repeat (RFC 8446, 4.1.2): the random, the session id and the suites. */
-static void hash_repeated(const struct tls_client_hello *hello, uint8_t hash[static 32])
-{
-    struct sha256 state;
-    sha256_init(&state);
-    sha256_update(&state, hello->random.at, hello->random.left);
-    sha256_update(&state, hello->session_id.at, hello->session_id.left);
-    sha256_update(&state, hello->suites.at, hello->suites.left);
-    sha256_final(&state, hash);
-}
-
 /* The second ClientHello against the first and our request (RFC 8446, 4.1.2, 4.1.4, 4.2.8). */
-static enum tls_reason check_second(const struct tls_call *call, const struct tls_client_hello *hello,
-                                    const struct choice *choice)
+static enum tls_reason check_second(const struct tls_call *call, uint16_t suite)
 {
-    uint8_t hash[32];
-    struct tls_reader body;
-    hash_repeated(hello, hash);
-    bool repeats = memcmp(hash, call->handshake->first_hello, sizeof hash) == 0;
-    bool early_data = tls_extensions_find(&hello->extensions, TLS_EXTENSION_EARLY_DATA, &body);
-    if (!repeats || early_data || choice->suite != call->handshake->retry_suite || choice->share.left == 0 ||
-        !tls_offer_has_one_share(hello))
+    const struct tls_offer *offer = &call->handshake->hello.offer;
+    const struct tls_server_state *server = &call->handshake->server;
+    bool repeats = memcmp(offer->repeated, server->first_hello, sizeof offer->repeated) == 0;
+    if (!repeats || (offer->has & TLS_OFFER_HAS_EARLY_DATA) || suite != call->handshake->retry_suite ||
+        !offer->has_x25519_share || offer->share_count != 1)
         return TLS_REASON_SECOND_HELLO;
     return TLS_REASON_NONE;
 }
 
-static enum tls_reason validate_hello(const struct tls_call *call, const struct tls_client_hello *hello,
-                                      const uint8_t *message, struct choice *choice)
+/* RFC 8446, 4.2.11.2: the binder of the chosen identity alone, in constant time. Of an identity that is not
+ * known it never counts. */
+static enum tls_reason verify_binder(const struct tls_call *call)
 {
-    enum tls_reason reason = tls_offer_check(hello);
+    const struct tls_server_state *server = &call->handshake->server;
+    const struct tls_offer *offer = &call->handshake->hello.offer;
+    uint8_t expected[TLS_HELLO_BINDER];
+    sha256_key_hmac(&server->psk.binder, server->covered, sizeof server->covered, expected);
+    bool equal =
+        secret_equal(expected, offer->binder, sizeof expected) && offer->binder_len == sizeof expected;
+    secret_wipe(expected, sizeof expected);
+    if (!server->psk_known)
+        return TLS_REASON_PSK_UNKNOWN;
+    return equal ? TLS_REASON_NONE : TLS_REASON_BINDER;
+}
+
+static enum tls_reason validate_hello(const struct tls_call *call, uint16_t *suite)
+{
+    enum tls_reason reason = tls_offer_check(&call->handshake->hello.offer);
     if (reason == TLS_REASON_NONE)
-        reason = tls_offer_find_share(hello, &choice->share);
-    if (reason == TLS_REASON_NONE)
-        reason = choose_suite(call, hello->suites, &choice->suite);
+        reason = choose_suite(call, suite);
     if (reason == TLS_REASON_NONE && call->session->state == TLS_STATE_WAIT_CLIENT_HELLO_2)
-        reason = check_second(call, hello, choice);
+        reason = check_second(call, *suite);
     if (reason == TLS_REASON_NONE)
-        reason = choose_psk(call, hello, message, choice);
+        reason = verify_binder(call);
     return reason;
+}
+
+/* Answering it */
+
+static struct tls_reader session_id_of(const struct tls_call *call)
+{
+    const struct tls_offer *offer = &call->handshake->hello.offer;
+    return tls_cursor_reader(offer->session_id, offer->session_id_len);
 }
 
 /* For middleboxes, and only to a client that asks for it by a session id: one change_cipher_spec after the
  * first message of ours (RFC 8446, D.4). */
-static enum tls_reason send_compatibility(const struct tls_call *call, const struct tls_client_hello *hello)
+static enum tls_reason send_compatibility(const struct tls_call *call)
 {
     const uint8_t one = 1;
-    if (hello->session_id.left == 0 || call->session->state == TLS_STATE_WAIT_CLIENT_HELLO_2)
+    if (session_id_of(call).left == 0 || call->session->state == TLS_STATE_WAIT_CLIENT_HELLO_2)
         return TLS_REASON_NONE;
     return tls_record_append(call->session, TLS_RECORD_CHANGE_CIPHER_SPEC, &one, 1, call->out);
 }
 
 /* RFC 8446, 4.1.4: the client supports X25519 but has sent no share of it. */
-static enum tls_reason send_retry(const struct tls_call *call, const struct tls_client_hello *hello,
-                                  uint16_t suite)
+static enum tls_reason send_retry(const struct tls_call *call, uint16_t suite)
 {
+    struct tls_handshake_data *handshake = call->handshake;
     uint8_t message[128];
     struct tls_writer writer = tls_cursor_writer(message, sizeof message);
-    tls_hello_put_retry(&writer, hello->session_id, suite);
+    tls_hello_put_retry(&writer, session_id_of(call), suite);
     tls_transcript_restart(call);
     tls_transcript_add(call, message, writer.len);
     enum tls_reason reason =
         tls_record_append(call->session, TLS_RECORD_HANDSHAKE, message, writer.len, call->out);
     if (reason == TLS_REASON_NONE)
-        reason = send_compatibility(call, hello);
-    hash_repeated(hello, call->handshake->first_hello);
-    call->handshake->retry_suite = suite;
+        reason = send_compatibility(call);
+    memcpy(handshake->server.first_hello, handshake->hello.offer.repeated,
+           sizeof handshake->server.first_hello);
+    handshake->retry_suite = suite;
     call->session->state = TLS_STATE_WAIT_CLIENT_HELLO_2;
     return reason;
 }
 
 /* ServerHello, then both directions' handshake traffic secrets. */
-static enum tls_reason send_server_hello(const struct tls_call *call, const struct tls_client_hello *hello,
-                                         const struct choice *choice, uint8_t client[static 32],
+static enum tls_reason send_server_hello(const struct tls_call *call, uint8_t client[static 32],
                                          uint8_t server[static 32])
 {
+    const struct tls_offer *offer = &call->handshake->hello.offer;
     uint8_t message[128];
     uint8_t random[TLS_HELLO_RANDOM];
     uint8_t ephemeral[X25519_LEN];
@@ -187,15 +215,16 @@ static enum tls_reason send_server_hello(const struct tls_call *call, const stru
     tls_call_random(call, random, sizeof random);
     tls_call_random(call, ephemeral, sizeof ephemeral);
     x25519_public(share, ephemeral);
-    tls_hello_put_server(&writer, random, hello->session_id, choice->suite, share, choice->psk);
+    tls_hello_put_server(&writer, random, session_id_of(call), call->session->suite, share,
+                         (uint16_t)offer->psk_index);
     tls_transcript_add(call, message, writer.len);
-    enum tls_reason reason =
-        tls_transcript_derive(call, &choice->prepared, ephemeral, choice->share.at, client, server);
+    enum tls_reason reason = tls_transcript_derive(call, &call->handshake->server.psk, ephemeral,
+                                                   offer->x25519_share, client, server);
     secret_wipe(ephemeral, sizeof ephemeral);
     if (reason == TLS_REASON_NONE)
         reason = tls_record_append(call->session, TLS_RECORD_HANDSHAKE, message, writer.len, call->out);
     if (reason == TLS_REASON_NONE)
-        reason = send_compatibility(call, hello);
+        reason = send_compatibility(call);
     return reason;
 }
 
@@ -212,21 +241,20 @@ static enum tls_reason send_finished(const struct tls_call *call, const uint8_t 
 
 /* The whole flight. Behind it we send under the application keys already (RFC 8446, 4.4.4), so that a server
  * that speaks first need not wait; we read under the client's handshake keys until its Finished. */
-static enum tls_reason send_flight(const struct tls_call *call, const struct tls_client_hello *hello,
-                                   const struct choice *choice)
+static enum tls_reason send_flight(const struct tls_call *call)
 {
     struct tls_session *session = call->session;
+    struct tls_server_state *state = &call->handshake->server;
     uint8_t client[32];
     uint8_t server[32];
-    session->suite = choice->suite;
-    enum tls_reason reason = send_server_hello(call, hello, choice, client, server);
+    enum tls_reason reason = send_server_hello(call, client, server);
     if (reason == TLS_REASON_NONE) {
         tls_record_set_rx(session, TLS_KEYS_HANDSHAKE, client);
         tls_record_set_tx(session, TLS_KEYS_HANDSHAKE, server);
         reason = send_finished(call, server);
     }
     if (reason == TLS_REASON_NONE) {
-        tls_transcript_derive_application(call, call->handshake->next_rx, server);
+        tls_transcript_derive_application(call, state->next_rx, server);
         tls_record_set_tx(session, TLS_KEYS_APPLICATION, server);
         session->state = TLS_STATE_WAIT_CLIENT_FINISHED;
         session->can_send = true;
@@ -239,35 +267,35 @@ static enum tls_reason send_flight(const struct tls_call *call, const struct tls
 
 /* Early data that follows is not accepted and must be skipped (RFC 8446, 4.2.10): after a HelloRetryRequest
  * by its type, otherwise as what does not authenticate. None follows a second ClientHello. */
-static void expect_early_data(const struct tls_call *call, const struct tls_client_hello *hello)
+static void expect_early_data(const struct tls_call *call)
 {
-    struct tls_reader body;
-    bool first = call->session->state == TLS_STATE_WAIT_CLIENT_HELLO;
-    call->session->skip_early =
-        first && tls_extensions_find(&hello->extensions, TLS_EXTENSION_EARLY_DATA, &body);
-    call->handshake->early_left = EARLY_DATA_MAX;
+    const bool first = call->session->state == TLS_STATE_WAIT_CLIENT_HELLO;
+    call->session->skip_early = first && (call->handshake->hello.offer.has & TLS_OFFER_HAS_EARLY_DATA);
+    call->handshake->server.early_left = EARLY_DATA_MAX;
+}
+
+static enum tls_reason answer(const struct tls_call *call, uint16_t suite)
+{
+    const struct tls_offer *offer = &call->handshake->hello.offer;
+    memcpy(call->handshake->client_random, offer->random, sizeof call->handshake->client_random);
+    expect_early_data(call);
+    call->session->ccs_window = true; /* RFC 8446, 5: from the first ClientHello on */
+    if (!offer->has_x25519_share)
+        return send_retry(call, suite);
+    call->session->suite = suite;
+    return send_flight(call);
 }
 
 enum tls_reason tls_server_client_hello(const struct tls_call *call, const uint8_t *message, size_t len)
 {
-    struct tls_client_hello hello;
-    struct choice choice = {.suite = TLS_SUITE_NONE};
-    enum tls_reason reason = tls_hello_parse_client(message, len, &hello);
+    struct tls_server_state *server = &call->handshake->server;
+    uint16_t suite = TLS_SUITE_NONE;
+    (void)message;
+    (void)len;
+    enum tls_reason reason = validate_hello(call, &suite);
     if (reason == TLS_REASON_NONE)
-        reason = validate_hello(call, &hello, message, &choice);
-    if (reason != TLS_REASON_NONE) {
-        secret_wipe(&choice, sizeof choice);
-        return reason;
-    }
-    memcpy(call->handshake->client_random, hello.random.at, sizeof call->handshake->client_random);
-    tls_transcript_add(call, message + hello.truncated_len, len - hello.truncated_len);
-    expect_early_data(call, &hello);
-    call->session->ccs_window = true; /* RFC 8446, 5: from the first ClientHello on */
-    if (choice.share.left == 0)
-        reason = send_retry(call, &hello, choice.suite);
-    else
-        reason = send_flight(call, &hello, &choice);
-    secret_wipe(&choice, sizeof choice);
+        reason = answer(call, suite);
+    secret_wipe(&server->psk, sizeof server->psk);
     return reason;
 }
 
@@ -277,7 +305,7 @@ enum tls_reason tls_server_finished(const struct tls_call *call, const uint8_t *
     enum tls_reason reason = tls_transcript_verify_finished(call, message, len);
     if (reason != TLS_REASON_NONE)
         return reason;
-    tls_record_set_rx(session, TLS_KEYS_APPLICATION, call->handshake->next_rx);
+    tls_record_set_rx(session, TLS_KEYS_APPLICATION, call->handshake->server.next_rx);
     session->state = TLS_STATE_COMPLETE;
     session->ccs_window = false;
     session->complete = true;

@@ -9,8 +9,12 @@
 #include "tls/tls_call.h"
 #include "tls/tls_failure.h"
 
-/* Takes a ClientHello and answers with the whole flight, or, the first time, perhaps with a
- * HelloRetryRequest. */
+/* Start with a ClientHello, and take a part of its body as it comes. */
+enum tls_reason tls_server_begin_hello(const struct tls_call *call, const uint8_t *header, size_t body_len);
+enum tls_reason tls_server_take_hello(const struct tls_call *call, struct tls_reader part);
+
+/* Takes the ClientHello that has been read and answers with the whole flight, or, the first time, perhaps
+ * with a HelloRetryRequest. */
 enum tls_reason tls_server_client_hello(const struct tls_call *call, const uint8_t *message, size_t len);
 
 /* Takes the client's Finished and completes the handshake. */

@@ -71,6 +71,16 @@ enum tls_result endpoint_begin(struct endpoint *endpoint, enum tls_role role)
     return endpoint->result;
 }
 
+static void take_rest_of_flight(struct endpoint *endpoint)
+{
+    bool more = true;
+    while (more) {
+        struct tls_buffer flight = flight_buffer();
+        more = tls_handshake_more(&endpoint->session, &endpoint->handshake, &flight);
+        collect(endpoint, &flight);
+    }
+}
+
 static enum tls_result open_record(struct endpoint *endpoint, uint8_t *record, size_t len)
 {
     enum tls_event event = TLS_EVENT_NONE;
@@ -102,6 +112,7 @@ static enum tls_result take_record(struct endpoint *endpoint, const uint8_t *byt
         result = tls_handshake_record(&endpoint->session, &endpoint->handshake, &endpoint->config, record,
                                       len, &flight);
         collect(endpoint, &flight);
+        take_rest_of_flight(endpoint);
     }
     free(record);
     return result;

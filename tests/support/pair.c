@@ -30,7 +30,13 @@ enum tls_result pair_send(struct pair *pair, uint8_t type, const void *content, 
 
 enum tls_result pair_send_message(struct pair *pair, const struct toy_buffer *message)
 {
-    return pair_send(pair, TOY_HANDSHAKE, message->data, message->len);
+    enum tls_result result = TLS_OK;
+    for (size_t at = 0; at < message->len && result == TLS_OK;) {
+        size_t part = message->len - at < TLS_PLAINTEXT_MAX ? message->len - at : TLS_PLAINTEXT_MAX;
+        result = pair_send(pair, TOY_HANDSHAKE, message->data + at, part);
+        at += part;
+    }
+    return result;
 }
 
 bool pair_read(struct pair *pair, uint8_t *type, struct toy_buffer *content)

@@ -39,7 +39,7 @@ void pair_begin(struct pair *pair, enum tls_role engine_role, uint16_t suite);
 /* The same, carried on to `state`. */
 void pair_reach(struct pair *pair, enum pair_state state, uint16_t suite);
 
-/* The toy sends one record under its present keys. */
+/* The toy sends one record under its present keys, or a message in as many as it takes. */
 enum tls_result pair_send(struct pair *pair, uint8_t type, const void *content, size_t len);
 enum tls_result pair_send_message(struct pair *pair, const struct toy_buffer *message);
 

@@ -145,6 +145,30 @@ void toy_hello_encode(const struct toy_hello *hello, struct toy_buffer *message)
 }
 
 /* A bounded reader: `left` becomes SIZE_MAX on the first read past the end. */
+void toy_hello_pad(struct toy_buffer *message, uint16_t type, const void *body, size_t len)
+{
+    static struct toy_buffer rest;
+    uint8_t *data = message->data;
+    size_t at = 4 + 2 + 32 + 1 + (size_t)data[38];
+    at += 2 + toy_number(data + at, 2);
+    at += 1 + (size_t)data[at];
+    const size_t extensions = toy_number(data + at, 2) + 4 + len;
+    const size_t whole = toy_number(data + 1, 3) + 4 + len;
+    require(message->len == whole - len && extensions < 65536, "no room in that message");
+    data[1] = (uint8_t)(whole >> 16);
+    data[2] = (uint8_t)(whole >> 8);
+    data[3] = (uint8_t)whole;
+    data[at++] = (uint8_t)(extensions >> 8);
+    data[at++] = (uint8_t)extensions;
+    rest.len = 0;
+    toy_put(&rest, data + at, message->len - at);
+    message->len = at;
+    toy_put_number(message, type, 2);
+    toy_put_number(message, len, 2);
+    toy_put(message, body, len);
+    toy_put(message, rest.data, rest.len);
+}
+
 struct reader {
     const uint8_t *next;
     size_t left;

@@ -11,8 +11,8 @@
 #include <stdint.h>
 
 enum {
-    TOY_BUFFER_MAX = 40960,
-    TOY_EXTENSION_BODY_MAX = 2600,
+    TOY_BUFFER_MAX = 135168,
+    TOY_EXTENSION_BODY_MAX = 18176,
     TOY_EXTENSIONS_MAX = 16,
 };
 
@@ -105,7 +105,10 @@ void toy_hello_replace(struct toy_hello *hello, uint16_t type, const void *body,
 /* The whole handshake message, header included. Replaces what `message` held. */
 void toy_hello_encode(const struct toy_hello *hello, struct toy_buffer *message);
 
-/* The inverse. False if it is malformed. */
+/* Puts an extension in front of the others of an encoded ClientHello, where one of any length has room. */
+void toy_hello_pad(struct toy_buffer *message, uint16_t type, const void *body, size_t len);
+
+/* The inverse of toy_hello_encode(). False if it is malformed. */
 bool toy_hello_decode(struct toy_hello *hello, const uint8_t *message, size_t len);
 
 #endif

@@ -212,35 +212,204 @@ static void the_record_version_is_ignored(void **state)
     finish();
 }
 
-/* A bound ClientHello of exactly `len` bytes, header included. */
-static enum tls_result send_hello_of(size_t len)
+/* Binds and sends what is in `message`. */
+static enum tls_result send_bound(void)
 {
-    static uint8_t padding[TOY_EXTENSION_BODY_MAX];
-    begin();
-    toy_hello_encode(&hello, &message);
-    for (uint16_t type = 0xfa00; message.len < len; type++) {
-        size_t body = len - message.len - 4;
-        toy_hello_insert(&hello, 0, type, padding, body < 2000 ? body : 2000);
-        toy_hello_encode(&hello, &message);
-    }
-    assert_int_equal(message.len, len);
-    return pair_client_hello(&pair, &hello, 1);
+    toy_bind(&pair.toy, &message, 1);
+    toy_transcript_add(&pair.toy, message.data, message.len);
+    return pair_send_message(&pair, &message);
 }
 
-static void a_hello_of_the_longest_length_is_accepted(void **state)
+static const uint8_t zeros[65536];
+
+/* Bytes of the extensions in `message`: all that is behind the null compression. */
+static size_t extensions_len(void)
+{
+    return message.len - (4 + 2 + 32 + 1 + 2 + hello.suites_len + 2 + 2);
+}
+
+/* 4.1.2, 9.3: what is not known is ignored, and one extension may be as long as the block that it is in. */
+static void a_hello_whose_extensions_fill_their_block_is_accepted(void **state)
 {
     (void)state;
-    assert_int_equal(send_hello_of(TLS_HANDSHAKE_MESSAGE_MAX), TLS_OK);
+    begin();
+    toy_hello_encode(&hello, &message);
+    toy_hello_pad(&message, 21, zeros, 65535 - 4 - extensions_len());
+    assert_int_equal(extensions_len(), 65535);
+    assert_int_equal(send_bound(), TLS_OK);
     finish();
 }
 
-static void a_hello_longer_than_the_bound_is_refused(void **state)
+/* As many as there can be, each empty and of a type of its own. */
+static void a_hello_of_many_extensions_is_accepted(void **state)
 {
     (void)state;
-    send_hello_of(TLS_HANDSHAKE_MESSAGE_MAX + 1);
-    pair_expect_one_of(&pair, TLS_FAIL_PROTOCOL,
-                       (const enum tls_alert[]){TLS_ALERT_ILLEGAL_PARAMETER, TLS_ALERT_DECODE_ERROR,
-                                                TLS_ALERT_RECORD_OVERFLOW, TLS_ALERT_NONE});
+    static uint8_t block[65536];
+    size_t len = 0;
+    begin();
+    toy_hello_encode(&hello, &message);
+    const size_t room = 65535 - extensions_len();
+    for (uint32_t type = 256; len + 8 <= room; type++, len += 4) {
+        block[len] = (uint8_t)(type >> 8);
+        block[len + 1] = (uint8_t)type;
+    }
+    assert_true(len / 4 > 16000);
+    toy_hello_pad(&message, 0xffff, block, len);
+    memset(message.data + 4 + 2 + 32 + 1 + 2 + hello.suites_len + 2 + 2 + 2, 0,
+           2); /* what follows is no body */
+    assert_int_equal(send_bound(), TLS_OK);
+    finish();
+}
+
+/* RFC 8446, 4.2: also of two that are not known, however far apart. */
+static void an_unknown_extension_that_comes_twice_is_refused(void **state)
+{
+    (void)state;
+    begin();
+    toy_hello_encode(&hello, &message);
+    toy_hello_pad(&message, 0xfedc, "a", 1);
+    for (uint16_t type = 0xf000; type < 0xf100; type++)
+        toy_hello_pad(&message, type, zeros, 3);
+    toy_hello_pad(&message, 0xfedc, NULL, 0);
+    send_bound();
+    pair_expect_failure(&pair, TLS_FAIL_PROTOCOL, TLS_ALERT_ILLEGAL_PARAMETER);
+}
+
+static void a_hello_of_many_suites_is_accepted(void **state)
+{
+    (void)state;
+    static struct toy_buffer whole;
+    const size_t suites = 4 + 2 + 32 + 1, count = 32767;
+    begin();
+    toy_hello_encode(&hello, &message);
+    whole.len = 0;
+    toy_put(&whole, message.data, suites);
+    toy_put_number(&whole, 2 * count, 2);
+    for (size_t i = 0; i < count - 1; i++)
+        toy_put_number(&whole, 0xc000 + i % 4096, 2);
+    toy_put_number(&whole, TOY_CHACHA20, 2);
+    toy_put(&whole, message.data + suites + 2 + hello.suites_len,
+            message.len - suites - 2 - hello.suites_len);
+    const size_t body = whole.len - 4;
+    memcpy(whole.data + 1, (const uint8_t[]){(uint8_t)(body >> 16), (uint8_t)(body >> 8), (uint8_t)body}, 3);
+    message = whole;
+    assert_int_equal(send_bound(), TLS_OK);
+    finish();
+}
+
+/* X25519MLKEM768 and another share that fills several records, in front of ours. */
+static void long_shares_of_unknown_groups_are_passed_over(void **state)
+{
+    (void)state;
+    static struct toy_buffer shares, encoded;
+    static const uint8_t groups[] = {0, 6, 0x11, 0xec, 0xee, 0xee, 0, TOY_X25519};
+    begin();
+    shares.len = 0;
+    size_t list = toy_vector_begin(&shares, 2);
+    toy_put(&shares, (const uint8_t[]){0x11, 0xec, 1216 >> 8, 1216 & 0xff}, 4);
+    toy_put(&shares, zeros, 1216);
+    toy_put(&shares, (const uint8_t[]){0xee, 0xee, 50000 >> 8, 50000 & 0xff}, 4);
+    toy_put(&shares, zeros, 50000);
+    toy_put(&shares, (const uint8_t[]){0, TOY_X25519, 0, 32}, 4);
+    toy_put(&shares, pair.toy.public_key, 32);
+    toy_vector_end(&shares, list, 2);
+    toy_hello_replace(&hello, TOY_SUPPORTED_GROUPS, groups, sizeof groups);
+    toy_hello_remove(&hello, TOY_KEY_SHARE);
+    toy_hello_encode(&hello, &encoded);
+    message = encoded;
+    toy_hello_pad(&message, TOY_KEY_SHARE, shares.data, shares.len);
+    assert_int_equal(send_bound(), TLS_OK);
+    finish();
+}
+
+/* The order of shares is not checked in longer lists than a server keeps (4.2.8: MAY), but X25519 is found.
+ */
+static void a_hello_of_many_groups_is_accepted(void **state)
+{
+    (void)state;
+    static struct toy_buffer groups;
+    begin();
+    groups.len = 0;
+    size_t list = toy_vector_begin(&groups, 2);
+    for (unsigned i = 0; i < 5000; i++)
+        toy_put_number(&groups, 0x2000 + i, 2);
+    toy_put_number(&groups, TOY_X25519, 2);
+    toy_vector_end(&groups, list, 2);
+    toy_hello_replace(&hello, TOY_SUPPORTED_GROUPS, groups.data, groups.len);
+    expect_accepted(1);
+}
+
+static void a_large_hello_in_small_records_is_accepted(void **state)
+{
+    (void)state;
+    begin();
+    toy_hello_encode(&hello, &message);
+    toy_hello_pad(&message, 21, zeros, 30000);
+    toy_bind(&pair.toy, &message, 1);
+    toy_transcript_add(&pair.toy, message.data, message.len);
+    for (size_t at = 0, part; at < message.len; at += part) {
+        part = message.len - at < 997 ? message.len - at : 997;
+        assert_int_equal(pair_send(&pair, TOY_HANDSHAKE, message.data + at, part), TLS_OK);
+    }
+    finish();
+}
+
+/* Longer than all its vectors together can be: nothing that can be decoded. The header settles it. */
+static void a_hello_longer_than_its_vectors_is_refused(void **state)
+{
+    (void)state;
+    const size_t longest = 2 + 32 + 1 + 32 + 2 + 65534 + 1 + 255 + 2 + 65535;
+    for (size_t len = longest; len <= longest + 1; len++) {
+        begin();
+        uint8_t header[] = {TOY_CLIENT_HELLO, (uint8_t)(len >> 16), (uint8_t)(len >> 8), (uint8_t)len};
+        enum tls_result result = pair_send(&pair, TOY_HANDSHAKE, header, sizeof header);
+        if (len == longest)
+            assert_int_equal(result, TLS_OK);
+        else
+            pair_expect_failure(&pair, TLS_FAIL_PROTOCOL, TLS_ALERT_DECODE_ERROR);
+    }
+}
+
+/* RFC 8446, 4.2.2. A server that asked for no cookie passes over one that is well-formed. */
+static void a_cookie_is_passed_over_if_it_is_well_formed(void **state)
+{
+    (void)state;
+    static uint8_t cookie[5002] = {5000 >> 8, 5000 & 0xff};
+    begin();
+    toy_hello_insert(&hello, 0, TOY_COOKIE, cookie, sizeof cookie);
+    expect_accepted(1);
+    static const struct {
+        uint8_t len, body[4];
+    } malformed[] = {{0, {0}}, {1, {0}}, {2, {0, 0}}, {3, {0, 0, 1}}, {3, {0, 2, 1}}, {4, {0, 1, 1, 1}}};
+    for (size_t i = 0; i < sizeof malformed / sizeof *malformed; i++) {
+        begin();
+        toy_hello_insert(&hello, 0, TOY_COOKIE, malformed[i].body, malformed[i].len);
+        pair_client_hello(&pair, &hello, 1);
+        pair_expect_failure(&pair, TLS_FAIL_PROTOCOL, TLS_ALERT_DECODE_ERROR);
+    }
+}
+
+/* The first 64 identities are looked at, so that a long list costs a server little. */
+static void identities_far_down_the_list_are_not_looked_at(void **state)
+{
+    (void)state;
+    static const char *names[66];
+    static struct toy_buffer body;
+    for (size_t known = 63; known <= 64; known++) {
+        for (size_t i = 0; i < 66; i++)
+            names[i] = i == known ? ENDPOINT_IDENTITY : "x";
+        begin();
+        body.len = 0;
+        toy_psk_body(&body, names, 66);
+        toy_hello_replace(&hello, TOY_PRE_SHARED_KEY, body.data, body.len);
+        toy_hello_encode(&hello, &message);
+        toy_bind_one(&pair.toy, &message, 66, known, endpoint_key, sizeof endpoint_key);
+        pair_send_message(&pair, &message);
+        if (known == 63)
+            assert_int_equal(pair.engine.result, TLS_OK);
+        else
+            pair_expect_failure(&pair, TLS_FAIL_KEY, TLS_ALERT_DECRYPT_ERROR);
+    }
 }
 
 /* 5.1: no message follows in the record after which keys change. */
@@ -328,8 +497,16 @@ int main(void)
         cmocka_unit_test(a_hello_in_records_of_one_byte_is_accepted),
         cmocka_unit_test(a_hello_split_anywhere_is_accepted),
         cmocka_unit_test(the_record_version_is_ignored),
-        cmocka_unit_test(a_hello_of_the_longest_length_is_accepted),
-        cmocka_unit_test(a_hello_longer_than_the_bound_is_refused),
+        cmocka_unit_test(a_hello_whose_extensions_fill_their_block_is_accepted),
+        cmocka_unit_test(a_hello_of_many_extensions_is_accepted),
+        cmocka_unit_test(an_unknown_extension_that_comes_twice_is_refused),
+        cmocka_unit_test(a_hello_of_many_suites_is_accepted),
+        cmocka_unit_test(long_shares_of_unknown_groups_are_passed_over),
+        cmocka_unit_test(a_hello_of_many_groups_is_accepted),
+        cmocka_unit_test(a_large_hello_in_small_records_is_accepted),
+        cmocka_unit_test(a_hello_longer_than_its_vectors_is_refused),
+        cmocka_unit_test(a_cookie_is_passed_over_if_it_is_well_formed),
+        cmocka_unit_test(identities_far_down_the_list_are_not_looked_at),
         cmocka_unit_test(a_byte_behind_the_hello_in_its_record_is_refused),
         cmocka_unit_test(a_hello_cut_at_any_length_is_never_accepted),
         cmocka_unit_test(an_extension_cut_at_any_length_is_never_accepted),

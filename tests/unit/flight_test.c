@@ -42,6 +42,35 @@ static void extensions_asked_for_are_accepted(void **state)
     pair_expect_connected(&pair);
 }
 
+/* A body is read even where its content is of no use. */
+static void a_group_list_that_does_not_decode_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t len, body[6];
+    } malformed[] = {{0, {0}},
+                     {1, {0}},
+                     {2, {0, 0}},
+                     {3, {0, 1, 0}},
+                     {4, {0, 3, 0, 29}},
+                     {5, {0, 2, 0, 29, 0}},
+                     {5, {0, 3, 0, 29, 0}}};
+    for (size_t i = 0; i < sizeof malformed / sizeof *malformed; i++) {
+        send_extension(TOY_SUPPORTED_GROUPS, malformed[i].body, malformed[i].len);
+        pair_expect_failure(&pair, TLS_FAIL_PROTOCOL, TLS_ALERT_DECODE_ERROR);
+    }
+}
+
+static void a_long_group_list_is_accepted(void **state)
+{
+    (void)state;
+    static uint8_t body[2 + 12000] = {12000 >> 8, 12000 & 0xff};
+    send_extension(TOY_SUPPORTED_GROUPS, body, sizeof body);
+    assert_int_equal(pair_server_finished(&pair), TLS_OK);
+    pair_read_client_finished(&pair);
+    pair_expect_connected(&pair);
+}
+
 static void extensions_not_asked_for_are_refused(void **state)
 {
     (void)state;
@@ -265,6 +294,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(extensions_asked_for_are_accepted),
+        cmocka_unit_test(a_group_list_that_does_not_decode_is_refused),
+        cmocka_unit_test(a_long_group_list_is_accepted),
         cmocka_unit_test(extensions_not_asked_for_are_refused),
         cmocka_unit_test(extensions_forbidden_here_are_refused),
         cmocka_unit_test(duplicate_extensions_are_refused),

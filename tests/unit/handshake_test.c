@@ -90,29 +90,30 @@ static void user_canceled_is_passed_over(void **state)
     pair_expect_connected(&pair);
 }
 
-/* What the peer's alert says about keys: anything that refuses ours before the ServerHello, later
- * decrypt_error alone. */
-static enum tls_result meaning(enum pair_state state, uint8_t alert)
+/* What the peer's alert says about keys (RFC 8446, 6.2). */
+static enum tls_result meaning(uint8_t alert)
 {
-    bool before_server_hello = state == PAIR_CLIENT_WAIT_SH || state == PAIR_CLIENT_WAIT_SH_RETRIED;
-    bool refusal = alert == TLS_ALERT_HANDSHAKE_FAILURE || alert == TLS_ALERT_ILLEGAL_PARAMETER;
-    bool key = alert == TLS_ALERT_DECRYPT_ERROR || (before_server_hello && refusal);
-    return key ? TLS_FAIL_KEY : TLS_FAIL_PROTOCOL;
+    return alert == TLS_ALERT_DECRYPT_ERROR || alert == TLS_ALERT_UNKNOWN_PSK_IDENTITY ? TLS_FAIL_KEY
+                                                                                       : TLS_FAIL_PROTOCOL;
 }
 
 static void each_alert_ends_the_handshake(void **state)
 {
     (void)state;
-    static const uint8_t alerts[] = {TLS_ALERT_CLOSE_NOTIFY,      TLS_ALERT_HANDSHAKE_FAILURE,
-                                     TLS_ALERT_ILLEGAL_PARAMETER, TLS_ALERT_INTERNAL_ERROR,
-                                     TLS_ALERT_DECRYPT_ERROR,     200};
+    static const uint8_t alerts[] = {TLS_ALERT_CLOSE_NOTIFY,
+                                     TLS_ALERT_HANDSHAKE_FAILURE,
+                                     TLS_ALERT_ILLEGAL_PARAMETER,
+                                     TLS_ALERT_INTERNAL_ERROR,
+                                     TLS_ALERT_DECRYPT_ERROR,
+                                     TLS_ALERT_UNKNOWN_PSK_IDENTITY,
+                                     200};
     for (size_t i = 0; i < WAITING * sizeof alerts; i++) {
         enum pair_state where = waiting[i % WAITING];
         uint8_t alert = alerts[i / WAITING];
         pair_reach(&pair, where, TOY_CHACHA20);
         size_t before = pair.engine.out.len;
         pair_send(&pair, TOY_ALERT, (const uint8_t[]){1, alert}, 2);
-        assert_int_equal(pair.engine.result, meaning(where, alert));
+        assert_int_equal(pair.engine.result, meaning(alert));
         assert_int_equal(pair.engine.session.alert_in, alert);
         assert_false(pair.engine.session.complete);
         assert_true(pair.engine.out.len == before || alert == TLS_ALERT_CLOSE_NOTIFY);
@@ -135,31 +136,62 @@ static void a_plain_alert_to_a_server_counts_before_the_first_protected_record_o
     pair_expect_failure(&pair, TLS_FAIL_PROTOCOL, TLS_ALERT_UNEXPECTED_MESSAGE);
 }
 
-/* Each message that the engine waits for, announced longer than any that it would take. */
-static void a_message_too_long_is_refused(void **state)
+static uint8_t message_awaited(enum pair_state state)
+{
+    switch (state) {
+    case PAIR_CLIENT_WAIT_SH:
+    case PAIR_CLIENT_WAIT_SH_RETRIED:
+        return TOY_SERVER_HELLO;
+    case PAIR_CLIENT_WAIT_EE:
+        return TOY_ENCRYPTED_EXTENSIONS;
+    case PAIR_SERVER_WAIT_CH:
+    case PAIR_SERVER_WAIT_CH_RETRIED:
+        return TOY_CLIENT_HELLO;
+    default:
+        return TOY_FINISHED;
+    }
+}
+
+/* The longest body of that message, by the lengths of its vectors. */
+static size_t longest_body(uint8_t type)
+{
+    switch (type) {
+    case TOY_SERVER_HELLO:
+        return 2 + 32 + 1 + 32 + 2 + 1 + 2 + 65535;
+    case TOY_ENCRYPTED_EXTENSIONS:
+        return 2 + 65535;
+    case TOY_CLIENT_HELLO:
+        return 2 + 32 + 1 + 32 + 2 + 65534 + 1 + 255 + 2 + 65535;
+    default:
+        return 32;
+    }
+}
+
+/* RFC 8446, 6.2: a length that cannot be is decode_error. The header settles it. */
+static void a_message_longer_than_it_can_be_does_not_decode(void **state)
 {
     (void)state;
-    static const enum tls_alert alerts[] = {TLS_ALERT_ILLEGAL_PARAMETER, TLS_ALERT_DECODE_ERROR,
-                                            TLS_ALERT_RECORD_OVERFLOW, TLS_ALERT_NONE};
     for (size_t i = 0; i < 2 * WAITING; i++) {
         enum pair_state where = waiting[i / 2];
+        uint8_t type = message_awaited(where);
+        size_t len = i % 2 ? 0xffffff : longest_body(type) + 1;
+        uint8_t header[] = {type, (uint8_t)(len >> 16), (uint8_t)(len >> 8), (uint8_t)len};
         pair_reach(&pair, where, TOY_CHACHA20);
-        send_a_fragment(where);
-        pair_send(&pair, TOY_HANDSHAKE, "\377", 1);
-        if (pair.engine.result == TLS_OK) {
-            static const uint8_t zeros[300];
-            pair_send(&pair, TOY_HANDSHAKE, zeros, sizeof zeros);
-        }
-        pair_reach(&pair, where, TOY_CHACHA20);
-        uint8_t header[] = {TOY_FINISHED, i % 2 ? 0xff : 0, 0x20, 1};
-        if (where == PAIR_CLIENT_WAIT_EE)
-            header[0] = TOY_ENCRYPTED_EXTENSIONS;
-        else if (where == PAIR_CLIENT_WAIT_SH || where == PAIR_CLIENT_WAIT_SH_RETRIED)
-            header[0] = TOY_SERVER_HELLO;
-        else if (where == PAIR_SERVER_WAIT_CH || where == PAIR_SERVER_WAIT_CH_RETRIED)
-            header[0] = TOY_CLIENT_HELLO;
         pair_send(&pair, TOY_HANDSHAKE, header, sizeof header);
-        pair_expect_one_of(&pair, TLS_FAIL_PROTOCOL, alerts);
+        pair_expect_failure(&pair, TLS_FAIL_PROTOCOL, TLS_ALERT_DECODE_ERROR);
+    }
+}
+
+/* A server's message that is possible and still longer than a client has room for. */
+static void a_servers_message_of_an_unreasonable_length_is_refused(void **state)
+{
+    (void)state;
+    static const enum pair_state states[] = {PAIR_CLIENT_WAIT_SH, PAIR_CLIENT_WAIT_EE};
+    for (size_t i = 0; i < 2; i++) {
+        uint8_t header[] = {message_awaited(states[i]), 0, 0xf0, 0};
+        pair_reach(&pair, states[i], TOY_CHACHA20);
+        pair_send(&pair, TOY_HANDSHAKE, header, sizeof header);
+        pair_expect_failure(&pair, TLS_FAIL_PROTOCOL, TLS_ALERT_ILLEGAL_PARAMETER);
     }
 }
 
@@ -184,28 +216,28 @@ static enum tls_result send_extensions(size_t count)
     return pair_send_message(&pair, &whole);
 }
 
-/* 40 are more than any client sends; what follows shall have an end. */
-static void many_extensions_are_taken_and_endless_ones_are_not(void **state)
+/* RFC 8446, 4.1.2: a server ignores those that it does not know. */
+static void many_extensions_are_taken(void **state)
 {
     (void)state;
-    static const enum tls_alert alerts[] = {TLS_ALERT_ILLEGAL_PARAMETER, TLS_ALERT_DECODE_ERROR,
-                                            TLS_ALERT_NONE};
-    assert_int_equal(send_extensions(40), TLS_OK);
-    assert_true(pair.engine.session.can_send);
-    if (send_extensions(1900) != TLS_OK)
-        pair_expect_one_of(&pair, TLS_FAIL_PROTOCOL, alerts);
+    static const size_t counts[] = {40, 65, 1900};
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(send_extensions(counts[i]), TLS_OK);
+        assert_true(pair.engine.session.can_send);
+    }
 }
 
-/* A second ClientHello that one call could not write: refused, rather than sent in part. */
+/* A second ClientHello that a client has no room for: refused, rather than sent in part. */
 static void a_cookie_too_long_to_echo_is_refused(void **state)
 {
     (void)state;
     static const enum tls_alert alerts[] = {TLS_ALERT_ILLEGAL_PARAMETER, TLS_ALERT_INTERNAL_ERROR,
                                             TLS_ALERT_HANDSHAKE_FAILURE, TLS_ALERT_NONE};
-    static uint8_t cookie[2400];
+    static uint8_t cookie[18080];
     pair_begin(&pair, TLS_CLIENT, TOY_CHACHA20);
     toy_retry_request(&pair.toy, &hello, cookie, sizeof cookie);
     pair_retry_request(&pair, &hello);
+    assert_int_not_equal(pair.engine.result, TLS_OK);
     pair_expect_one_of(&pair, pair.engine.result, alerts);
 }
 
@@ -252,8 +284,9 @@ int main(void)
         cmocka_unit_test(user_canceled_is_passed_over),
         cmocka_unit_test(each_alert_ends_the_handshake),
         cmocka_unit_test(a_plain_alert_to_a_server_counts_before_the_first_protected_record_only),
-        cmocka_unit_test(a_message_too_long_is_refused),
-        cmocka_unit_test(many_extensions_are_taken_and_endless_ones_are_not),
+        cmocka_unit_test(a_message_longer_than_it_can_be_does_not_decode),
+        cmocka_unit_test(a_servers_message_of_an_unreasonable_length_is_refused),
+        cmocka_unit_test(many_extensions_are_taken),
         cmocka_unit_test(a_cookie_too_long_to_echo_is_refused),
         cmocka_unit_test(a_retried_client_with_a_session_id_gets_one_change_cipher_spec),
     };

@@ -156,8 +156,9 @@ static void binder_wrong_and_share_zero(struct toy_hello *hello)
 #define ILLEGAL            ONE_OF(TLS_ALERT_ILLEGAL_PARAMETER)
 #define ILLEGAL_OR_DECODE  ONE_OF(TLS_ALERT_ILLEGAL_PARAMETER, TLS_ALERT_DECODE_ERROR)
 #define FAILURE_OR_MISSING ONE_OF(TLS_ALERT_HANDSHAKE_FAILURE, TLS_ALERT_MISSING_EXTENSION)
-#define UNKNOWN            ONE_OF(TLS_ALERT_UNKNOWN_PSK_IDENTITY)
-#define DECRYPT            ONE_OF(TLS_ALERT_DECRYPT_ERROR)
+/* RFC 8446, E.6, 6.2: the same as of a wrong binder, so that nobody learns which identities exist. */
+#define UNKNOWN DECRYPT
+#define DECRYPT ONE_OF(TLS_ALERT_DECRYPT_ERROR)
 #define ROW(edit, binders, result, alerts)                                                                   \
     {                                                                                                        \
 #edit, edit, binders, result, alerts                                                                 \

@@ -31,27 +31,101 @@ static void finish_as_client(struct pair *pair)
 static void a_client_echoes_the_cookie_and_binds_anew(void **state)
 {
     (void)state;
-    static const size_t lengths[] = {1, 6, 32, 255, 256, 1000};
+    static const size_t lengths[] = {1, 6, 32, 255, 256, 1000, 1900, 2048, 4096, 16384};
+    const size_t lengths_count = sizeof lengths / sizeof *lengths;
     static struct pair pair;
     static struct toy_hello hello, first;
-    uint8_t cookie[1000];
+    static uint8_t cookie[16384];
     size_t count;
     const uint16_t *suites = pair_suites(&count);
-    memset(cookie, 'c', sizeof cookie);
-    for (size_t i = 0; i < 6 * count; i++) {
-        pair_begin(&pair, TLS_CLIENT, suites[i / 6]);
+    for (size_t i = 0; i < sizeof cookie; i++)
+        cookie[i] = (uint8_t)(i * 7);
+    for (size_t i = 0; i < lengths_count * count; i++) {
+        const size_t len = lengths[i % lengths_count];
+        pair_begin(&pair, TLS_CLIENT, suites[i / lengths_count]);
         first = pair.toy.peer;
-        toy_retry_request(&pair.toy, &hello, cookie, lengths[i % 6]);
+        toy_retry_request(&pair.toy, &hello, cookie, len);
         assert_int_equal(pair_retry_request(&pair, &hello), TLS_OK);
         const struct toy_extension *echo = toy_hello_find(&pair.toy.peer, TOY_COOKIE);
         assert_non_null(echo);
-        assert_int_equal(echo->len, 2 + lengths[i % 6]);
-        assert_memory_equal(echo->body + 2, cookie, lengths[i % 6]);
+        assert_int_equal(echo->len, 2 + len);
+        assert_memory_equal(echo->body + 2, cookie, len);
         assert_memory_equal(pair.toy.peer.random, first.random, 32);
         assert_int_equal(toy_hello_find(&pair.toy.peer, TOY_PRE_SHARED_KEY) - pair.toy.peer.extensions + 1,
                          pair.toy.peer.extension_count);
         finish_as_client(&pair);
     }
+}
+
+static void put_records(struct toy_buffer *wire, const struct toy_buffer *message)
+{
+    for (size_t at = 0, part; at < message->len; at += part) {
+        part = message->len - at < TLS_PLAINTEXT_MAX ? message->len - at : TLS_PLAINTEXT_MAX;
+        toy_plain_record(wire, TOY_HANDSHAKE, message->data + at, part);
+    }
+}
+
+/* The longest second ClientHello that is promised: as many identities as are offered, each as long as may be.
+ */
+static void a_long_cookie_and_long_identities_fit(void **state)
+{
+    (void)state;
+    static struct endpoint client;
+    static struct toy toy;
+    static struct toy_hello hello;
+    static struct toy_buffer wire, message;
+    static char names[TLS_OFFERED_PSKS_MAX][TLS_IDENTITY_MAX + 1];
+    static uint8_t cookie[16384];
+    const uint16_t suite = TOY_CHACHA20;
+    endpoint_init(&client, &suite, 1, false);
+    for (size_t i = 0; i < TLS_OFFERED_PSKS_MAX; i++) {
+        memset(names[i], 'a' + (int)i, TLS_IDENTITY_MAX);
+        endpoint_add_key(&client, names[i], endpoint_key, sizeof endpoint_key);
+    }
+    assert_int_equal(endpoint_begin(&client, TLS_CLIENT), TLS_OK);
+    toy_init(&toy, true, suite, names[0], endpoint_key, sizeof endpoint_key);
+    assert_true(toy_hello_decode(&toy.peer, client.out.data + 5, client.out.len - 5));
+    toy_retry_request(&toy, &hello, cookie, sizeof cookie);
+    toy_hello_encode(&hello, &message);
+    put_records(&wire, &message);
+    client.out.len = 0;
+    assert_int_equal(endpoint_receive(&client, wire.data, wire.len), TLS_OK);
+    message.len = 0;
+    for (size_t at = 0, len; at < client.out.len; at += 5 + len) {
+        len = toy_number(client.out.data + at + 3, 2);
+        assert_int_equal(toy_number(client.out.data + at, 3), 0x160303);
+        toy_put(&message, client.out.data + at + 5, len);
+    }
+    assert_true(toy_hello_decode(&toy.peer, message.data, message.len));
+    assert_int_equal(toy_hello_find(&toy.peer, TOY_COOKIE)->len, 2 + sizeof cookie);
+}
+
+/* A caller that has not sent the whole of a long ClientHello cannot go on: it would be overwritten. */
+static void the_rest_of_a_long_hello_must_be_taken(void **state)
+{
+    (void)state;
+    static struct pair pair;
+    static struct toy_hello hello;
+    static struct toy_buffer wire, message;
+    static uint8_t cookie[5000], bytes[TLS_FLIGHT_MAX];
+    struct tls_buffer out = {.data = bytes, .cap = sizeof bytes};
+    pair_begin(&pair, TLS_CLIENT, TOY_CHACHA20);
+    struct endpoint *client = &pair.engine;
+    assert_false(tls_handshake_more(&client->session, &client->handshake, &out));
+    toy_retry_request(&pair.toy, &hello, cookie, sizeof cookie);
+    toy_hello_encode(&hello, &message);
+    put_records(&wire, &message);
+    assert_int_equal(tls_handshake_record(&client->session, &client->handshake, &client->config, wire.data,
+                                          wire.len, &out),
+                     TLS_OK);
+    assert_true(out.len <= sizeof bytes);
+    wire.len = out.len = 0;
+    toy_plain_record(&wire, TOY_CCS, "\1", 1);
+    assert_int_equal(tls_handshake_record(&client->session, &client->handshake, &client->config, wire.data,
+                                          wire.len, &out),
+                     TLS_FAIL_INTERNAL);
+    out.len = 0;
+    assert_false(tls_handshake_more(&client->session, &client->handshake, &out));
 }
 
 /* Everything but cookie and pre_shared_key stays as it was (4.1.2). */
@@ -268,6 +342,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_client_echoes_the_cookie_and_binds_anew),
+        cmocka_unit_test(a_long_cookie_and_long_identities_fit),
+        cmocka_unit_test(the_rest_of_a_long_hello_must_be_taken),
         cmocka_unit_test(a_client_changes_nothing_else_in_its_second_hello),
         cmocka_unit_test(only_a_first_hello_may_come_under_record_version_0x0301),
         cmocka_unit_test(a_client_refuses_a_second_retry_request),
