@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "conn/address.h"
+#include "diag/escape.h"
 #include "diag/log.h"
 #include "sys/net.h"
 
@@ -49,12 +50,13 @@ static const char *advice(int error)
 
 static void describe(const struct conn *conn, enum log_level level, const char *what, const char *more)
 {
-    char local[ADDRESS_TEXT], peer[ADDRESS_TEXT], identity[TLS_IDENTITY_MAX + 16] = "";
+    char local[ADDRESS_TEXT], peer[ADDRESS_TEXT], identity[ESCAPE_BYTE_MAX * TLS_IDENTITY_MAX + 16] = "";
+    char name[ESCAPE_BYTE_MAX * TLS_IDENTITY_MAX + 1];
     if (!log_enabled(level))
         return;
     if (conn->session.identity_len && conn->session.identity_len <= TLS_IDENTITY_MAX)
-        snprintf(identity, sizeof identity, " (identity '%.*s')", conn->session.identity_len,
-                 (const char *)conn->session.identity);
+        snprintf(identity, sizeof identity, " (identity '%s')",
+                 escape_peer(name, sizeof name, conn->session.identity, conn->session.identity_len));
     log_line(level, "%s %s %s%s: %s%s", address_text(&conn->local, local),
              conn->session.role == TLS_CLIENT ? "->" : "<-", address_text(&conn->peer, peer), identity, what,
              more);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "diag/escape.h"
 #include "sys/file.h"
 #include "sys/net.h"
 
@@ -111,24 +112,6 @@ static bool write_to_file(const char *line, size_t len)
     return true;
 }
 
-/* U+0080 to U+009F in UTF-8: a terminal takes U+009B for the beginning of a sequence, as ESC [. */
-static bool is_c1_control(const char *text)
-{
-    return (unsigned char)text[0] == 0xc2 && (unsigned char)text[1] >= 0x80 && (unsigned char)text[1] <= 0x9f;
-}
-
-/* Names of files and of peers' identities come from outside: they must not forge lines or drive a terminal.
- */
-static void replace_control_characters(char *text, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
-            text[i] = '?';
-        else if (i + 1 < len && is_c1_control(text + i))
-            text[i] = text[i + 1] = '?';
-    }
-}
-
 /* Puts the newline at the end of a line of `wanted` bytes, of which as many as fit are there. Gives the
  * length. */
 static size_t end_line(char line[static LINE_MAX_LEN], size_t wanted)
@@ -138,7 +121,7 @@ static size_t end_line(char line[static LINE_MAX_LEN], size_t wanted)
         len = LINE_MAX_LEN - 2;
         memcpy(line + len - 3, "...", 3);
     }
-    replace_control_characters(line, len);
+    escape_line(line, len);
     line[len++] = '\n';
     return len;
 }

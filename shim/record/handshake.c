@@ -117,9 +117,13 @@ static enum tls_result take_both(const struct conn_handle *handle, const struct 
     uint8_t bytes[TLS_FLIGHT_MAX];
     struct tls_buffer out = {.data = bytes, .cap = sizeof bytes};
     enum tls_result result = tls_handshake_record(&conn->session, state_of(conn), config, record, len, &out);
-    if (out.len > 0 && !txbuf_append(conn, bytes, out.len))
+    const bool answered = out.len > 0;
+    bool queued = txbuf_append(conn, bytes, out.len);
+    for (out.len = 0; queued && tls_handshake_more(&conn->session, state_of(conn), &out); out.len = 0)
+        queued = txbuf_append(conn, bytes, out.len);
+    if (!queued)
         result = TLS_FAIL_INTERNAL;
-    conn->finished_alone = out.len > 0 && conn->queue.total == 0;
+    conn->finished_alone = answered && conn->queue.total == 0;
     conn->can_send = conn->session.can_send;
     tx_flush_locked(handle);
     if (result != TLS_OK)

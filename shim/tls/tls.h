@@ -123,6 +123,10 @@ struct tls_config {
     size_t psk_count;
     const uint16_t
         *psk_order; /* their indices as tls_psk_sort() gives them; NULL: all of them are searched */
+    /* Whether psks[index] may be used for this connection; NULL: each may. One that may not is as if it were
+     * not there. */
+    bool (*psk_allowed)(const void *context, size_t index);
+    const void *context;        /* for psk_allowed */
     struct tls_psk_memo *memos; /* of the first memo_count keys, one each; may be NULL, and fewer or more */
     size_t memo_count;
     const uint16_t *suites; /* enum tls_suite, in order of preference; only the usable ones count */
@@ -139,6 +143,14 @@ struct tls_traffic {
     uint8_t iv[16];  /* the suite's iv_len bytes are used */
     uint64_t sequence;
     uint64_t updates; /* KeyUpdates so far in this direction */
+};
+
+/* How far a NewSessionTicket has been read; internal. */
+struct tls_ticket {
+    uint8_t step;
+    uint32_t need;   /* bytes that the field being read still lacks */
+    uint32_t left;   /* bytes of the body behind that field */
+    uint32_t recent; /* the last four bytes */
 };
 
 /* What is kept for the life of a connection. All-zero is not a valid session: tls_client_begin /
@@ -174,6 +186,7 @@ struct tls_session {
         uint8_t have;  /* header bytes so far */
         uint8_t value; /* body of a KeyUpdate */
         uint32_t left; /* body bytes still to come */
+        struct tls_ticket ticket;
     } message;
 };
 

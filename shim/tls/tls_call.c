@@ -22,6 +22,27 @@ void tls_call_reset(struct tls_handshake *handshake)
     sha256_init(&tls_call_data(handshake)->transcript);
 }
 
+static bool client_valid(const struct tls_handshake_data *handshake)
+{
+    const struct tls_client_state *client = &handshake->client;
+    return client->offer.psk_count <= TLS_OFFERED_PSKS_MAX &&
+           client->offer.suite_count <= TLS_HELLO_SUITES_MAX && client->unsent <= client->unsent_end &&
+           client->unsent_end <= sizeof handshake->stored;
+}
+
+bool tls_call_valid(const struct tls_handshake_data *handshake, enum tls_state state)
+{
+    switch (state) {
+    case TLS_STATE_WAIT_CLIENT_HELLO:
+    case TLS_STATE_WAIT_CLIENT_HELLO_2:
+        return handshake->message_len < TLS_MESSAGE_HEADER || tls_hello_reader_valid(&handshake->hello);
+    case TLS_STATE_WAIT_CLIENT_FINISHED:
+        return handshake->message_len <= sizeof handshake->stored;
+    default:
+        return handshake->message_len <= sizeof handshake->stored && client_valid(handshake);
+    }
+}
+
 void tls_call_use(struct tls_handshake_data *handshake, size_t len)
 {
     if (handshake->used < len)

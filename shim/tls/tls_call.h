@@ -81,6 +81,10 @@ struct tls_call {
 /* Makes the memory ready for a handshake. */
 void tls_call_reset(struct tls_handshake *handshake);
 
+/* Whether the counts that a handshake in this state keeps are within their bounds. The memory may be shared
+ * with processes that are not to be trusted. */
+bool tls_call_valid(const struct tls_handshake_data *handshake, enum tls_state state);
+
 /* Notes that this many bytes of `stored` or `hello` hold something. */
 void tls_call_use(struct tls_handshake_data *handshake, size_t len);
 

@@ -31,7 +31,7 @@ static void choose_psks(const struct tls_config *config, struct tls_hello_offer 
     for (size_t i = 0; i < config->psk_count && offer->psk_count < TLS_OFFERED_PSKS_MAX; i++) {
         const struct tls_psk *psk = &config->psks[i];
         struct tls_hello_psk *offered = &offer->psks[offer->psk_count];
-        if (!tls_psk_usable(psk))
+        if (!tls_psk_usable(config, psk))
             continue;
         memcpy(offered->identity, psk->identity, psk->identity_len);
         offered->identity_len = (uint8_t)psk->identity_len;

@@ -113,7 +113,7 @@ static const struct {
                                     "the peer does not speak TLS 1.3 (its alert says protocol_version)"},
     [TLS_REASON_HELLO_REFUSED] =
         {TLS_FAIL_PROTOCOL, TLS_ALERT_NONE,
-         "the peer refuses our ClientHello: it may lack our key, or have no suite in common"},
+         "the peer refuses our ClientHello: it may have another key for us, or no suite in common"},
     [TLS_REASON_HANDSHAKE_REFUSED] = {TLS_FAIL_PROTOCOL, TLS_ALERT_NONE,
                                       "the peer ended the handshake with an alert"},
     [TLS_REASON_CLOSED_EARLY] = {TLS_FAIL_PROTOCOL, TLS_ALERT_NONE,

@@ -209,6 +209,14 @@ static enum tls_reason take_record(const struct tls_call *call, uint8_t *record,
     return take_content(call, type, content, content_len);
 }
 
+/* What the state table and the handlers rely on. */
+static bool is_valid(const struct tls_call *call)
+{
+    const uint8_t state = call->session->state;
+    return state < TLS_STATE_COUNT && table[state].handle != NULL &&
+           tls_call_valid(call->handshake, (enum tls_state)state);
+}
+
 static bool has_more(const struct tls_call *call)
 {
     return call->session->role == TLS_CLIENT && tls_client_unsent(call->handshake);
@@ -230,8 +238,8 @@ enum tls_result tls_handshake_record(struct tls_session *session, struct tls_han
     size_t size = 0;
     enum tls_result result = tls_record_size(session, record, len, &size);
     if (result == TLS_OK) {
-        bool misuse = session->complete || session->state == TLS_STATE_NONE || size == 0 || size != len ||
-                      out->cap - out->len < TLS_FLIGHT_MAX || has_more(&call);
+        bool misuse = session->complete || size == 0 || size != len || out->cap - out->len < TLS_FLIGHT_MAX ||
+                      !is_valid(&call) || has_more(&call);
         result = tls_failure_set(session, misuse ? TLS_REASON_MISUSE : take_record(&call, record, len));
     }
     if (result != TLS_OK) {

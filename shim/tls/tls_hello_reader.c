@@ -442,6 +442,13 @@ enum tls_reason tls_hello_reader_next(struct tls_hello_reader *reader, struct tl
     return TLS_REASON_NONE;
 }
 
+bool tls_hello_reader_valid(const struct tls_hello_reader *reader)
+{
+    return reader->step < STEP_COUNT && reader->have <= reader->need &&
+           reader->offer.suite_count <= TLS_OFFER_SUITES_MAX &&
+           reader->offer.session_id_len <= TLS_HELLO_SESSION_ID_MAX;
+}
+
 size_t tls_hello_reader_used(const struct tls_hello_reader *reader)
 {
     return reader->seen_ready ? sizeof *reader : offsetof(struct tls_hello_reader, seen);

@@ -56,6 +56,9 @@ enum tls_reason tls_hello_reader_begin(struct tls_hello_reader *reader, size_t l
 enum tls_reason tls_hello_reader_next(struct tls_hello_reader *reader, struct tls_reader *bytes,
                                       enum tls_hello_event *event);
 
+/* Whether what a reader that has begun keeps is within its bounds, wherever its memory has been. */
+bool tls_hello_reader_valid(const struct tls_hello_reader *reader);
+
 /* Bytes of the reader that may hold something of a hello, for wiping. */
 size_t tls_hello_reader_used(const struct tls_hello_reader *reader);
 

@@ -7,9 +7,11 @@
 _Static_assert(sizeof(struct tls_schedule_psk) <= sizeof(((struct tls_psk_memo *)0)->opaque),
                "a memo holds what follows from a PSK");
 
-bool tls_psk_usable(const struct tls_psk *psk)
+bool tls_psk_usable(const struct tls_config *config, const struct tls_psk *psk)
 {
-    return psk->identity_len >= 1 && psk->identity_len <= TLS_IDENTITY_MAX && psk->key_len >= 16;
+    return psk->identity_len >= 1 && psk->identity_len <= TLS_IDENTITY_MAX && psk->key_len >= 16 &&
+           (config->psk_allowed == NULL ||
+            config->psk_allowed(config->context, (size_t)(psk - config->psks)));
 }
 
 /* Any order does that is one: by length, then by bytes. */
@@ -85,9 +87,7 @@ const struct tls_psk *tls_psk_find(const struct tls_config *config, const uint8_
                                    const struct tls_psk **beside)
 {
     const struct tls_psk *psk = search(config, identity, len, beside);
-    if (*beside != NULL && !tls_psk_usable(*beside))
-        *beside = NULL;
-    return psk != NULL && tls_psk_usable(psk) ? psk : NULL;
+    return psk != NULL && tls_psk_usable(config, psk) ? psk : NULL;
 }
 
 /* tls_psk_memo.state. A thread that finds a memo claimed does not wait for it: the thread that fills it may

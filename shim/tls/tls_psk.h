@@ -8,12 +8,12 @@
 #include "tls/tls.h"
 #include "tls/tls_schedule.h"
 
-/* Whether a PSK keeps to its limits: the identity's length, and 128 bits of key (RFC 9257, 4). */
-bool tls_psk_usable(const struct tls_psk *psk);
+/* Whether a configured PSK may be used for this connection and keeps to its limits: the identity's length,
+ * and 128 bits of key (RFC 9257, 4). */
+bool tls_psk_usable(const struct tls_config *config, const struct tls_psk *psk);
 
-/* The configured key of an identity, or NULL. `*beside` is one to put in its place where the search has
- * ended, so that the caller can do the same work for an identity that is not known: NULL only if there is no
- * usable key. */
+/* The configured key of an identity, or NULL. `*beside` is a key that the search has met, for doing the same
+ * work when there is none, but never for accepting anything: NULL only if no key is configured. */
 const struct tls_psk *tls_psk_find(const struct tls_config *config, const uint8_t *identity, size_t len,
                                    const struct tls_psk **beside);
 

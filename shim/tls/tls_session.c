@@ -11,30 +11,26 @@
 #include "tls/tls_message.h"
 #include "tls/tls_record.h"
 #include "tls/tls_schedule.h"
+#include "tls/tls_ticket.h"
 
 _Static_assert(sizeof(struct tls_session) < 500, "an idle connection has a budget of 1 KiB");
 
 /* RFC 9846, 4.7.3: the KeyUpdates that one side may send. */
 static const uint64_t updates_max = (UINT64_C(1) << 48) - 1;
 
-enum {
-    KEY_UPDATE_NOT_REQUESTED = 0,
-    KEY_UPDATE_REQUESTED = 1,
-    /* lifetime, age_add, nonce, ticket and extensions, each as long as its length field allows (RFC
-       8446, 4.6.1) */
-    TICKET_MAX = 4 + 4 + 1 + 255 + 2 + 65535 + 2 + 65534,
-};
+enum { KEY_UPDATE_NOT_REQUESTED = 0, KEY_UPDATE_REQUESTED = 1 };
 
 /* Receiving */
 
-/* The header of a message after the handshake is complete: may it come, and has it its length? */
-static enum tls_reason check_message(const struct tls_session *session)
+/* The header of a message after the handshake is complete. */
+static enum tls_reason begin_message(struct tls_session *session)
 {
     const uint8_t *header = session->message.header;
-    uint32_t len = (uint32_t)header[1] << 16 | (uint32_t)header[2] << 8 | header[3];
-    if (header[0] == TLS_KEY_UPDATE)
-        return len == 1 ? TLS_REASON_NONE : TLS_REASON_MALFORMED;
-    return len <= TICKET_MAX ? TLS_REASON_NONE : TLS_REASON_MESSAGE_LONG;
+    const uint32_t len = (uint32_t)header[1] << 16 | (uint32_t)header[2] << 8 | header[3];
+    session->message.left = len;
+    if (header[0] == TLS_NEW_SESSION_TICKET)
+        return tls_ticket_begin(&session->message.ticket, len);
+    return len == 1 ? TLS_REASON_NONE : TLS_REASON_MALFORMED; /* KeyUpdate (RFC 8446, 4.6.3) */
 }
 
 /* By its first byte: a KeyUpdate, or a server's NewSessionTicket (RFC 8446, 4.6). */
@@ -58,31 +54,39 @@ static enum tls_reason take_key_update(struct tls_session *session, size_t behin
     return TLS_REASON_NONE;
 }
 
-/* Takes handshake messages as a stream of bytes, whole or in parts. Of a ticket nothing is kept (RFC
- * 9846, 4.6.1: a client that does not resume ignores it). */
+/* Takes the next byte of a message's header. */
+static enum tls_reason take_header(struct tls_session *session, uint8_t byte)
+{
+    session->message.header[session->message.have++] = byte;
+    if (!may_come(session, session->message.header[0]))
+        return TLS_REASON_ORDER;
+    return session->message.have < TLS_MESSAGE_HEADER ? TLS_REASON_NONE : begin_message(session);
+}
+
+/* Takes the next bytes of a message's body. */
+static enum tls_reason take_body(struct tls_session *session, const uint8_t *data, size_t len)
+{
+    session->message.left -= (uint32_t)len;
+    if (session->message.header[0] == TLS_NEW_SESSION_TICKET)
+        return tls_ticket_take(&session->message.ticket, data, len);
+    session->message.value = data[0];
+    return TLS_REASON_NONE;
+}
+
+/* Takes handshake messages as a stream of bytes, whole or in parts. */
 static enum tls_reason take_messages(struct tls_session *session, const uint8_t *data, size_t len,
                                      enum tls_event *event)
 {
     enum tls_reason reason = TLS_REASON_NONE;
     while (len > 0 && reason == TLS_REASON_NONE) {
-        if (session->message.have < TLS_MESSAGE_HEADER) {
-            session->message.header[session->message.have++] = *data++;
-            len--;
-            if (!may_come(session, session->message.header[0]))
-                return TLS_REASON_ORDER;
-            if (session->message.have < TLS_MESSAGE_HEADER)
-                continue;
-            reason = check_message(session);
-            session->message.left = (uint32_t)session->message.header[1] << 16 |
-                                    (uint32_t)session->message.header[2] << 8 | session->message.header[3];
-        } else {
-            size_t take = len < session->message.left ? len : session->message.left;
-            session->message.value = data[0];
-            session->message.left -= (uint32_t)take;
-            data += take;
-            len -= take;
-        }
-        if (reason != TLS_REASON_NONE || session->message.left > 0)
+        const bool in_header = session->message.have < TLS_MESSAGE_HEADER;
+        const size_t wanted = in_header ? 1 : session->message.left;
+        const size_t take = len < wanted ? len : wanted;
+        reason = in_header ? take_header(session, data[0]) : take_body(session, data, take);
+        data += take;
+        len -= take;
+        if (reason != TLS_REASON_NONE || session->message.have < TLS_MESSAGE_HEADER ||
+            session->message.left > 0)
             continue;
         if (session->message.header[0] == TLS_KEY_UPDATE)
             reason = take_key_update(session, len, event);

@@ -72,10 +72,11 @@ class Retry(Case):
         self.finish()
 
     def test_hello_retry_request_with_a_cookie(self):
-        for size in (1, 32, 500):
+        """The longest makes the HelloRetryRequest and the second ClientHello fill several records."""
+        for size in (1, 32, 512, 5000, 16384):
             with self.subTest(cookie_length=size):
                 def script(server, size=size):
-                    server.handshake(cookie=bytes(range(256)) * 2 if size == 500 else b"c" * size, retries=1)
+                    server.handshake(cookie=(bytes(range(256)) * 64)[:size], retries=1)
                     self.echo(server)
                 self.against(script, "send:question", "recvall").expect("recvall b'answer' EOF")
                 self.finish()

@@ -79,6 +79,12 @@ class Listening(Case):
         self.assertNotEqual(client.status(), 0)
         client.expect("alert", stream="err")
 
+    def test_what_a_peer_calls_itself_is_escaped_in_the_log(self):
+        """Quotes would end the quotation, a right-to-left override (U+202E) would turn the rest of the line."""
+        port, server = self.serve()
+        self.s_client(port, "-tls1_3", identity="it's \"\u202enobody")
+        self.expect_failure(server, "EKEYREJECTED", port, r"(identity 'it\x27s \x22\xe2\x80\xaenobody')")
+
     def test_client_without_a_psk(self):
         port, server = self.serve()
         client = self.run_stock("openssl", "s_client", "-connect", f"{self.address}:{port}", "-tls1_3")
@@ -190,8 +196,14 @@ class Connecting(Case):
         return port
 
     def test_wrong_key(self):
-        line = self.expect_refused("EKEYREJECTED", self.s_server("-tls1_3", key="33" * 32))
+        """openssl s_server answers with illegal_parameter, which says nothing of keys: the log line names both."""
+        line = self.expect_refused("EPROTO", self.s_server("-tls1_3", key="33" * 32))
         self.assertIn(sealed.IDENTITY, line)
+        self.assertIn("another key", line)
+
+    def test_no_suite_in_common_is_not_another_key(self):
+        line = self.expect_refused("EPROTO", self.s_server("-tls1_3", "-ciphersuites", "TLS_AES_128_GCM_SHA256"))
+        self.assertIn("no suite in common", line)
 
     def test_unknown_identity(self):
         """The server is sealed, too: openssl s_server answers an unknown identity with a mere handshake_failure."""

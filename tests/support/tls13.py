@@ -185,17 +185,22 @@ class Server:
     def send(self, kind, content):
         if self.sending:
             self.sock.sendall(self.sending.seal(content + bytes([kind])))
-        else:
-            self.sock.sendall(struct.pack(">BHH", kind, 0x0303, len(content)) + content)
+            return
+        for at in range(0, len(content), 16384):
+            part = content[at : at + 16384]
+            self.sock.sendall(struct.pack(">BHH", kind, 0x0303, len(part)) + part)
 
     def _hello(self, random, client, extensions):
         return message(SERVER_HELLO, struct.pack(">H", 0x0303) + random + bytes([len(client.session_id)])
                        + client.session_id + struct.pack(">HBH", CHACHA20_POLY1305, 0, len(extensions)) + extensions)
 
     def _client_hello(self):
-        kind, data = self.receive()
-        if kind != HANDSHAKE or data[0] != CLIENT_HELLO:
-            raise ValueError(f"no ClientHello: {data.hex()}")
+        data = b""
+        while len(data) < 4 or len(data) < 4 + int.from_bytes(data[1:4], "big"):
+            kind, part = self.receive()
+            data += part
+            if kind != HANDSHAKE or data[0] != CLIENT_HELLO:
+                raise ValueError(f"no ClientHello: {data.hex()}")
         return ClientHello(data)
 
     def retry(self, client, cookie, extra=b""):

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "child.h"
+#include "diag/escape.h"
 #include "diag/keylog.h"
 #include "diag/log.h"
 
@@ -114,6 +115,65 @@ static void test_c1_control_characters_are_replaced_and_letters_are_not(void **s
                   "31m \xc2\xa7 \xc3\x9b";
     child_run(&result, write_one_line, text);
     assert_non_null(strstr(result.output, "a??31m \xc2\xa7 \xc3\x9b 7\n"));
+}
+
+/* A lone byte of a terminal's control sequence, a turn of the direction of writing, a line separator. */
+static void test_what_is_no_text_is_replaced(void **state)
+{
+    (void)state;
+    static const struct {
+        char text[24], line[24];
+    } rows[] = {
+        {"a\x9b"
+         "31m",
+         "a?31m 7\n"},
+        {"a\xe2\x80\xaegnp.exe", "a???gnp.exe 7\n"},
+        {"a\xe2\x81\xa6z", "a???z 7\n"},
+        {"a\xe2\x80\xa8z", "a???z 7\n"},
+        {"a\xc0\x9bz", "a??z 7\n"},      /* overlong */
+        {"a\xed\xa0\x80z", "a???z 7\n"}, /* a surrogate */
+        {"a\xe2\x82z", "a??z 7\n"},      /* ends too soon */
+        {"\xf0\x9f\x94\x91 \xe2\x82\xac", "\xf0\x9f\x94\x91 \xe2\x82\xac 7\n"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct child_result result;
+        char text[sizeof rows->text];
+        strcpy(text, rows[i].text);
+        child_run(&result, write_one_line, text);
+        assert_non_null(strstr(result.output, rows[i].line));
+    }
+}
+
+/* What a peer has sent is printable ASCII in the log, and cannot end its quotation. */
+static void test_a_peers_text_is_escaped(void **state)
+{
+    (void)state;
+    char out[64];
+    assert_string_equal(escape_peer(out, sizeof out, "alice", 5), "alice");
+    assert_string_equal(escape_peer(out, sizeof out, "", 0), "");
+    assert_string_equal(escape_peer(out, sizeof out, "a'b\"c\\d`", 8), "a\\x27b\\x22c\\x5cd\\x60");
+    assert_string_equal(escape_peer(out, sizeof out, "\0\n\x9b\xff\x7f", 5), "\\x00\\x0a\\x9b\\xff\\x7f");
+    assert_string_equal(escape_peer(out, sizeof out, "\xe2\x80\xae", 3), "\\xe2\\x80\\xae");
+}
+
+static void test_a_peers_text_that_does_not_fit_is_cut(void **state)
+{
+    (void)state;
+    char text[300];
+    memset(text, 'x', sizeof text);
+    for (size_t size = 4; size < 40; size++) {
+        char *out = malloc(size); /* so that a sanitizer sees a byte too many */
+        escape_peer(out, size, text, sizeof text);
+        assert_int_equal(strlen(out), size - 1);
+        assert_string_equal(out + size - 4, "...");
+        escape_peer(out, size, "\1\2\3\4\5\6\7\1\2\3", 10);
+        assert_true(strlen(out) < size);
+        assert_string_equal(out + strlen(out) - 3, "...");
+        escape_peer(out, size, text, size - 1);
+        assert_int_equal(strlen(out), size - 1);
+        assert_null(strchr(out, '.'));
+        free(out);
+    }
 }
 
 static void test_a_long_line_is_cut_and_still_one_line(void **state)
@@ -324,6 +384,9 @@ int main(void)
         cmocka_unit_test(test_the_threshold),
         cmocka_unit_test(test_control_characters_are_replaced),
         cmocka_unit_test(test_c1_control_characters_are_replaced_and_letters_are_not),
+        cmocka_unit_test(test_what_is_no_text_is_replaced),
+        cmocka_unit_test(test_a_peers_text_is_escaped),
+        cmocka_unit_test(test_a_peers_text_that_does_not_fit_is_cut),
         cmocka_unit_test(test_a_long_line_is_cut_and_still_one_line),
         cmocka_unit_test(test_errno_is_kept),
         cmocka_unit_test(test_lines_are_appended_to_the_file),

@@ -130,17 +130,54 @@ static void data_between_the_pieces_of_a_ticket_is_refused(void **state)
     }
 }
 
-/* A ticket announced as 16 MiB is neither kept nor waited for without bound. */
-static void a_ticket_beyond_all_measure_does_no_harm(void **state)
+/* A ticket announced as 16 MiB: longer than its vectors can be, so it does not decode. */
+static void a_ticket_beyond_all_measure_is_refused(void **state)
 {
     (void)state;
-    static uint8_t body[TLS_PLAINTEXT_MAX];
     begin();
-    enum tls_result result = pair_send(&pair, TOY_HANDSHAKE, "\4\377\377\377", 4);
-    for (int i = 0; i < 64 && result == TLS_OK; i++)
-        result = pair_send(&pair, TOY_HANDSHAKE, body, sizeof body);
-    assert_int_equal(pair.engine.data.len, 0);
-    assert_true(result == TLS_OK || result == TLS_FAIL_PROTOCOL);
+    pair_send(&pair, TOY_HANDSHAKE, "\4\377\377\377", 4);
+    pair_expect_failure(&pair, TLS_FAIL_PROTOCOL, TLS_ALERT_DECODE_ERROR);
+}
+
+/* RFC 8446, 4.6.1: extensions of a ticket are ignored. */
+static void extensions_of_a_ticket_are_ignored(void **state)
+{
+    (void)state;
+    static const uint8_t body[] = {0, 0, 14, 16, 1,  2, 3,    4,    0, 0, 1, 'a',  0,    17, 0, 42,
+                                   0, 4, 0,  0,  64, 0, 0xfa, 0xfa, 0, 1, 7, 0xab, 0xcd, 0,  0};
+    begin();
+    toy_message(&message, TOY_NEW_SESSION_TICKET, body, sizeof body);
+    assert_int_equal(pair_send_message(&pair, &message), TLS_OK);
+    pair_expect_connected(&pair);
+}
+
+/* Nothing of a ticket is kept, and its form is checked nevertheless. Each is a good ticket with one length
+ * changed, or with bytes too many or too few. */
+static void a_ticket_that_does_not_decode_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t len, body[24];
+    } malformed[] = {
+        {0, {0}},
+        {8, {0}},
+        {9, {0}},                                                     /* ends behind an empty nonce */
+        {13, {0}},                                                    /* an empty ticket */
+        {13, {0, 0, 0, 0, 0, 0, 0, 0, 1, 7, 0, 1, 'a'}},              /* no extensions */
+        {14, {0, 0, 0, 0, 0, 0, 0, 0, 255, 7, 0, 1, 'a', 0}},         /* a nonce past the end */
+        {14, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 200, 'a', 0, 0}},         /* a ticket past the end */
+        {14, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 'a', 0, 1}},           /* extensions past the end */
+        {15, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 'a', 0, 0, 0}},        /* a byte behind them */
+        {17, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 'a', 0, 3, 0, 42, 0}}, /* an extension's header past the end */
+        {18, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 'a', 0, 4, 9, 9, 0, 1}},         /* and its body */
+        {20, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 'a', 0, 6, 0, 42, 0, 2, 64, 0}}, /* early_data of two bytes */
+    };
+    for (size_t i = 0; i < sizeof malformed / sizeof *malformed; i++) {
+        begin();
+        toy_message(&message, TOY_NEW_SESSION_TICKET, malformed[i].body, malformed[i].len);
+        pair_send_message(&pair, &message);
+        pair_expect_failure(&pair, TLS_FAIL_PROTOCOL, TLS_ALERT_DECODE_ERROR);
+    }
 }
 
 static void a_server_is_sent_no_tickets(void **state)
@@ -175,7 +212,9 @@ int main(void)
         cmocka_unit_test(a_key_update_behind_tickets_in_their_record_is_followed),
         cmocka_unit_test(tickets_and_a_key_update_split_anywhere_are_followed),
         cmocka_unit_test(data_between_the_pieces_of_a_ticket_is_refused),
-        cmocka_unit_test(a_ticket_beyond_all_measure_does_no_harm),
+        cmocka_unit_test(a_ticket_beyond_all_measure_is_refused),
+        cmocka_unit_test(extensions_of_a_ticket_are_ignored),
+        cmocka_unit_test(a_ticket_that_does_not_decode_is_refused),
         cmocka_unit_test(a_server_is_sent_no_tickets),
         cmocka_unit_test(a_server_sends_no_tickets),
     };
