@@ -80,8 +80,6 @@ $(BUILD)/obj/%.o: %.c $(SODIUM)/libs
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(INSTRUCTIONS) @$(SODIUM)/cflags $(CPPFLAGS) -MMD -MP -c -o $@ $<
 
-$(CLI_OBJECTS): CPPFLAGS += -DSOCKSEAL_MULTIARCH='"$(shell $(CC) -print-multiarch)"'
-
 $(BUILD)/libsockseal.so: $(LIB_OBJECTS) $(SODIUM)/libs
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(LIB_LDFLAGS) -o $@ $(LIB_OBJECTS) @$(SODIUM)/libs -lc -lgcc
@@ -123,7 +121,7 @@ test-apps: deps-apps
 # CPython's network tests whole, about 15 minutes.
 CPYTHON_SUITE ?= ../shared/suites/cpython-network.py
 test-cpython:
-	@tests/support/install-packages build libpython3.11-testsuite
+	@tests/support/install-packages build libpython3.N-testsuite
 	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@tests/apps/cpython-suite $(BUILD) "$(CPYTHON_SUITE)"
 

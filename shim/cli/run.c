@@ -10,6 +10,13 @@
 
 #include "cli/cli.h"
 
+/* Debian's directory for libraries of this architecture. */
+#if defined __x86_64__
+#define MULTIARCH "x86_64-linux-gnu"
+#elif defined __aarch64__
+#define MULTIARCH "aarch64-linux-gnu"
+#endif
+
 enum { OPTION_LOG_FILE = 256, OPTION_PLAINTEXT, OPTION_KEYLOG_FILE, OPTION_STRICT };
 
 /* Options and the variables that they set. */
@@ -57,7 +64,7 @@ static bool apply(int option)
  * installed. */
 static bool find_library(char path[static PATH_MAX])
 {
-    static const char *const places[] = {"", "/../lib", "/../lib64", ("/../lib/" SOCKSEAL_MULTIARCH)};
+    static const char *const places[] = {"", "/../lib", "/../lib64", ("/../lib/" MULTIARCH)};
     char self[PATH_MAX];
     ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
     if (len < 0)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC
  * Copyright (c) 2026 the sockseal authors */
 
-/* posix_spawn(3). glibc's own passes no door. It is used while the new program can get no sealed descriptor:
- * these are close-on-exec for the kernel (process/exec_handover.h). Otherwise the child is made here, and
- * goes through the doors. */
+/* posix_spawn(3) and pidfd_spawn (glibc 2.39). glibc's own pass no door. They are used while the new program
+ * can get no sealed descriptor: these are close-on-exec for the kernel (process/exec_handover.h). Otherwise
+ * the child is made here, and goes through the doors. */
 
 #include "libc/exec.h"
 #include "process/fork.h"
@@ -23,6 +23,16 @@
 #include "process/inherit.h"
 #include "sys/file.h"
 #include "sys/net.h"
+
+/* Of glibc 2.39 and later; where libc has none, the doors do it. */
+int pidfd_spawn(int *restrict pidfd, const char *restrict path,
+                const posix_spawn_file_actions_t *restrict actions,
+                const posix_spawnattr_t *restrict attributes, char *const argv[restrict],
+                char *const envp[restrict]);
+int pidfd_spawnp(int *restrict pidfd, const char *restrict file,
+                 const posix_spawn_file_actions_t *restrict actions,
+                 const posix_spawnattr_t *restrict attributes, char *const argv[restrict],
+                 char *const envp[restrict]);
 
 /* glibc's struct __spawn_action, which its ABI has fixed by the size of posix_spawn_file_actions_t and its
  * own use of it. */
@@ -188,20 +198,22 @@ static const short KNOWN_FLAGS = POSIX_SPAWN_RESETIDS | POSIX_SPAWN_SETPGROUP | 
                                  POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSCHEDPARAM |
                                  POSIX_SPAWN_SETSCHEDULER | POSIX_SPAWN_USEVFORK | POSIX_SPAWN_SETSID;
 
-/* As fork(2), but the parent waits until the child has become the program, or has failed. */
-static pid_t fork_waiting(void)
+/* As fork(2), but the parent waits until the child has become the program, or has failed. *pidfd: a
+ * descriptor of the child's, close-on-exec, if that is not NULL. */
+static pid_t fork_waiting(int *pidfd)
 {
     fork_prepare();
-    long child = sys_call(SYS_clone, CLONE_VFORK | SIGCHLD, 0, 0, 0, 0, 0);
+    long flags = CLONE_VFORK | SIGCHLD | (pidfd ? CLONE_PIDFD : 0);
+    long child = sys_call(SYS_clone, flags, 0, sys_ptr(pidfd), 0, 0, 0);
     door_forked(child);
     return (pid_t)child;
 }
 
 /* No cancellation point: a child that was cancelled would be no child of posix_spawn(3)'s. */
-static int spawn_by_doors(struct spawn *spawn, pid_t *pid)
+static int spawn_by_doors(struct spawn *spawn, pid_t *pid, int *pidfd)
 {
     sigset_t all;
-    int saved = errno, state;
+    int saved = errno, state, descriptor = -1;
     if (spawn->attributes && (spawn->attributes->__flags & ~KNOWN_FLAGS))
         return EOPNOTSUPP; /* a newer libc's: POSIX_SPAWN_SETCGROUP, say */
     spawn->error = net_mmap(sizeof *spawn->error, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
@@ -210,7 +222,7 @@ static int spawn_by_doors(struct spawn *spawn, pid_t *pid)
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
     sigfillset(&all);
     sys_sigprocmask(SIG_SETMASK, &all, &spawn->mask);
-    pid_t child = fork_waiting();
+    pid_t child = fork_waiting(pidfd ? &descriptor : NULL);
     if (child == 0) {
         become_program(spawn);
         *spawn->error = errno ? errno : ECHILD;
@@ -223,6 +235,10 @@ static int spawn_by_doors(struct spawn *spawn, pid_t *pid)
         waitpid(child, NULL, 0);
     else if (child > 0 && pid)
         *pid = child;
+    if (descriptor >= 0 && error)
+        sys_close(descriptor);
+    else if (descriptor >= 0)
+        *pidfd = descriptor;
     pthread_setcancelstate(state, NULL);
     errno = saved;
     return error;
@@ -244,7 +260,7 @@ DOOR int posix_spawn(pid_t *restrict pid, const char *restrict path,
         .path = path, .actions = actions, .attributes = attributes, .argv = argv, .envp = envp};
     if (is_plain(actions))
         return real()->posix_spawn(pid, path, actions, attributes, argv, envp);
-    return spawn_by_doors(&spawn, pid);
+    return spawn_by_doors(&spawn, pid, NULL);
 }
 
 DOOR int posix_spawnp(pid_t *restrict pid, const char *restrict file,
@@ -260,5 +276,33 @@ DOOR int posix_spawnp(pid_t *restrict pid, const char *restrict file,
                           .search = true};
     if (is_plain(actions))
         return real()->posix_spawnp(pid, file, actions, attributes, argv, envp);
-    return spawn_by_doors(&spawn, pid);
+    return spawn_by_doors(&spawn, pid, NULL);
+}
+
+DOOR int pidfd_spawn(int *restrict pidfd, const char *restrict path,
+                     const posix_spawn_file_actions_t *restrict actions,
+                     const posix_spawnattr_t *restrict attributes, char *const argv[restrict],
+                     char *const envp[restrict])
+{
+    struct spawn spawn = {
+        .path = path, .actions = actions, .attributes = attributes, .argv = argv, .envp = envp};
+    if (real()->pidfd_spawn && is_plain(actions))
+        return real()->pidfd_spawn(pidfd, path, actions, attributes, argv, envp);
+    return spawn_by_doors(&spawn, NULL, pidfd);
+}
+
+DOOR int pidfd_spawnp(int *restrict pidfd, const char *restrict file,
+                      const posix_spawn_file_actions_t *restrict actions,
+                      const posix_spawnattr_t *restrict attributes, char *const argv[restrict],
+                      char *const envp[restrict])
+{
+    struct spawn spawn = {.path = file,
+                          .actions = actions,
+                          .attributes = attributes,
+                          .argv = argv,
+                          .envp = envp,
+                          .search = true};
+    if (real()->pidfd_spawnp && is_plain(actions))
+        return real()->pidfd_spawnp(pidfd, file, actions, attributes, argv, envp);
+    return spawn_by_doors(&spawn, NULL, pidfd);
 }

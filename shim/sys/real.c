@@ -54,6 +54,8 @@ static void bind_lifecycle(void)
     BIND(login_tty);
     BIND(posix_spawn);
     BIND(posix_spawnp);
+    BIND(pidfd_spawn);
+    BIND(pidfd_spawnp);
     BIND(dlopen);
     BIND(dlmopen);
 }

@@ -103,7 +103,7 @@ static double batch(void (*operation)(size_t), size_t size, size_t count)
 static double measure(void (*operation)(size_t), size_t size)
 {
     double times[RUNS], once = batch(operation, size, 20);
-    size_t count = (size_t)(run_seconds / RUNS * 1e9 / once) + 1;
+    size_t count = (size_t)(run_seconds / (double)RUNS * 1e9 / once) + 1;
     for (int i = 0; i < RUNS; i++)
         times[i] = batch(operation, size, count);
     qsort(times, RUNS, sizeof *times, compare);

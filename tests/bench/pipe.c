@@ -46,7 +46,7 @@ static double measure(int out, int in, double seconds)
         const double start = now();
         for (int i = 0; i < BATCH; i++)
             exchange(out, in);
-        times[count++] = (now() - start) / BATCH;
+        times[count++] = (now() - start) / (double)BATCH;
     }
     qsort(times, count, sizeof *times, compare);
     return count ? times[count / 2] : 0;

@@ -9,6 +9,7 @@
 #include "support/net.h"
 #include "support/script.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -208,6 +209,39 @@ static void spawned_by_the_path(const struct net *net)
 
 /* As Python's subprocess does it: dup2 and exec in the child of a vfork, where the first program of the
  * search is missing. `shift`: the connection comes by another number than the parent has. */
+static void spawned_with_a_descriptor_of_the_process(const struct net *net)
+{
+    typedef int spawn(int *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,
+                      char *const[], char *const[]);
+    static const char *const names[] = {"pidfd_spawn", "pidfd_spawnp"};
+    static const char *const programs[] = {"/bin/echo", "echo"};
+    for (size_t i = 0; i < suite_count(names); i++) {
+        int pair[2], pidfd = -1;
+        char *argv[] = {(char *)(uintptr_t) "echo", (char *)(uintptr_t) "-n", (char *)(uintptr_t) "hello",
+                        NULL};
+        posix_spawn_file_actions_t actions;
+        siginfo_t info = {0};
+        spawn *call = NULL;
+        void *symbol = dlsym(RTLD_DEFAULT, names[i]);
+        if (!symbol)
+            skip(); /* neither the library nor glibc 2.39 */
+        memcpy(&call, &symbol, sizeof call);
+        net_warm_pair(net, pair);
+        posix_spawn_file_actions_init(&actions);
+        posix_spawn_file_actions_adddup2(&actions, pair[0], 1);
+        assert_int_equal(call(&pidfd, "/no/such/program", &actions, NULL, argv, environ), ENOENT);
+        assert_int_equal(pidfd, -1);
+        assert_int_equal(call(&pidfd, programs[i], &actions, NULL, argv, environ), 0);
+        assert_int_equal(fcntl(pidfd, F_GETFD), FD_CLOEXEC);
+        expect_text(pair[1], "hello");
+        assert_int_equal(waitid((idtype_t)3 /* P_PIDFD */, (id_t)pidfd, &info, WEXITED), 0);
+        assert_int_equal(info.si_status, 0);
+        posix_spawn_file_actions_destroy(&actions);
+        close(pidfd), close(pair[0]);
+        expect_end(pair[1]);
+    }
+}
+
 static pid_t vfork_exec(int fd, char *const argv[], char *const programs[])
 {
     pid_t child = vfork();
@@ -439,6 +473,7 @@ static const struct suite_case cases[] = {
     {.name = "spawned with attributes", .run = spawned_with_attributes},
     {.name = "a spawn that fails", .run = a_spawn_that_fails},
     {.name = "spawned by the path", .run = spawned_by_the_path},
+    {.name = "spawned with a descriptor of the process", .run = spawned_with_a_descriptor_of_the_process},
     {.name = "in a vfork child", .run = in_a_vfork_child},
     {.name = "a vfork child survives its parent's close", .run = a_vfork_child_survives_its_parents_close},
     {.name = "a vfork child inherits", .run = a_vfork_child_inherits},

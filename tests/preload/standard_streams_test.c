@@ -94,39 +94,42 @@ static void a_conversation(const struct net *net)
     expect_end(pair[1]);
 }
 
-/* Waits for the peer's word after each step: what came until then was not held back. */
+/* Argument: the buffering of standard output, "full", "line" or "none", chosen before the first word
+ * (setvbuf(3) asks for that). Waits for the peer's word: what came until then was not held back. */
 static int buffering_role(int argc, char **argv)
 {
-    (void)argc, (void)argv;
-    printf("held back");
-    fputs("err", stderr);
-    getchar();
-    fflush(stdout);
-    getchar();
-    setvbuf(stdout, NULL, _IOLBF, 0);
+    (void)argc;
+    if (strcmp(argv[1], "line") == 0)
+        setvbuf(stdout, NULL, _IOLBF, 0);
+    else if (strcmp(argv[1], "none") == 0)
+        setvbuf(stdout, NULL, _IONBF, 0);
     printf("line\nhalf");
+    fputs("err", stderr); /* not buffered */
     getchar();
     fflush(stdout);
-    setvbuf(stdout, NULL, _IONBF, 0);
-    printf("at once");
     getchar();
     return 0;
 }
 
 static void what_is_held_back(const struct net *net)
 {
-    int pair[2];
-    pid_t child = serve(net, "buffering", NULL, pair);
-    expect_text(pair[1], "err");
-    say(pair[1], "1");
-    expect_text(pair[1], "held back");
-    say(pair[1], "2");
-    expect_text(pair[1], "line\n");
-    say(pair[1], "3");
-    expect_text(pair[1], "halfat once");
-    say(pair[1], "4");
-    assert_int_equal(suite_wait(child), 0);
-    expect_end(pair[1]);
+    static const struct {
+        const char *buffering, *before, *behind;
+    } expected[] = {
+        {"full", "err", "line\nhalf"},
+        {"line", "line\nerr", "half"},
+        {"none", "line\nhalferr", ""},
+    };
+    for (size_t i = 0; i < suite_count(expected); i++) {
+        int pair[2];
+        pid_t child = serve(net, "buffering", (const char *[]){expected[i].buffering, NULL}, pair);
+        expect_text(pair[1], expected[i].before);
+        say(pair[1], "1");
+        expect_text(pair[1], expected[i].behind);
+        say(pair[1], "2");
+        assert_int_equal(suite_wait(child), 0);
+        expect_end(pair[1]);
+    }
 }
 
 static bool ending;
