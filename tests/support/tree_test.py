@@ -14,6 +14,7 @@ import app_table
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("SOCKSEAL_BUILD", os.path.join(ROOT, "build"))
+CLANG_FORMAT = "14"
 SOURCE_DIRECTORIES = ("shim", "include", "tests", "examples")
 
 
@@ -93,6 +94,10 @@ class Symbols(unittest.TestCase):
 
 class Style(unittest.TestCase):
     def test_clang_format(self):
+        """Of the version that the tree is formatted with: another one has other opinions."""
+        version = re.search(r"version (\d+)", output("clang-format", "--version")).group(1)
+        if version != CLANG_FORMAT:
+            self.skipTest(f"not checked: clang-format {version} is here, and the tree is formatted by {CLANG_FORMAT}")
         result = subprocess.run(["clang-format", "--dry-run", "-Werror"] + files(".c", ".h"), cwd=ROOT,
                                 capture_output=True, text=True, check=False, timeout=100)
         self.assertEqual(result.returncode, 0, result.stderr[:4000])

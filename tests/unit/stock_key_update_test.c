@@ -64,7 +64,7 @@ static void run_openssl(struct stock *stock, const char *const *arguments)
     stock->pid = fork();
     if (stock->pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        dup2(in[0], 0), dup2(out[1], 1), dup2(out[1], 2);
+        dup2(in[0], 0), dup2(out[1], 1);
         close(in[0]), close(in[1]), close(out[0]), close(out[1]);
         execvp(arguments[0], (char *const *)(uintptr_t)arguments);
         _exit(127);
@@ -178,13 +178,6 @@ static void client_prints(struct stock *stock, const char *text)
         ssize_t n = read(stock->out, got + done, sizeof got - done);
         assert_true(n > 0);
         done += (size_t)n;
-        got[done] = 0;
-        char *noise = strstr(got, "Can't use SSL_get_servername\n");
-        if (noise) {
-            size_t len = strlen("Can't use SSL_get_servername\n");
-            memmove(noise, noise + len, done - (size_t)(noise - got) - len + 1);
-            done -= len;
-        }
     }
     assert_int_equal(done, strlen(text));
     assert_memory_equal(got, text, done);
