@@ -304,8 +304,11 @@ ssize_t send_message(const struct conn_handle *handle, const struct iovec *iov, 
     if (source.left == 0)
         return conn_failed(conn) ? -conn->error : 0;
     ssize_t sent = send_once(handle, &source, flags);
-    if (rides && sent > 0 && handshake_progress(handle) < 0)
-        return send_once(handle, &source, flags); /* it tells the error */
+    if (rides && sent > 0) {
+        int progress = handshake_progress(handle);
+        if (progress < 0 && progress != -EBUSY) /* busy: another thread is at it, and sends what is queued */
+            return send_once(handle, &source, flags); /* it tells the error */
+    }
     if (!conn->can_send && !conn->plaintext && (sent >= 0 || sent == -EAGAIN) &&
         sysio_may_block(handle->fd, flags))
         return wait_for_keys(handle, &source, sent, flags);

@@ -21,7 +21,15 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MUTATORS = 3, COLLECTIONS = 200, ROUNDS = 200, STOP = SIGPWR, RESUME = SIGXCPU };
+enum {
+    MUTATORS = 3,
+    COLLECTIONS = 200,
+    ROUNDS = 200,
+    WRITERS = 5,
+    STOPS = 250,
+    STOP = SIGPWR,
+    RESUME = SIGXCPU
+};
 
 static sem_t stopped;
 
@@ -60,9 +68,14 @@ static void *connect_again_and_again(void *context)
     struct world *world = context;
     while (!world->over) {
         int pair[2];
+        char text[8];
         net_pair(world->net, pair);
         for (int i = 0; i < 2; i++)
-            assert_int_equal(write(pair[i], "x", 1), 1);
+            assert_int_equal(write(pair[i], "request", 7), 7);
+        for (int i = 0; i < 2; i++) {
+            assert_int_equal(recv(pair[i], text, sizeof text, 0), 7);
+            assert_memory_equal(text, "request", 7);
+        }
         close(pair[0]), close(pair[1]);
     }
     return NULL;
@@ -100,12 +113,13 @@ static void a_collector_stops_threads_that_connect(const struct net *net)
 }
 
 static atomic_bool is_stopped;
+static struct timespec moment = {.tv_nsec = 5000000};
 
-static void stop_for_5_ms(int signal)
+static void stop_for_a_moment(int signal)
 {
     int saved = errno;
     (void)signal;
-    syscall(SYS_nanosleep, &(struct timespec){.tv_nsec = 5000000}, NULL);
+    syscall(SYS_nanosleep, &moment, NULL);
     is_stopped = false;
     errno = saved;
 }
@@ -117,6 +131,27 @@ static void *drive(void *context)
     while (!world->over)
         poll(NULL, 0, 1);
     return NULL;
+}
+
+/* Others make progress with a writer's handshake, and one of them is stopped in the midst of it: the write
+ * says what it has taken, which is once and in order. */
+static void writers_meet_a_thread_that_is_stopped(const struct net *net)
+{
+    struct world world = {.net = net};
+    pthread_t threads[WRITERS];
+    moment.tv_nsec = 2000000;
+    handle(STOP, stop_for_a_moment);
+    for (int i = 0; i < WRITERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, connect_again_and_again, &world), 0);
+    for (int i = 0; i < STOPS; i++) {
+        is_stopped = true;
+        assert_int_equal(pthread_kill(threads[i % WRITERS], STOP), 0);
+        while (is_stopped)
+            usleep(100 + (unsigned)i % 20 * 10);
+    }
+    world.over = true;
+    for (int i = 0; i < WRITERS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
 }
 
 static void spin(long ns)
@@ -161,7 +196,7 @@ static void a_reader_waits_for_a_driver_that_is_stopped(const struct net *net)
 {
     struct world world = {.net = net};
     pthread_t driver;
-    handle(STOP, stop_for_5_ms);
+    handle(STOP, stop_for_a_moment);
     assert_int_equal(pthread_create(&driver, NULL, drive, &world), 0);
     for (long i = 0; i < ROUNDS; i++)
         assert_true(comes_through(net, driver, i % 20 * 10000));
@@ -172,6 +207,7 @@ static void a_reader_waits_for_a_driver_that_is_stopped(const struct net *net)
 static const struct suite_case cases[] = {
     {.name = "a reader waits for a driver that is stopped",
      .run = a_reader_waits_for_a_driver_that_is_stopped},
+    {.name = "writers meet a thread that is stopped", .run = writers_meet_a_thread_that_is_stopped},
     {.name = "a collector stops threads that connect", .run = a_collector_stops_threads_that_connect},
 };
 

@@ -100,6 +100,20 @@ bool suite_has_library(void)
     return preload != NULL && strstr(preload, "sockseal") != NULL;
 }
 
+/* In cmocka's place: it keeps what an assertion says until the test's function returns, and one that fails in
+ * another thread than the test's own ends the process before that. */
+void cm_print_error(const char *format, ...) __attribute__((format(printf, 1, 2), visibility("default")));
+
+void cm_print_error(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    if (format[0] != '\0' && format[strlen(format) - 1] != '\n')
+        fputc('\n', stderr);
+}
+
 /* The test itself, as cmocka calls it in the process that belongs to it. */
 static void run_here(void **state)
 {
