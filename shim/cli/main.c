@@ -2,7 +2,6 @@
  * Copyright (c) 2026 the sockseal authors */
 #include "cli/cli.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -33,17 +32,6 @@ static const char help[] =
     "check: say whether programs can be sealed\n"
     "\n"
     "sockseal(1) and sockseal(7) say more.\n";
-
-void cli_error(const char *format, ...)
-{
-    va_list arguments;
-    fflush(stdout);
-    fputs("sockseal: ", stderr);
-    va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
-    va_end(arguments);
-    fputc('\n', stderr);
-}
 
 /* Output that did not reach its file is a failure too. */
 static int finish(int status)

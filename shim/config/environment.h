@@ -11,8 +11,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define ENVIRONMENT_STATE                                                                                    \
-    "SOCKSEAL_STATE" /* what one program of the tree leaves to the next (process/exec_handover.h) */
+/* What one program of the tree leaves to the next (process/exec_handover.h). */
+#define ENVIRONMENT_STATE "SOCKSEAL_STATE"
 
 enum {
     ENVIRONMENT_ADDED = 16, /* at most that many entries more than the program's own, the NULL included */

@@ -27,9 +27,8 @@
  */
 enum { SLOTS = 64, SLOT_FREE = 0, SLOT_CLAIMED = -1 };
 
-enum {
-    MEMOS_MAX = 64
-}; /* of a large file only the first keys have one: the whole ring is locked in memory */
+/* Of a large file only the first keys have a memo: the whole ring is locked in memory. */
+enum { MEMOS_MAX = 64 };
 
 /* What tells one version of the file from another. */
 struct version {
@@ -256,8 +255,7 @@ static bool check_file(const struct stat *st, const struct version *version)
     return false;
 }
 
-/* Memory for a file of this size: kept out of core dumps and, where the limits allow it, out of swap space.
- */
+/* Memory for a file of this size: kept out of core dumps and, where limits allow it, out of swap space. */
 static struct ring *map_ring(size_t size, size_t max_keys, size_t memo_count)
 {
     size_t len = sizeof(struct ring) + max_keys * sizeof(struct tls_psk) +

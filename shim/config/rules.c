@@ -20,8 +20,8 @@ static const char expected_positive[] =
     "at least one rule without '!', since '!' only takes away from the others";
 static const char expected_fewer[] = "at most 256 rules";
 
-static const uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0,    0,
-                                          0, 0, 0, 0, 0xff, 0xff}; /* ::ffff:0:0/96, RFC 4291, 2.5.5.2 */
+/* ::ffff:0:0/96 (RFC 4291, 2.5.5.2). */
+static const uint8_t mapped_prefix[12] = {[10] = 0xff, [11] = 0xff};
 
 static bool is_blank(char c)
 {
