@@ -2,13 +2,13 @@
  * Copyright (c) 2026 the sockseal authors */
 #include "diag/keylog.h"
 
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
 #include "diag/log.h"
+#include "diag/logfile.h"
 #include "sys/file.h"
 
 /* The longest label is SERVER_HANDSHAKE_TRAFFIC_SECRET. */
@@ -32,12 +32,12 @@ static char *put_hex(char *out, const uint8_t bytes[static 32])
     return out;
 }
 
-static void report_once(const char *file, int error)
+static void report_once(const char *file, int error, const char *reason)
 {
     static atomic_bool reported;
     if (!atomic_exchange(&reported, true))
-        log_line(LOG_WARN, "key log file %s cannot be written (errno %d); captures will not be readable",
-                 file, error);
+        log_line(LOG_WARN, "key log file %s cannot be written (%s); captures will not be readable", file,
+                 reason ? reason : log_error_text(error));
 }
 
 void keylog_write(const char *label, const uint8_t client_random[32], const uint8_t secret[32])
@@ -56,10 +56,11 @@ void keylog_write(const char *label, const uint8_t client_random[32], const uint
     end = put_hex(end, secret);
     *end++ = '\n';
 
-    int fd = sys_open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
+    const char *reason;
+    int fd = logfile_open(file, LOGFILE_SECRET, &reason);
     long written = fd < 0 ? fd : sys_write(fd, line, (size_t)(end - line));
     if (written < 0)
-        report_once(file, (int)-written);
+        report_once(file, (int)-written, reason);
     if (fd >= 0)
         sys_close(fd);
     explicit_bzero(line, sizeof line);

@@ -3,7 +3,6 @@
 #include "diag/log.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -13,6 +12,7 @@
 #include <string.h>
 
 #include "diag/escape.h"
+#include "diag/logfile.h"
 #include "sys/file.h"
 #include "sys/net.h"
 
@@ -22,6 +22,7 @@ static _Atomic int threshold = LOG_WARN;
 static const char *_Atomic log_file;
 static _Atomic int kept = -1;
 static atomic_bool closed;
+static void (*_Atomic diverted)(enum log_level level, const char *text);
 
 static const char *level_name(enum log_level level)
 {
@@ -35,13 +36,23 @@ void log_setup(enum log_level new_threshold, const char *file)
     atomic_store(&log_file, file);
 }
 
-/* O_NONBLOCK: a named pipe without a reader is an error here, not a wait. */
 int log_open(void)
 {
-    const char *file = atomic_load(&log_file);
+    const char *file = atomic_load(&log_file), *reason;
     if (!file || atomic_load(&closed))
         return -1;
-    return sys_open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+    return logfile_open(file, LOGFILE_LOG, &reason);
+}
+
+void log_divert(void (*sink)(enum log_level level, const char *text))
+{
+    atomic_store(&diverted, sink);
+}
+
+const char *log_error_text(int error)
+{
+    const char *text = strerrordesc_np(error);
+    return text ? text : "for a reason that has no name";
 }
 
 void log_keep(int fd)
@@ -126,6 +137,18 @@ static size_t end_line(char line[static LINE_MAX_LEN], size_t wanted)
     return len;
 }
 
+/* A line whose text starts behind `prefix` bytes. */
+static void deliver(enum log_level level, char *line, size_t prefix, size_t len)
+{
+    void (*sink)(enum log_level, const char *) = atomic_load(&diverted);
+    if (sink) {
+        line[len - 1] = '\0';
+        sink(level, line + prefix);
+    } else if (!write_to_file(line, len)) {
+        write_to_standard_error(line, len);
+    }
+}
+
 void log_line(enum log_level level, const char *format, ...)
 {
     if (level == LOG_QUIET || !log_enabled(level))
@@ -137,10 +160,7 @@ void log_line(enum log_level level, const char *format, ...)
     va_start(arguments, format);
     int body = vsnprintf(line + prefix, sizeof line - (size_t)prefix, format, arguments);
     va_end(arguments);
-    if (body >= 0) {
-        size_t len = end_line(line, (size_t)prefix + (size_t)body);
-        if (!write_to_file(line, len))
-            write_to_standard_error(line, len);
-    }
+    if (body >= 0)
+        deliver(level, line, (size_t)prefix, end_line(line, (size_t)prefix + (size_t)body));
     errno = saved;
 }

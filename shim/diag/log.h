@@ -15,6 +15,13 @@ enum log_level { LOG_QUIET, LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
  * standard error. */
 void log_setup(enum log_level threshold, const char *file);
 
+/* From now on lines go to this function instead, without prefix and newline; NULL: as before. For programs of
+ * the project's own, and while something is tried. */
+void log_divert(void (*sink)(enum log_level level, const char *text));
+
+/* What an errno means, for people. Never NULL. */
+const char *log_error_text(int error);
+
 /* Opens SOCKSEAL_LOG_FILE, close-on-exec; negative if it names none or cannot be opened. */
 int log_open(void);
 

@@ -8,6 +8,7 @@
 
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <time.h>
 
 #include "sys/sys.h"
@@ -30,6 +31,11 @@ static inline int sys_stat(const char *path, struct stat *out)
 static inline int sys_fstat(int fd, struct stat *out)
 {
     return (int)sys_call3(SYS_fstat, fd, sys_ptr(out), 0);
+}
+
+static inline int sys_fstatfs(int fd, struct statfs *out)
+{
+    return (int)sys_call3(SYS_fstatfs, fd, sys_ptr(out), 0);
 }
 
 /* Gives the length with the terminating NUL. */

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "diag/logfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "sys/file.h"
+
+/* O_NONBLOCK: a named pipe without a reader is an error here, not a wait. */
+static const int flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+
+/* A descriptor of the process's own by its name: a link that nobody else can have put there. */
+static bool names_descriptor(const char *path)
+{
+    static const char *const names[] = {"/dev/stdout",     "/dev/stderr", "/proc/self/fd/1",
+                                        "/proc/self/fd/2", "/dev/fd/1",   "/dev/fd/2"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(path, names[i]) == 0)
+            return true;
+    return false;
+}
+
+/* What is wrong with the open file, or NULL. */
+static const char *find_fault(const struct stat *st, enum logfile_kind kind)
+{
+    unsigned user = sys_geteuid();
+    if (S_ISDIR(st->st_mode))
+        return "it is a directory";
+    if (S_ISCHR(st->st_mode))
+        return NULL;
+    if (st->st_uid != user && st->st_uid != 0)
+        return user == 0 ? "it belongs to another user, and this program is root's"
+                         : "it belongs to another user";
+    if (!S_ISREG(st->st_mode))
+        return NULL;
+    if (st->st_nlink > 1)
+        return "it has another name too (a hard link)";
+    if (st->st_mode & S_IWOTH)
+        return "everybody may write to it";
+    if (kind == LOGFILE_SECRET && (st->st_mode & (S_IRWXG | S_IRWXO)))
+        return "others may read or write it; repair: chmod 600";
+    return NULL;
+}
+
+/* Gives fd, or closes it. */
+static int examine(int fd, enum logfile_kind kind, const char **reason)
+{
+    struct stat st;
+    int result = sys_fstat(fd, &st);
+    *reason = result < 0 ? NULL : find_fault(&st, kind);
+    if (result == 0 && !*reason)
+        return fd;
+    sys_close(fd);
+    return result < 0 ? result : -EPERM;
+}
+
+static int open_existing(const char *path, int more, unsigned mode, const char **reason)
+{
+    *reason = NULL;
+    int fd = sys_open(path, flags | more | (names_descriptor(path) ? 0 : O_NOFOLLOW), mode);
+    if (fd == -ELOOP)
+        *reason = "it is a symbolic link";
+    return fd;
+}
+
+int logfile_open(const char *path, enum logfile_kind kind, const char **reason)
+{
+    int fd = open_existing(path, O_CREAT, kind == LOGFILE_SECRET ? 0600 : 0640, reason);
+    return fd < 0 || names_descriptor(path) ? fd : examine(fd, kind, reason);
+}
+
+/* Whether a file could be made there. 0 or -errno. */
+static int check_directory(const char *path, const char **reason)
+{
+    char directory[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    size_t len = slash ? (size_t)(slash - path) + 1 : 0;
+    if (len == 0 || len >= sizeof directory)
+        return slash ? -ENAMETOOLONG : 0;
+    memcpy(directory, path, len);
+    directory[len] = '\0';
+    int result =
+        (int)sys_call(SYS_faccessat2, SYS_AT_FDCWD, sys_ptr(directory), W_OK | X_OK, AT_EACCESS, 0, 0);
+    if (result == -ENOENT)
+        *reason = "its directory is not there";
+    else if (result == -EACCES || result == -EROFS)
+        *reason = "no file can be made in its directory";
+    return result == -ENOSYS ? 0 : result;
+}
+
+int logfile_check(const char *path, enum logfile_kind kind, const char **reason)
+{
+    int fd = open_existing(path, 0, 0, reason);
+    if (fd == -ENOENT)
+        return check_directory(path, reason);
+    if (fd >= 0 && !names_descriptor(path))
+        fd = examine(fd, kind, reason);
+    if (fd < 0)
+        return fd;
+    sys_close(fd);
+    return 0;
+}
