@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <unistd.h>
 
+#include "config/variables.h"
 #include "diag/keylog.h"
 #include "diag/log.h"
 #include "sys/file.h"
@@ -21,15 +23,16 @@ static struct {
     char key_file[PATH_MAX];
     char log_file[PATH_MAX];
     char keylog_file[PATH_MAX];
-    char identity[TLS_IDENTITY_MAX + 1];
+    char identities[TLS_OFFERED_PSKS_MAX * (TLS_IDENTITY_MAX + 1)];
 } loaded;
 
-static void __attribute__((noreturn))
-fail(const char *variable, const char *word, size_t word_len, const char *expected)
+static unsigned faults;
+
+static void report(const char *variable, const char *word, size_t word_len, const char *expected)
 {
     log_line(LOG_ERROR, "%s: '%.*s': expected %s", variable, (int)(word_len < 256 ? word_len : 256), word,
              expected);
-    sys_exit_group(CONFIG_EXIT_STATUS);
+    faults++;
 }
 
 /* A variable that is empty counts as unset. */
@@ -54,7 +57,8 @@ static int read_choice(const char *variable, const struct choice *choices, int o
     for (const struct choice *choice = choices; choice->word; choice++)
         if (strcmp(text, choice->word) == 0)
             return choice->value;
-    fail(variable, text, strlen(text), expected);
+    report(variable, text, strlen(text), expected);
+    return otherwise;
 }
 
 static bool read_plaintext(void)
@@ -67,6 +71,12 @@ static bool read_strict(void)
 {
     static const struct choice choices[] = {{"0", 0}, {"1", 1}, {NULL, 0}};
     return read_choice("SOCKSEAL_STRICT", choices, 0, "'0' or '1'");
+}
+
+static bool read_removed_keys(void)
+{
+    static const struct choice choices[] = {{"keep", 0}, {"close", 1}, {NULL, 0}};
+    return read_choice("SOCKSEAL_REMOVED_KEYS", choices, 0, "'keep' or 'close'");
 }
 
 static enum log_level read_log_level(void)
@@ -88,7 +98,7 @@ static unsigned read_timeout_ms(void)
     for (size_t i = 0; i < digits && seconds <= TIMEOUT_MAX_S; i++)
         seconds = seconds * 10 + (unsigned)(text[i] - '0');
     if (text[digits] != '\0' || seconds < 1 || seconds > TIMEOUT_MAX_S)
-        fail(variable, text, strlen(text), "whole seconds, 1 to 3600");
+        report(variable, text, strlen(text), "whole seconds, 1 to 3600");
     return seconds * 1000;
 }
 
@@ -105,6 +115,18 @@ static uint16_t suite_of_word(const char *word, size_t len)
     return TLS_SUITE_NONE;
 }
 
+/* Takes a word off a list with commas between them, without the blanks around it; *text is NULL behind the
+ * last one. */
+static const char *next_word(const char **text, size_t *len)
+{
+    const char *word = *text + strspn(*text, " \t"), *end = strchrnul(word, ',');
+    *text = *end ? end + 1 : NULL;
+    while (end > word && (end[-1] == ' ' || end[-1] == '\t'))
+        end--;
+    *len = (size_t)(end - word);
+    return word;
+}
+
 static void read_suites(struct config *config)
 {
     static const char variable[] = "SOCKSEAL_SUITES";
@@ -112,19 +134,16 @@ static void read_suites(struct config *config)
     const char *text = variable_value(variable);
     if (!text)
         text = "aegis128l,chacha20";
-    for (const char *at = text;; at++) {
-        at += strspn(at, " \t");
-        size_t field = strcspn(at, ","), len = field;
-        while (len > 0 && (at[len - 1] == ' ' || at[len - 1] == '\t'))
-            len--;
-        uint16_t suite = suite_of_word(at, len);
+    while (text) {
+        size_t len;
+        const char *word = next_word(&text, &len);
+        uint16_t suite = suite_of_word(word, len);
         if (suite == TLS_SUITE_NONE || config->suite_count == 2 ||
-            (config->suite_count == 1 && config->suites[0] == suite))
-            fail(variable, at, len, expected);
-        config->suites[config->suite_count++] = suite;
-        at += field;
-        if (*at == '\0')
+            (config->suite_count == 1 && config->suites[0] == suite)) {
+            report(variable, word, len, expected);
             return;
+        }
+        config->suites[config->suite_count++] = suite;
     }
 }
 
@@ -137,29 +156,48 @@ static const char *read_path(const char *variable, char out[static PATH_MAX])
         return NULL;
     if (text[0] != '/') {
         long len = sys_getcwd(out, PATH_MAX - 1);
-        if (len < 0 || out[0] != '/') /* "(unreachable)…": outside of the root directory */
-            fail(variable, text, strlen(text), "an absolute path, since the current directory has no name");
+        if (len < 0 || out[0] != '/') { /* "(unreachable)…": outside of the root directory */
+            report(variable, text, strlen(text), "an absolute path, since the current directory has no name");
+            return NULL;
+        }
         used = strlen(out);
         out[used++] = '/';
     }
     size_t len = strlen(text);
-    if (used + len >= PATH_MAX)
-        fail(variable, text, len, "a path of less than 4096 bytes");
+    if (used + len >= PATH_MAX) {
+        report(variable, text, len, "a path of less than 4096 bytes");
+        return NULL;
+    }
     memcpy(out + used, text, len + 1);
     return out;
 }
 
-static const char *read_identity(void)
+static bool is_named_already(const struct config *config, const char *word, size_t len)
+{
+    for (size_t i = 0; i < config->identity_count; i++)
+        if (strlen(config->identities[i]) == len && memcmp(config->identities[i], word, len) == 0)
+            return true;
+    return false;
+}
+
+static void read_identities(struct config *config)
 {
     static const char variable[] = "SOCKSEAL_IDENTITY";
-    const char *text = variable_value(variable);
-    if (!text)
-        return NULL;
-    size_t len = strlen(text);
-    if (len > TLS_IDENTITY_MAX || strchr(text, ':'))
-        fail(variable, text, len, "the name of a line of the key file, at most 128 bytes, without ':'");
-    memcpy(loaded.identity, text, len + 1);
-    return loaded.identity;
+    char *copy = loaded.identities;
+    for (const char *text = variable_value(variable); text;) {
+        size_t len;
+        const char *word = next_word(&text, &len);
+        if (len == 0 || len > TLS_IDENTITY_MAX || memchr(word, ':', len))
+            report(variable, word, len,
+                   "names of lines of the key file, each at most 128 bytes without ':', with commas between");
+        else if (config->identity_count == TLS_OFFERED_PSKS_MAX || is_named_already(config, word, len))
+            report(variable, word, len, "at most 8 names, each once");
+        else {
+            config->identities[config->identity_count++] = memcpy(copy, word, len);
+            copy[len] = '\0';
+            copy += len + 1;
+        }
+    }
 }
 
 static void read_rules(struct rules *rules, const char *text)
@@ -167,29 +205,61 @@ static void read_rules(struct rules *rules, const char *text)
     const char *word, *expected;
     size_t word_len;
     if (!rules_parse(rules, text, &word, &word_len, &expected))
-        fail("SOCKSEAL_PORTS", word, word_len, expected);
+        report("SOCKSEAL_PORTS", word, word_len, expected);
+}
+
+/* A name that is none of ours but like one is a fault: what it was meant to say is not done. */
+static void read_names(bool every)
+{
+    struct variables_unknown unknown;
+    for (char *const *at = environ; at && variables_next_unknown(&at, &unknown);) {
+        bool fault = every || unknown.likely;
+        log_line(fault ? LOG_ERROR : LOG_WARN, "%.*s is no variable of sockseal's%s%s%s", (int)unknown.len,
+                 unknown.name, unknown.likely ? "; did you mean " : "", unknown.likely ? unknown.likely : "",
+                 unknown.likely ? "?" : "");
+        faults += fault;
+    }
+}
+
+static void read_variables(struct config *config, const char *ports)
+{
+    read_rules(&config->rules, ports);
+    config->key_file = read_path("SOCKSEAL_KEY_FILE", loaded.key_file);
+    read_identities(config);
+    config->accept_plaintext = read_plaintext();
+    read_suites(config);
+    config->handshake_timeout_ms = read_timeout_ms();
+    config->strict = read_strict();
+    config->close_removed_keys = read_removed_keys();
+    config->keylog_file = read_path("SOCKSEAL_KEYLOG_FILE", loaded.keylog_file);
+    config->active = true;
 }
 
 /* The log comes first: the errors of all others go to it. */
 static void load(struct config *config, const char *ports)
 {
-    const char *log_file = read_path("SOCKSEAL_LOG_FILE", loaded.log_file);
-    log_setup(LOG_WARN, log_file);
-    log_setup(read_log_level(), log_file);
-
-    read_rules(&config->rules, ports);
-    config->key_file = read_path("SOCKSEAL_KEY_FILE", loaded.key_file);
-    config->identity = read_identity();
-    config->accept_plaintext = read_plaintext();
-    read_suites(config);
-    config->handshake_timeout_ms = read_timeout_ms();
-    config->strict = read_strict();
-    config->keylog_file = read_path("SOCKSEAL_KEYLOG_FILE", loaded.keylog_file);
+    config->log_file = read_path("SOCKSEAL_LOG_FILE", loaded.log_file);
+    log_setup(LOG_WARN, config->log_file);
+    log_setup(read_log_level(), config->log_file);
+    read_names(false);
+    read_variables(config, ports);
+    if (faults)
+        sys_exit_group(CONFIG_EXIT_STATUS);
     keylog_setup(config->keylog_file);
     if (config->keylog_file)
         log_line(LOG_WARN, "SOCKSEAL_KEYLOG_FILE is set: whoever can read %s can decrypt the connections",
                  config->keylog_file);
-    config->active = true;
+}
+
+/* SOCKSEAL_PORTS is not there. If a name that is like it is, the program must not run unsealed. */
+static void load_without_ports(void)
+{
+    struct variables_unknown unknown;
+    for (char *const *at = environ; at && variables_next_unknown(&at, &unknown);)
+        if (unknown.likely == variables_names[VARIABLES_PORTS])
+            read_names(false);
+    if (faults)
+        sys_exit_group(CONFIG_EXIT_STATUS);
 }
 
 /* In a set-user-ID program (here only if the administrator preloads the shim into everything) the environment
@@ -197,14 +267,29 @@ static void load(struct config *config, const char *ports)
  */
 static void load_unless_secure(void)
 {
-    const char *ports = variable_value("SOCKSEAL_PORTS");
-    if (!ports)
-        return;
-    if (getauxval(AT_SECURE))
+    const char *ports = getenv(variables_names[VARIABLES_PORTS]);
+    bool secure = getauxval(AT_SECURE);
+    if (secure && ports && *ports)
         log_line(LOG_WARN,
                  "this program has another user's rights: SOCKSEAL_PORTS is ignored and nothing is sealed");
-    else
+    if (secure || (ports && !*ports))
+        return;
+    if (ports)
         load(&loaded.config, ports);
+    else
+        load_without_ports();
+}
+
+unsigned config_examine(void)
+{
+    struct config *config = &loaded.config;
+    const char *ports = variable_value(variables_names[VARIABLES_PORTS]);
+    read_names(true);
+    config->log_file = read_path("SOCKSEAL_LOG_FILE", loaded.log_file);
+    (void)read_log_level();
+    if (ports)
+        read_variables(config, ports);
+    return faults;
 }
 
 void config_load(void)

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "config/rules.h"
+#include "tls/tls.h"
 
 enum { CONFIG_EXIT_STATUS = 78 }; /* EX_CONFIG of sysexits.h */
 
@@ -21,19 +22,28 @@ struct config {
     uint16_t suites[2]; /* enum tls_suite, in order of preference */
     size_t suite_count;
     const char *key_file;    /* NULL if unset; own copies, since the program may change its environment */
-    const char *identity;    /* NULL if unset */
+    const char *log_file;    /* NULL if unset */
     const char *keylog_file; /* NULL if unset */
+    const char *identities[TLS_OFFERED_PSKS_MAX]; /* SOCKSEAL_IDENTITY: what a connecting side offers */
+    size_t identity_count;                        /* 0: whatever the key file holds */
+    bool close_removed_keys;                      /* SOCKSEAL_REMOVED_KEYS=close */
     struct rules rules;
 };
 
 /*
- * Reads the environment, sets up the log and the key log. A variable that does not parse ends the process
- * with status CONFIG_EXIT_STATUS after one line that names the variable, the word and what was expected. With
- * SOCKSEAL_PORTS unset or empty nothing else is looked at. A file-name variable is made absolute against the
- * directory of the moment, since the program may change it. Called once, from the constructor or the first
- * door that is used before it, whichever is first; further calls do nothing. Allocates no heap memory.
+ * Reads the environment, sets up the log and the key log. A variable that does not parse, or whose name is
+ * one of ours misspelt, ends the process with status CONFIG_EXIT_STATUS after one line for each that names
+ * the variable, the word and what was expected. With SOCKSEAL_PORTS unset or empty nothing else is looked at
+ * (but when it is unset, a name that is like it). A file-name variable is made absolute against the directory
+ * of the moment, since the program may change it. Called once, from the constructor or the first door that is
+ * used before it, whichever is first; further calls do nothing. Allocates no heap memory.
  */
 void config_load(void);
+
+/* The same for a program of the project's own: does not end it, writes no log file, and counts every unknown
+ * SOCKSEAL_ variable as a fault. Gives the number of faults, each of which is logged. Called at most once, in
+ * place of config_load(). */
+unsigned config_examine(void);
 
 /* The configuration; config_load() must have returned. Never NULL. */
 const struct config *config_get(void);

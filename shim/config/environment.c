@@ -8,22 +8,20 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/config.h"
+#include "config/variables.h"
 #include "sys/file.h"
 
-static const char *const NAMES[] = {
-    "SOCKSEAL_PORTS",    "SOCKSEAL_KEY_FILE",    "SOCKSEAL_IDENTITY",          "SOCKSEAL_PLAINTEXT",
-    "SOCKSEAL_SUITES",   "SOCKSEAL_STRICT",      "SOCKSEAL_HANDSHAKE_TIMEOUT", "SOCKSEAL_LOG",
-    "SOCKSEAL_LOG_FILE", "SOCKSEAL_KEYLOG_FILE",
-};
-enum { NAME_COUNT = sizeof NAMES / sizeof NAMES[0] };
-_Static_assert(NAME_COUNT + 3 <= ENVIRONMENT_ADDED, "all of them, LD_PRELOAD, the state and NULL");
+_Static_assert(VARIABLES_COUNT + 3 <= ENVIRONMENT_ADDED, "all of them, LD_PRELOAD, the state and NULL");
 
 /* Whole entries, "NAME=value", one behind the other; `entries` points into it. */
 static struct {
     char library[PATH_MAX];
+    dev_t device; /* of the library's file */
+    ino_t inode;  /* 0: unknown */
     char text[32768];
     size_t used;
-    const char *entries[NAME_COUNT];
+    const char *entries[VARIABLES_COUNT];
 } saved;
 
 /* The value behind "NAME=", or NULL if the entry is another variable's. */
@@ -59,18 +57,10 @@ static void save_library(void)
         memcpy(saved.library + used, info.dli_fname, len + 1);
     else
         saved.library[0] = '\0';
-}
-
-void environment_save(void)
-{
-    save_library();
-    for (int i = 0; i < NAME_COUNT; i++) {
-        char **entry = find(environ, NAMES[i]);
-        size_t len = entry ? strlen(*entry) + 1 : 0;
-        if (!entry || len > sizeof saved.text - saved.used)
-            continue;
-        saved.entries[i] = memcpy(saved.text + saved.used, *entry, len);
-        saved.used += len;
+    struct stat st;
+    if (saved.library[0] && sys_stat(saved.library, &st) == 0) {
+        saved.device = st.st_dev;
+        saved.inode = st.st_ino;
     }
 }
 
@@ -105,28 +95,112 @@ size_t environment_count(char *const envp[])
     return count;
 }
 
-/* Whether LD_PRELOAD's value names a file that is called as the library is (ld.so(8): blanks or colons
- * between them). */
+/* Whether a word of LD_PRELOAD is the library's file. One without a slash is searched for by the dynamic
+ * linker (ld.so(8)), and counts as another. */
+static bool names_library(const char *word, size_t len)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    if (len >= sizeof path || !memchr(word, '/', len))
+        return false;
+    memcpy(path, word, len);
+    path[len] = '\0';
+    return saved.inode != 0 && sys_stat(path, &st) == 0 && st.st_dev == saved.device &&
+           st.st_ino == saved.inode;
+}
+
+/* The next word of LD_PRELOAD's value, which blanks or colons part (ld.so(8)); false at the end. */
+static bool next_preload(const char **at, const char **word, size_t *len)
+{
+    *word = *at + strspn(*at, " :");
+    *len = strcspn(*word, " :");
+    *at = *word + *len;
+    return *len > 0;
+}
+
+/* Whether LD_PRELOAD's value names the library by a path that holds in every directory. */
 static bool preloads(const char *value)
 {
-    const char *slash = strrchr(saved.library, '/'), *own = slash ? slash + 1 : saved.library;
-    size_t len = strlen(own);
-    for (const char *at = value; *at;) {
-        size_t word = strcspn(at, " :");
-        if (word >= len && strncmp(at + word - len, own, len) == 0 &&
-            (word == len || at[word - len - 1] == '/'))
+    const char *word;
+    size_t len;
+    while (next_preload(&value, &word, &len))
+        if (word[0] == '/' && names_library(word, len))
             return true;
-        at += word + strspn(at + word, " :");
-    }
     return false;
+}
+
+/* Writes LD_PRELOAD's value with every name of the library made absolute. False if there is no room. */
+static bool make_preload_absolute(const char *value, char *out, size_t size)
+{
+    const char *word;
+    size_t len, used = 0;
+    while (next_preload(&value, &word, &len)) {
+        bool ours = word[0] != '/' && names_library(word, len);
+        int put = ours ? snprintf(out + used, size - used, "%s%s", used ? ":" : "", saved.library)
+                       : snprintf(out + used, size - used, "%s%.*s", used ? ":" : "", (int)len, word);
+        if (put < 0 || (size_t)put >= size - used)
+            return false;
+        used += (size_t)put;
+    }
+    return true;
+}
+
+static void fix_preload(void)
+{
+    static char fixed[ENVIRONMENT_TEXT];
+    static const char name[] = "LD_PRELOAD=";
+    char **entry = find(environ, "LD_PRELOAD");
+    if (!entry || !*saved.library || preloads(*entry + sizeof name - 1))
+        return;
+    memcpy(fixed, name, sizeof name - 1);
+    if (make_preload_absolute(*entry + sizeof name - 1, fixed + sizeof name - 1,
+                              sizeof fixed - sizeof name + 1) &&
+        preloads(fixed + sizeof name - 1))
+        *entry = fixed;
+}
+
+enum { FILE_ENTRY_MAX = PATH_MAX + 32 };
+
+static void fix_file(const char *variable, const char *absolute, char fixed[static FILE_ENTRY_MAX])
+{
+    char **entry = find(environ, variable);
+    if (!entry || !absolute || *value_of(*entry, variable) == '/')
+        return;
+    snprintf(fixed, FILE_ENTRY_MAX, "%s=%s", variable, absolute);
+    *entry = fixed;
+}
+
+/* The program may change its directory before it starts others. */
+static void make_absolute(void)
+{
+    static char fixed[3][FILE_ENTRY_MAX];
+    const struct config *config = config_get();
+    fix_preload();
+    fix_file("SOCKSEAL_KEY_FILE", config->key_file, fixed[0]);
+    fix_file("SOCKSEAL_LOG_FILE", config->log_file, fixed[1]);
+    fix_file("SOCKSEAL_KEYLOG_FILE", config->keylog_file, fixed[2]);
+}
+
+void environment_save(void)
+{
+    save_library();
+    make_absolute();
+    for (int i = 0; i < VARIABLES_COUNT; i++) {
+        char **entry = find(environ, variables_names[i]);
+        size_t len = entry ? strlen(*entry) + 1 : 0;
+        if (!entry || len > sizeof saved.text - saved.used)
+            continue;
+        saved.entries[i] = memcpy(saved.text + saved.used, *entry, len);
+        saved.used += len;
+    }
 }
 
 static bool is_ours(const char *entry)
 {
-    for (int i = 0; i < NAME_COUNT; i++) {
-        if (value_of(entry, NAMES[i]) == NULL)
+    for (int i = 0; i < VARIABLES_COUNT; i++) {
+        if (value_of(entry, variables_names[i]) == NULL)
             continue;
-        return saved.entries[i] && *value_of(entry, NAMES[i]) == '\0'; /* empty counts as unset */
+        return saved.entries[i] && *value_of(entry, variables_names[i]) == '\0'; /* empty counts as unset */
     }
     return value_of(entry, ENVIRONMENT_STATE) != NULL;
 }
@@ -154,9 +228,9 @@ bool environment_complete(char *const envp[], const char *state, char *out[],
         if (!is_ours(*at) && (there || at != preload))
             out[count++] = *at;
     }
-    for (int i = 0; i < NAME_COUNT; i++) {
+    for (int i = 0; i < VARIABLES_COUNT; i++) {
         out[count] = NULL;
-        if (saved.entries[i] && !find(out, NAMES[i]))
+        if (saved.entries[i] && !find(out, variables_names[i]))
             out[count++] = (char *)(uintptr_t)saved.entries[i];
     }
     const char *others = preload && !there ? value_of(*preload, "LD_PRELOAD") : "";

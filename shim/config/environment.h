@@ -15,11 +15,13 @@
 #define ENVIRONMENT_STATE "SOCKSEAL_STATE"
 
 enum {
-    ENVIRONMENT_ADDED = 16, /* at most that many entries more than the program's own, the NULL included */
+    ENVIRONMENT_ADDED = 24, /* at most that many entries more than the program's own, the NULL included */
     ENVIRONMENT_TEXT = 8192,
 };
 
-/* Keeps copies of the SOCKSEAL_ variables, and of the library's own path. From the constructor. */
+/* Keeps copies of the SOCKSEAL_ variables, and of the library's own path. Names of files that are relative,
+ * the library's in LD_PRELOAD among them, are made absolute, here and in the program's environment. From the
+ * constructor, after config_load(). */
 void environment_save(void);
 
 /* Takes a variable out of the program's own environment; gives its value, which stays where it is, or NULL.

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "config/rules.h"
+
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t' || c == '\r';
@@ -52,7 +54,7 @@ static const char *check_identity(const char *text, size_t len)
     return NULL;
 }
 
-static const char *parse_line(char *line, size_t len, struct tls_psk *psk)
+static const char *parse_line(char *line, size_t len, struct tls_psk *psk, struct rule_span *rules)
 {
     char *colon = memchr(line, ':', len);
     if (!colon)
@@ -62,7 +64,28 @@ static const char *parse_line(char *line, size_t len, struct tls_psk *psk)
         return wrong;
     psk->identity = (const uint8_t *)line;
     psk->identity_len = (size_t)(colon - line);
-    return decode_key(colon + 1, len - psk->identity_len - 1, psk);
+    char *key = colon + 1;
+    size_t left = len - psk->identity_len - 1, key_len = 0;
+    while (key_len < left && !is_blank(key[key_len]))
+        key_len++;
+    *rules = rule_trim((struct rule_span){key + key_len, left - key_len});
+    return key_len == 0 && left > 0 ? "the key does not stand directly behind the ':'"
+                                    : decode_key(key, key_len, psk);
+}
+
+static void check_rules(struct rule_span rules, struct keyfile_error *error)
+{
+    error->expected = rules.len > 0 ? rules_of_key_check(rules) : NULL;
+    if (error->expected)
+        error->reason = "the rules behind the key do not parse";
+}
+
+/* A line without its newline. */
+static const char *check_last(const struct tls_psk *psk, const struct rule_span *rules)
+{
+    return psk->key_len == KEYFILE_KEY_GENERATED && rules->len == 0
+               ? NULL
+               : "the last line has no end: the file may have been cut off; if it is whole, add a newline";
 }
 
 static bool has_identity(const struct tls_psk *psk, const void *identity, size_t len)
@@ -78,30 +101,40 @@ static bool is_duplicate(const struct tls_psk *psks, size_t count)
     return false;
 }
 
-size_t keyfile_parse(char *text, size_t len, struct tls_psk *psks, size_t max, struct keyfile_error *error)
+/* Takes a line off the text, without the blanks around it. *ended: it had its newline. */
+static struct rule_span next_line(struct rule_span *text, bool *ended)
+{
+    const char *newline = memchr(text->at, '\n', text->len);
+    struct rule_span line = {text->at, newline ? (size_t)(newline - text->at) : text->len};
+    size_t taken = line.len + (newline ? 1 : 0);
+    *text = (struct rule_span){text->at + taken, text->len - taken};
+    *ended = newline != NULL;
+    return rule_trim(line);
+}
+
+size_t keyfile_parse(char *text, size_t len, struct tls_psk *psks, struct rule_span *rules, size_t max,
+                     struct keyfile_error *error)
 {
     size_t count = 0;
-    char *end = text + len;
-    error->reason = NULL;
-    error->line = 0;
-    for (char *line = text, *next; line < end && !error->reason; line = next) {
-        char *newline = memchr(line, '\n', (size_t)(end - line));
-        char *stop = newline ? newline : end;
-        next = newline ? newline + 1 : end;
+    bool ended;
+    *error = (struct keyfile_error){0};
+    for (struct rule_span rest = {text, len}; rest.len > 0 && !error->reason;) {
+        struct rule_span line = next_line(&rest, &ended);
         error->line++;
-        while (line < stop && is_blank(*line))
-            line++;
-        while (stop > line && is_blank(stop[-1]))
-            stop--;
-        if (line == stop || *line == '#')
+        if (line.len == 0 || *line.at == '#')
             continue;
-        if (count == max)
+        if (count == max) {
             error->reason = "too many keys: at most 4096";
-        else if (!(error->reason = parse_line(line, (size_t)(stop - line), &psks[count])) &&
-                 is_duplicate(psks, count))
+            break;
+        }
+        error->reason = parse_line(text + (line.at - text), line.len, &psks[count], &rules[count]);
+        if (!error->reason)
+            check_rules(rules[count], error);
+        if (!error->reason && !ended)
+            error->reason = check_last(&psks[count], &rules[count]);
+        if (!error->reason && is_duplicate(psks, count))
             error->reason = "the identity stands in an earlier line already";
-        else
-            count++;
+        count++;
     }
     if (error->reason)
         return 0;
@@ -111,15 +144,19 @@ size_t keyfile_parse(char *text, size_t len, struct tls_psk *psks, size_t max, s
     return count;
 }
 
-bool keyfile_prefer(struct tls_psk *psks, size_t count, const char *identity)
+bool keyfile_move(struct tls_psk *psks, struct rule_span *rules, size_t count, const char *identity,
+                  size_t place)
 {
     size_t len = strlen(identity);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = place; i < count; i++) {
         if (!has_identity(&psks[i], identity, len))
             continue;
-        struct tls_psk preferred = psks[i];
-        memmove(&psks[1], &psks[0], i * sizeof *psks);
-        psks[0] = preferred;
+        struct tls_psk psk = psks[i];
+        struct rule_span with = rules[i];
+        memmove(&psks[place + 1], &psks[place], (i - place) * sizeof *psks);
+        memmove(&rules[place + 1], &rules[place], (i - place) * sizeof *rules);
+        psks[place] = psk;
+        rules[place] = with;
         return true;
     }
     return false;

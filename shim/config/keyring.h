@@ -4,23 +4,41 @@
 #define SOCKSEAL_KEYRING_H
 
 /*
- * The key file: `identity:hex` a line, `#` comments. Kept in memory of its own (mmap: MADV_DONTDUMP, mlock if
- * allowed), read anew when its device, inode, size, modification or change time differ. A new version that is
- * broken is reported, once, and the old one stays in use, as it does when the process may not read the file
- * any more. Never through the doors; allocates no heap memory;
- * usable from any thread and from a signal handler, and after fork.
+ * The keys of SOCKSEAL_KEY_FILE (config/keyfile.h). Kept in memory of their own (mmap: MADV_DONTDUMP, mlock
+ * if allowed), read anew when the file's device, inode, size, modification or change time differ. A new
+ * version that is broken is reported, once, and the old one stays in use, as it does when the process may not
+ * read the file any more. Never through the doors; allocates no heap memory; usable from any thread, from a
+ * signal handler and after fork.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 
+#include "config/rule.h"
 #include "tls/tls.h"
 
 struct keyring {
     size_t count;               /* at least 1 */
-    const struct tls_psk *psks; /* in the file's order, except that SOCKSEAL_IDENTITY, if set, comes first */
+    const struct tls_psk *psks; /* those that SOCKSEAL_IDENTITY names in its order, then the file's order */
+    size_t offered;             /* a connecting side offers none but the first so many */
+    const char *missing;        /* the first identity of SOCKSEAL_IDENTITY that the file lacks, or NULL */
+    struct rule_span *rules;    /* of each key: which connections it counts for */
     struct tls_psk_memo *memos; /* of the first memo_count of them; filled by the handshakes */
     size_t memo_count;
 };
+
+/* Whether psks[index] counts for a connection: a connecting side offers it, an accepting one takes it. `port`
+ * is the local one when listening, the remote one when connecting. With peer->family 0, an unknown peer, a
+ * key that has rules does not count. */
+bool keyring_allows(const struct keyring *keyring, size_t index, enum rules_direction direction,
+                    const struct rule_peer *peer, uint16_t port);
+
+/*
+ * Logs, as keyring_acquire() would, what keeps the file from being used; false if something does. A file of
+ * another user's is no fault for root, which may become that user. With `whole` what it holds is looked at
+ * too, and every identity of SOCKSEAL_IDENTITY must be there. The keys are wiped again.
+ */
+bool keyring_check(bool whole);
 
 /* Gives the current keys, re-reading a changed file, or NULL when there are no usable ones (the reason has
  * been logged, one line, naming file, line number and reason, never content). Give back with

@@ -18,6 +18,7 @@
 
 #include "config/config.h"
 #include "config/environment.h"
+#include "config/startup.h"
 #include "diag/log.h"
 #include "io/wait.h"
 #include "process/exec_adopt.h"
@@ -70,6 +71,7 @@ __attribute__((constructor)) static void load(void)
     at_quick_exit(end);
     environment_save();
     exec_adopt_inherited(environment_take(ENVIRONMENT_STATE));
+    startup_report();
 }
 
 /* Destructors and stdio may write after this. */

@@ -28,18 +28,77 @@ static struct tls_handshake *state_of(const struct conn *conn)
     return (struct tls_handshake *)(void *)arena_chunk(conn->handshake);
 }
 
-static struct tls_config engine_config(const struct keyring *keys)
+/* Which keys count for a connection: by direction, peer and port. */
+struct key_scope {
+    const struct keyring *keys;
+    enum rules_direction direction;
+    struct rule_peer peer; /* family 0: unknown */
+    uint16_t port;
+};
+
+static struct key_scope scope_of(const struct conn *conn, const struct keyring *keys)
+{
+    struct key_scope scope = {.keys = keys, .direction = RULES_LISTEN, .port = conn->local.port};
+    if (conn->session.role == TLS_CLIENT) {
+        scope.direction = RULES_CONNECT;
+        scope.port = conn->peer.port;
+        rule_target_of(&scope.peer, conn->peer.family, conn->peer.bytes);
+    } else {
+        rule_peer_of(&scope.peer, conn->peer.family, conn->peer.bytes);
+    }
+    return scope;
+}
+
+static bool key_counts(const void *context, size_t index)
+{
+    const struct key_scope *scope = context;
+    return keyring_allows(scope->keys, index, scope->direction, &scope->peer, scope->port);
+}
+
+/* The first key that counts, or NULL. */
+static const struct tls_psk *first_key(const struct key_scope *scope)
+{
+    for (size_t i = 0; i < scope->keys->count; i++)
+        if (key_counts(scope, i))
+            return &scope->keys->psks[i];
+    return NULL;
+}
+
+static struct tls_config engine_config(const struct key_scope *scope)
 {
     const struct config *config = config_get();
     return (struct tls_config){
-        .psks = keys->psks,
-        .psk_count = keys->count,
-        .memos = keys->memos,
-        .memo_count = keys->memo_count,
+        .psks = scope->keys->psks,
+        .psk_count = scope->keys->count,
+        .psk_allowed = key_counts,
+        .context = scope,
+        .memos = scope->keys->memos,
+        .memo_count = scope->keys->memo_count,
         .suites = config->suites,
         .suite_count = config->suite_count,
         .keylog = config->keylog_file ? keylog_write : NULL,
     };
+}
+
+/* Writes the ClientHello to `out`. 0 or -errno. */
+static int offer_keys(const struct conn_handle *handle, const struct keyring *keys, struct tls_buffer *out)
+{
+    struct conn *conn = handle->conn;
+    const struct key_scope scope = scope_of(conn, keys);
+    const struct tls_psk *first = first_key(&scope);
+    if (!first) {
+        error_note(handle, LOG_ERROR, "no key of the key file counts for connecting there");
+        return -ENOKEY;
+    }
+    struct tls_config config = engine_config(&scope);
+    enum tls_result result = tls_client_begin(&conn->session, state_of(conn), &config, out);
+    /* For log lines until the server has chosen one. */
+    conn->session.identity_len = (uint8_t)first->identity_len;
+    memcpy(conn->session.identity, first->identity, conn->session.identity_len);
+    if (result == TLS_OK)
+        return 0;
+    error_from_tls(handle, &conn->session, result);
+    return -conn->error;
 }
 
 static int start_client(const struct conn_handle *handle)
@@ -48,18 +107,10 @@ static int start_client(const struct conn_handle *handle)
     uint8_t bytes[TLS_FLIGHT_MAX];
     struct tls_buffer out = {.data = bytes, .cap = sizeof bytes};
     const struct keyring *keys = keyring_current();
-    if (!keys)
-        return -ENOKEY;
-    struct tls_config config = engine_config(keys);
-    enum tls_result result = tls_client_begin(&conn->session, state_of(conn), &config, &out);
-    /* For log lines until the server has chosen one. */
-    conn->session.identity_len = (uint8_t)keys->psks[0].identity_len;
-    memcpy(conn->session.identity, keys->psks[0].identity, conn->session.identity_len);
+    int result = keys ? offer_keys(handle, keys, &out) : -ENOKEY;
     keyring_release(keys);
-    if (result != TLS_OK) {
-        error_from_tls(handle, &conn->session, result);
-        return -conn->error;
-    }
+    if (result < 0)
+        return result;
     if (!txbuf_append(conn, bytes, out.len))
         return -ENOBUFS;
     if (!conn->connecting)
@@ -178,7 +229,8 @@ static enum tls_result take_record(const struct conn_handle *handle, uint8_t *re
         error_set(handle, ENOKEY, "there is no usable key");
         return TLS_FAIL_INTERNAL;
     }
-    struct tls_config config = engine_config(keys);
+    const struct key_scope scope = scope_of(conn, keys);
+    struct tls_config config = engine_config(&scope);
     enum tls_result result = TLS_FAIL_INTERNAL;
     if (conn->can_send) {
         result = take_receiving(handle, &config, record, len);

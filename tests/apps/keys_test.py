@@ -66,6 +66,13 @@ class Identities(Case):
         server_keys = self.write_keys("one", self.pairs[9])
         self.assertTrue(self.talk(server_keys, self.all_keys, SOCKSEAL_IDENTITY="host-9"))
 
+    def test_no_other_identity_is_offered(self):
+        """Otherwise whoever has one of the client's other keys could answer in the place of the server that was meant."""
+        for chosen, meant in (("host-1", False), ("host-2,host-1", False), ("host-2,host-0", True)):
+            with self.subTest(chosen=chosen):
+                server_keys = self.write_keys("one", self.pairs[0])
+                self.assertEqual(self.talk(server_keys, self.all_keys, SOCKSEAL_IDENTITY=chosen), meant)
+
     def test_same_identity_with_another_key_is_refused(self):
         server_keys = self.write_keys("one", ("host-0", secrets.token_hex(32)))
         self.assertFalse(self.talk(server_keys, self.all_keys))
@@ -211,6 +218,75 @@ class Unusable(Case):
     @unittest.skipIf(os.geteuid() == 0, "root reads everything")
     def test_unreadable(self):
         self.with_content(f"a:{self.key}\n", "may not read", mode=0o000)
+
+
+SELF_TALK = """
+import errno, os, socket, sys, threading
+def say(who, what):
+    os.write(1, f"{who} {what}\\n".encode())
+listener = socket.create_server((sys.argv[1], int(sys.argv[2])))
+def serve():
+    try:
+        sock, _ = listener.accept()
+        say("server", sock.recv(10))
+    except OSError as error:
+        say("server", errno.errorcode[error.errno])
+server = threading.Thread(target=serve)
+server.start()
+try:
+    sock = socket.create_connection(listener.getsockname())
+    sock.sendall(b"secret")
+    say("client", sock.recv(10))
+except OSError as error:
+    say("client", errno.errorcode[error.errno])
+server.join()
+"""
+
+
+@sealed_only
+class Directions(Case):
+    """Rules behind a key: for which side of a connection, and for which peers, it counts."""
+
+    def setUp(self):
+        super().setUp()
+        self.a_b, self.a_c = secrets.token_hex(32), secrets.token_hex(32)
+
+    def test_a_key_of_another_host_does_not_open_this_one(self):
+        """A holds keys with B and with C; at the address of B it talks to nobody who has C's key only."""
+        there, elsewhere = self.address, "127.250.0.1"
+        c_keys = self.write_keys("c", ("a-c", self.a_c))
+        a_keys = self.write_keys("a", ("a-b", f"{self.a_b} connect:{there}"), ("a-c", f"{self.a_c} connect:{elsewhere}"))
+        self.assertFalse(self.talk(c_keys, a_keys))
+        a_keys = self.write_keys("a", ("a-b", f"{self.a_b} connect:{elsewhere}"), ("a-c", f"{self.a_c} connect:{there}"))
+        self.assertTrue(self.talk(c_keys, a_keys))
+
+    def test_a_server_takes_a_key_from_its_peer_only(self):
+        client_keys = self.write_keys("client", ("a-c", self.a_c))
+        for rules, expected in (("listen:127.0.0.1", True), ("listen:10.0.0.0/8", False), ("connect", False),
+                                ("listen:127.0.0.1,!listen:127.0.0.1", False)):
+            with self.subTest(rules=rules):
+                server_keys = self.write_keys("server", ("a-c", f"{self.a_c} {rules}"))
+                self.assertEqual(self.talk(server_keys, client_keys), expected)
+
+    def test_no_key_for_a_peer_is_ENOKEY(self):
+        port, _ = self.serve("recv")
+        client = self.connect(port, SOCKSEAL_KEY_FILE=self.write_keys("a", ("a-b", f"{self.a_b} connect:127.9.9.9")))
+        client.expect("connect ENOKEY")
+        client.expect_log("error", "no key of the key file counts")
+
+    def talk_to_itself(self, keys):
+        port = self.port()
+        program = self.run_program(sealed.PYTHON, "-c", SELF_TALK, self.address, port, SOCKSEAL_KEY_FILE=keys)
+        self.assertEqual(program.status(), 0, program.report())
+        return bytes(program.out.data)
+
+    def test_a_program_with_both_roles_does_not_talk_to_itself(self):
+        """What an attacker makes it do by turning its connection round ("Selfie", eprint 2019/347)."""
+        keys = self.write_keys("both", ("a-to-b", f"{self.a_b} connect"), ("b-to-a", f"{self.a_c} listen"))
+        said = self.talk_to_itself(keys)
+        self.assertIn(b"client EKEYREJECTED", said)
+        self.assertIn(b"server EKEYREJECTED", said)
+        self.assertIn(b"server b'secret'", self.talk_to_itself(self.write_keys("one", ("shared", self.a_b))))
 
 
 if __name__ == "__main__":

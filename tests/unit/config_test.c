@@ -30,9 +30,9 @@ enum { CHECK_FAILED = 3 };
 static void clear_environment(void)
 {
     static const char *const variables[] = {
-        "SOCKSEAL_PORTS",    "SOCKSEAL_KEY_FILE",   "SOCKSEAL_IDENTITY",          "SOCKSEAL_PLAINTEXT",
-        "SOCKSEAL_SUITES",   "SOCKSEAL_LOG",        "SOCKSEAL_HANDSHAKE_TIMEOUT", "SOCKSEAL_STRICT",
-        "SOCKSEAL_LOG_FILE", "SOCKSEAL_KEYLOG_FILE"};
+        "SOCKSEAL_PORTS",    "SOCKSEAL_KEY_FILE",    "SOCKSEAL_IDENTITY",          "SOCKSEAL_PLAINTEXT",
+        "SOCKSEAL_SUITES",   "SOCKSEAL_LOG",         "SOCKSEAL_HANDSHAKE_TIMEOUT", "SOCKSEAL_STRICT",
+        "SOCKSEAL_LOG_FILE", "SOCKSEAL_KEYLOG_FILE", "SOCKSEAL_REMOVED_KEYS"};
     for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++)
         unsetenv(variables[i]);
 }
@@ -77,7 +77,20 @@ static bool has_defaults(const struct config *config)
            config->handshake_timeout_ms == 10000 && config->suite_count == 2 &&
            config->suites[0] == TLS_SUITE_AEGIS_128L_SHA256 &&
            config->suites[1] == TLS_SUITE_CHACHA20_POLY1305_SHA256 && !config->key_file &&
-           !config->identity && !config->keylog_file && config->rules.count == 1;
+           config->identity_count == 0 && !config->close_removed_keys && !config->keylog_file &&
+           config->rules.count == 1;
+}
+
+/* {a variable's name, SOCKSEAL_PORTS or NULL} */
+static int load_with_name(void *argument)
+{
+    const char *const *settings = argument;
+    clear_environment();
+    setenv(settings[0], "9", 1);
+    if (settings[1])
+        setenv("SOCKSEAL_PORTS", settings[1], 1);
+    config_load();
+    return 0;
 }
 
 static void test_defaults(void **state)
@@ -209,7 +222,7 @@ static void test_suites(void **state)
 static bool identity_is_alpha(const struct config *config)
 {
     setenv("SOCKSEAL_IDENTITY", "changed", 1); /* the program's own business from now on */
-    return config->identity && strcmp(config->identity, "alpha") == 0;
+    return config->identity_count == 1 && strcmp(config->identities[0], "alpha") == 0;
 }
 
 static void test_identity(void **state)
@@ -224,6 +237,96 @@ static void test_identity(void **state)
     longest[TLS_IDENTITY_MAX + 1] = '\0';
     assert_bad("SOCKSEAL_IDENTITY", longest, longest);
     assert_bad("SOCKSEAL_IDENTITY", "al:pha", "al:pha");
+}
+
+static bool identities_are_new_and_old(const struct config *config)
+{
+    return config->identity_count == 2 && strcmp(config->identities[0], "new") == 0 &&
+           strcmp(config->identities[1], "old") == 0;
+}
+
+static void test_identities_are_a_list(void **state)
+{
+    (void)state;
+    assert_good("SOCKSEAL_IDENTITY", "new, old", identities_are_new_and_old);
+    assert_bad("SOCKSEAL_IDENTITY", "new,,old", "");
+    assert_bad("SOCKSEAL_IDENTITY", "new,old,new", "new");
+    assert_bad("SOCKSEAL_IDENTITY", "1,2,3,4,5,6,7,8,9", "9");
+}
+
+static bool closes_removed_keys(const struct config *config)
+{
+    return config->close_removed_keys;
+}
+
+static void test_removed_keys(void **state)
+{
+    (void)state;
+    assert_good("SOCKSEAL_REMOVED_KEYS", "close", closes_removed_keys);
+    assert_good("SOCKSEAL_REMOVED_KEYS", "keep", has_defaults);
+    assert_bad("SOCKSEAL_REMOVED_KEYS", "drop", "drop");
+}
+
+/* A name like one of ours is a fault, with the one that was meant; others are not ours to judge. */
+static void assert_misspelt(const char *name, const char *meant, const char *ports)
+{
+    const char *settings[] = {name, ports};
+    struct child_result result;
+    char expected[256];
+    child_run(&result, load_with_name, settings);
+    snprintf(expected, sizeof expected, "error: %s is no variable of sockseal's; did you mean %s?\n", name,
+             meant);
+    if (result.status != CONFIG_EXIT_STATUS || !strstr(result.output, expected))
+        fail_msg("%s: status %d, output: %s", name, result.status, result.output);
+}
+
+static void test_a_misspelt_name_ends_the_process(void **state)
+{
+    (void)state;
+    assert_misspelt("SOCKSEAL_KEYFILE", "SOCKSEAL_KEY_FILE", "80");
+    assert_misspelt("SOCKSEAL_STRICKT", "SOCKSEAL_STRICT", "80");
+    assert_misspelt("SOCKSEAL_PLAINTXET", "SOCKSEAL_PLAINTEXT", "80");
+    assert_misspelt("SOCKSEAL_TIMEOUT", "SOCKSEAL_HANDSHAKE_TIMEOUT", "80");
+    /* Without SOCKSEAL_PORTS all would go in the clear. */
+    assert_misspelt("SOCKSEAL_PORT", "SOCKSEAL_PORTS", NULL);
+}
+
+static void test_other_names_do_not(void **state)
+{
+    (void)state;
+    const char *unlike[] = {"SOCKSEAL_ZYX", "80"}, *opted_out[] = {"SOCKSEAL_PORT", ""},
+               *tests[] = {"SOCKSEAL_TEST_PORTS", "80"};
+    struct child_result result;
+    child_run(&result, load_with_name, unlike);
+    assert_int_equal(result.status, 0);
+    assert_non_null(strstr(result.output, "warning: SOCKSEAL_ZYX is no variable of sockseal's"));
+    child_run(&result, load_with_name, opted_out);
+    assert_int_equal(result.status, 0);
+    assert_string_equal(result.output, "");
+    child_run(&result, load_with_name, tests);
+    assert_int_equal(result.status, 0);
+    assert_string_equal(result.output, "");
+}
+
+static int examine_faults(void *argument)
+{
+    clear_environment();
+    setenv("SOCKSEAL_PORTS", "http", 1);
+    setenv("SOCKSEAL_SUITES", "aes", 1);
+    setenv("SOCKSEAL_ZYX", "1", 1);
+    return config_examine() == *(const unsigned *)argument ? 0 : CHECK_FAILED;
+}
+
+static void test_the_command_counts_every_fault(void **state)
+{
+    (void)state;
+    struct child_result result;
+    unsigned expected = 3;
+    child_run(&result, examine_faults, &expected);
+    assert_int_equal(result.status, 0);
+    assert_non_null(strstr(result.output, "SOCKSEAL_PORTS: 'http'"));
+    assert_non_null(strstr(result.output, "SOCKSEAL_SUITES: 'aes'"));
+    assert_non_null(strstr(result.output, "SOCKSEAL_ZYX is no variable"));
 }
 
 static bool key_file_is_absolute(const struct config *config)
@@ -315,6 +418,11 @@ int main(void)
         cmocka_unit_test(test_handshake_timeout),
         cmocka_unit_test(test_suites),
         cmocka_unit_test(test_identity),
+        cmocka_unit_test(test_identities_are_a_list),
+        cmocka_unit_test(test_removed_keys),
+        cmocka_unit_test(test_a_misspelt_name_ends_the_process),
+        cmocka_unit_test(test_other_names_do_not),
+        cmocka_unit_test(test_the_command_counts_every_fault),
         cmocka_unit_test(test_key_file_becomes_absolute),
         cmocka_unit_test(test_a_path_that_is_too_long_is_refused),
         cmocka_unit_test(test_log_level),

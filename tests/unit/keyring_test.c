@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <arpa/inet.h>
 #include <cmocka.h>
 #include <dirent.h>
 #include <fcntl.h>
@@ -136,25 +137,90 @@ static void test_lines_comments_and_blanks(void **state)
 {
     (void)state;
     assert_loads_two("alpha:" KEY_32 "\nbeta:" KEY_16 "\n");
-    assert_loads_two("alpha:" KEY_32 "\nbeta:" KEY_16);
     assert_loads_two("alpha:" KEY_32 "\r\nbeta:" KEY_16 "\r\n");
     assert_loads_two("# a comment: with a colon\n\n  \n\talpha:" KEY_32 "  \n  # another\nbeta:" KEY_16
                      "\t\n\n");
 }
 
-static int load_preferred(void *argument)
+/* Whether a connection of this kind has these keys, separated by blanks. */
+static bool keys_are(enum rules_direction direction, const char *address, const char *identities)
 {
-    configure("gamma");
-    return ring_is(argument) ? GOOD : BAD;
+    char found[256] = "";
+    struct rule_peer peer;
+    uint8_t bytes[4];
+    const struct keyring *keyring = keyring_acquire();
+    if (!keyring || inet_pton(AF_INET, address, bytes) != 1 || !rule_peer_of(&peer, AF_INET, bytes))
+        return false;
+    for (size_t i = 0; i < keyring->count; i++) {
+        if (!keyring_allows(keyring, i, direction, &peer, 7000))
+            continue;
+        strcat(found, *found ? " " : "");
+        strncat(found, (const char *)keyring->psks[i].identity, keyring->psks[i].identity_len);
+    }
+    keyring_release(keyring);
+    if (strcmp(found, identities) == 0)
+        return true;
+    dprintf(STDERR_FILENO, "%s: found '%s', expected '%s'\n", address, found, identities);
+    return false;
 }
 
-static void test_the_chosen_identity_comes_first(void **state)
+static int load_chosen(void *argument)
+{
+    (void)argument;
+    configure("gamma,beta");
+    return ring_is("gamma beta alpha delta") && keys_are(RULES_CONNECT, "10.0.0.1", "gamma beta") &&
+                   keys_are(RULES_LISTEN, "10.0.0.1", "gamma beta alpha delta")
+               ? GOOD
+               : BAD;
+}
+
+static void test_the_chosen_identities_come_first_and_no_other_is_offered(void **state)
 {
     (void)state;
     struct child_result result;
-    char order[] = "gamma alpha beta delta";
     write_file("alpha:" KEY_16 "\nbeta:" KEY_16 "\ngamma:" KEY_16 "\ndelta:" KEY_16 "\n");
-    child_run(&result, load_preferred, order);
+    child_run(&result, load_chosen, NULL);
+    assert_string_equal(result.output, "");
+    assert_int_equal(result.status, GOOD);
+}
+
+static int load_half(void *argument)
+{
+    (void)argument;
+    configure("omega,beta");
+    return keys_are(RULES_CONNECT, "10.0.0.1", "beta") && keys_are(RULES_CONNECT, "10.0.0.1", "beta") ? GOOD
+                                                                                                      : BAD;
+}
+
+/* In the middle of a rotation the one or the other is there. */
+static void test_one_of_the_chosen_identities_is_enough(void **state)
+{
+    (void)state;
+    struct child_result result;
+    write_file("alpha:" KEY_16 "\nbeta:" KEY_16 "\n");
+    child_run(&result, load_half, NULL);
+    assert_int_equal(result.status, GOOD);
+    assert_int_equal(count_lines(result.output, "it holds no key for 'omega'"), 1);
+}
+
+static int load_with_rules(void *argument)
+{
+    (void)argument;
+    configure(NULL);
+    return keys_are(RULES_CONNECT, "10.0.0.2", "out any") && keys_are(RULES_LISTEN, "10.0.0.2", "in any") &&
+                   keys_are(RULES_CONNECT, "10.0.0.3", "any") && keys_are(RULES_LISTEN, "10.9.9.9", "in any")
+               ? GOOD
+               : BAD;
+}
+
+static void test_a_key_counts_for_the_connections_that_its_rules_name(void **state)
+{
+    (void)state;
+    struct child_result result;
+    write_file("out:" KEY_16 " connect:10.0.0.2\nin:" KEY_16 "\tlisten:10.0.0.0/8 , listen:[::1]\nany:" KEY_32
+               "\n");
+    child_run(&result, load_with_rules, NULL);
+    assert_string_equal(result.output, "");
     assert_int_equal(result.status, GOOD);
 }
 
@@ -282,7 +348,9 @@ static void test_a_line_of_rubbish_is_named_but_not_shown(void **state)
     (void)state;
     assert_text_refused("alpha:" KEY_16 "\n\nsecretwithoutcolon\n", "line 3: expected identity:key");
     assert_text_refused("# c\nsecret:zz" KEY_16 "\n", "line 2: the key holds something else");
-    assert_text_refused("secret: " KEY_16 "\n", "line 1: the key holds something else");
+    assert_text_refused("secret: " KEY_16 "\n", "line 1: the key does not stand directly behind");
+    assert_text_refused("secret:" KEY_16 " both\n",
+                        "line 1: the rules behind the key do not parse: expected");
     assert_text_refused("secret:" KEY_16 ":" KEY_16 "\n", "line 1: the key holds something else");
     assert_text_refused("secret:" KEY_16 "0\n", "line 1: the key has an odd number");
     assert_text_refused("secret:000102030405060708090a0b0c0d0e\n", "line 1: the key is too short");
@@ -331,6 +399,61 @@ static void test_an_identity_that_the_file_does_not_hold(void **state)
     char identity[] = "omega";
     write_file("alpha:" KEY_16 "\n");
     assert_refusal("it holds no key for 'omega'", identity);
+}
+
+static int load_unended(void *argument)
+{
+    (void)argument;
+    configure(NULL);
+    return ring_is("alpha beta") ? GOOD : BAD;
+}
+
+/* Half a file must not count as another, shorter key. */
+static void test_a_file_that_was_cut_off(void **state)
+{
+    (void)state;
+    struct child_result result;
+    write_file("alpha:" KEY_16 "\nbeta:" KEY_32);
+    child_run(&result, load_unended, NULL);
+    assert_int_equal(result.status, GOOD);
+    assert_text_refused("alpha:" KEY_32 "\nbeta:" KEY_16, "line 2: the last line has no end");
+    assert_text_refused("alpha:" KEY_32 KEY_16, "line 1: the last line has no end");
+    assert_text_refused("alpha:" KEY_32 " listen:10.0.0.1", "line 1: the last line has no end");
+}
+
+static int check_file(void *argument)
+{
+    const bool *expected = argument;
+    configure(NULL);
+    return keyring_check(true) == expected[0] && keyring_check(false) == expected[1] ? GOOD : BAD;
+}
+
+static void assert_checked(bool whole, bool quick)
+{
+    struct child_result result;
+    bool expected[] = {whole, quick};
+    child_run(&result, check_file, expected);
+    if (result.status != GOOD)
+        fail_msg("expected %d and %d, output: %s", whole, quick, result.output);
+}
+
+static void test_the_check_at_the_start(void **state)
+{
+    (void)state;
+    write_file("alpha:" KEY_16 "\n");
+    assert_checked(true, true);
+    write_file("rubbish\n");
+    assert_checked(false, true);
+    write_file("alpha:" KEY_16 "\n");
+    assert_int_equal(chmod(key_file, 0644), 0);
+    assert_checked(false, false);
+    assert_int_equal(chmod(key_file, 0600), 0);
+    if (geteuid() == 0) { /* root may become the user that the file is for */
+        assert_int_equal(chown(key_file, 12345, (gid_t)-1), 0);
+        assert_checked(true, true);
+    }
+    unlink(key_file);
+    assert_checked(false, false);
 }
 
 /* ---- changes ---- */
@@ -511,7 +634,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lines_comments_and_blanks),
-        cmocka_unit_test(test_the_chosen_identity_comes_first),
+        cmocka_unit_test(test_the_chosen_identities_come_first_and_no_other_is_offered),
+        cmocka_unit_test(test_one_of_the_chosen_identities_is_enough),
+        cmocka_unit_test(test_a_key_counts_for_the_connections_that_its_rules_name),
+        cmocka_unit_test(test_a_file_that_was_cut_off),
+        cmocka_unit_test(test_the_check_at_the_start),
         cmocka_unit_test(test_4096_keys_fit),
         cmocka_unit_test(test_a_missing_file),
         cmocka_unit_test(test_an_unset_variable),

@@ -246,6 +246,98 @@ static void test_the_quick_look_has_no_false_negative(void **state)
     assert_false(rules_may_match(&rules, RULES_CONNECT, 100));
 }
 
+/* connect(2) makes 127.0.0.1 and ::1 of them. */
+static void test_the_unspecified_address_is_this_machine(void **state)
+{
+    (void)state;
+    static const char *const rules[] = {"127.0.0.0/8:80", "connect:127.0.0.1:80"};
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+        assert_true(connects(rules[i], "0.0.0.0", 80));
+        assert_true(connects(rules[i], "::ffff:0.0.0.0", 80));
+        assert_false(connects(rules[i], "::", 80));
+    }
+    assert_true(connects("[::1]:80", "::", 80));
+    assert_false(connects("[::1]:80", "0.0.0.0", 80));
+    assert_false(connects("80,!127.0.0.0/8:80", "0.0.0.0", 80));
+    assert_false(matches("listen:127.0.0.1:80", RULES_LISTEN, "0.0.0.0", 80));
+}
+
+/* The sentence for what people write by mistake says what to write instead. */
+static void test_what_is_expected_helps(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *expected;
+    } cases[] = {
+        {"http", "a port as a number"},
+        {"db.example", "a port as a number"},
+        {"db.example:5432", "the peer's address in numbers"},
+        {"localhost:80", "the peer's address in numbers"},
+        {"*:7000", "the port alone, without '*:'"},
+        {":7000", "the port alone, without '*:' or ':'"},
+        {"20-10", "the lower one first"},
+        {"::1:80", "an IPv6 address in brackets"},
+        {"fd77::1:80", "an IPv6 address in brackets"},
+        {"10.0.0.1/33:80", "an IPv4 address"},
+        {"listen", "a colon and a port"},
+        {"connect:", "a port"},
+        {"0", "a port from 1 to 65535"},
+        {"65536", "a port from 1 to 65535"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct rules rules;
+        const char *word, *expected;
+        size_t len;
+        assert_false(rules_parse(&rules, cases[i].text, &word, &len, &expected));
+        if (!strstr(expected, cases[i].expected))
+            fail_msg("'%s': expected %s", cases[i].text, expected);
+    }
+}
+
+static bool key_counts(const char *text, enum rules_direction direction, const char *address, uint16_t port)
+{
+    struct rule_peer peer;
+    uint8_t bytes[16];
+    int family = strchr(address, ':') ? AF_INET6 : AF_INET;
+    struct rule_span rules = {text, strlen(text)};
+    assert_int_equal(inet_pton(family, address, bytes), 1);
+    assert_true(rule_peer_of(&peer, family, bytes));
+    if (rules.len > 0)
+        assert_null(rules_of_key_check(rules));
+    return rules_of_key_match(rules, direction, &peer, port);
+}
+
+static void test_rules_of_a_key(void **state)
+{
+    (void)state;
+    assert_true(key_counts("", RULES_LISTEN, "10.0.0.2", 80));
+    assert_true(key_counts("connect", RULES_CONNECT, "10.0.0.2", 80));
+    assert_false(key_counts("connect", RULES_LISTEN, "10.0.0.2", 80));
+    assert_true(key_counts("connect:10.0.0.2,listen:10.0.0.2", RULES_LISTEN, "10.0.0.2", 80));
+    assert_true(key_counts("connect:10.0.0.2, listen:10.0.0.3", RULES_LISTEN, "10.0.0.3", 80));
+    assert_false(key_counts("connect:10.0.0.2,listen:10.0.0.3", RULES_LISTEN, "10.0.0.2", 80));
+    assert_true(key_counts("10.0.0.0/8", RULES_CONNECT, "::ffff:10.1.2.3", 80));
+    assert_true(key_counts("[fd00::]/8", RULES_CONNECT, "fd00::7", 80));
+    assert_true(key_counts("[fd00::7]", RULES_CONNECT, "fd00::7", 80));
+    assert_false(key_counts("[fd00::7]", RULES_CONNECT, "fd00::8", 80));
+    assert_true(key_counts("listen:10.0.0.2:5432", RULES_LISTEN, "10.0.0.2", 5432));
+    assert_false(key_counts("listen:10.0.0.2:5432", RULES_LISTEN, "10.0.0.2", 5433));
+    assert_true(key_counts("listen:5432-5440", RULES_LISTEN, "10.0.0.2", 5433));
+    assert_false(key_counts("10.0.0.0/8,!10.0.0.2", RULES_CONNECT, "10.0.0.2", 80));
+    assert_true(key_counts("10.0.0.0/8,!10.0.0.2", RULES_CONNECT, "10.0.0.3", 80));
+}
+
+static void test_what_is_no_rule_of_a_key(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "both", "connect:", "connect:b.example", "10.0.0.2,",    "!10.0.0.2", "10.0.0",
+        "[::1", "::1",      "listen connect",    "10.0.0.2:http"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        if (!rules_of_key_check((struct rule_span){bad[i], strlen(bad[i])}))
+            fail_msg("'%s' is taken for rules", bad[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -263,6 +355,10 @@ int main(void)
         cmocka_unit_test(test_more_rules_than_fit_are_refused),
         cmocka_unit_test(test_other_address_families_never_match),
         cmocka_unit_test(test_the_quick_look_has_no_false_negative),
+        cmocka_unit_test(test_the_unspecified_address_is_this_machine),
+        cmocka_unit_test(test_what_is_expected_helps),
+        cmocka_unit_test(test_rules_of_a_key),
+        cmocka_unit_test(test_what_is_no_rule_of_a_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
