@@ -43,7 +43,7 @@ LIB_OBJECTS := $(filter-out $(BUILD)/obj/shim/cli/%,$(call objects,shim/*/*.c sh
 PROGRAM_OBJECTS := $(filter-out %/sys/unwind.o,$(LIB_OBJECTS))
 # What the unit tests link: the rooms without the doors, which would take over their own libc calls.
 CORE_OBJECTS := $(filter-out $(BUILD)/obj/shim/libc/%,$(PROGRAM_OBJECTS))
-CLI_OBJECTS := $(call objects,shim/cli/*.c) $(BUILD)/obj/shim/sys/program.o
+CLI_OBJECTS := $(call objects,shim/cli/*.c)
 
 ifneq ($(V),1)
 Q := @
@@ -84,9 +84,11 @@ $(BUILD)/libsockseal.so: $(LIB_OBJECTS) $(SODIUM)/libs
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(LIB_LDFLAGS) -o $@ $(LIB_OBJECTS) @$(SODIUM)/libs -lc -lgcc
 
-$(BUILD)/sockseal: $(CLI_OBJECTS)
+# The command takes from the rooms what it needs: configuration, the log's text, the look at programs.
+$(BUILD)/sockseal: $(CLI_OBJECTS) $(BUILD)/core.a $(SODIUM)/libs
 	$(call say,LD)
-	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -Wl,-z,now -Wl,-z,relro -pie -o $@ $(CLI_OBJECTS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -Wl,-z,now -Wl,-z,relro -Wl,--gc-sections -pie -o $@ $(CLI_OBJECTS) $(BUILD)/core.a \
+		@$(SODIUM)/libs
 
 $(BUILD)/core.a: $(CORE_OBJECTS)
 	$(call say,AR)

@@ -156,7 +156,7 @@ wrong_key() {
     local port
     port=$(free_port)
     say "The same with a wrong key on the connecting side: refused, and this is what the user reads"
-    "$sockseal" keygen -o "$dir/wrong-keys" demo || fail "keygen"
+    "$sockseal" keygen -o "$dir/wrong-keys" demo >/dev/null || fail "keygen"
     listen receiver "$dir/keys" "$port"
     local receiver=${pids[-1]}
     sealed sender "$dir/wrong-keys" "$port" -N 127.0.0.1 "$port" <"$1" >/dev/null
@@ -200,8 +200,8 @@ stock_peer() {
 file=$(choose_file)
 [ -n "$file" ] || fail "no file of some megabytes to send"
 say "A key: sockseal keygen -o keys demo"
-"$sockseal" keygen -o "$dir/keys" demo || fail "keygen"
-sed -E 's/(.{20}).*/\1... (the rest is not for a terminal)/' "$dir/keys" | show
+"$sockseal" keygen -o "$dir/keys" demo >/dev/null || fail "keygen"
+"$sockseal" keys "$dir/keys" | show
 transfer "$file"
 wrong_key "$file"
 stock_peer

@@ -22,6 +22,7 @@ struct keyring {
     const struct tls_psk *psks; /* those that SOCKSEAL_IDENTITY names in its order, then the file's order */
     size_t offered;             /* a connecting side offers none but the first so many */
     const char *missing;        /* the first identity of SOCKSEAL_IDENTITY that the file lacks, or NULL */
+    uint16_t *order;            /* of psks, as tls_psk_sort() gives it */
     struct rule_span *rules;    /* of each key: which connections it counts for */
     struct tls_psk_memo *memos; /* of the first memo_count of them; filled by the handshakes */
     size_t memo_count;

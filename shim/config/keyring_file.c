@@ -189,8 +189,9 @@ void keyring_file_wipe(struct ring *ring)
 /* Memory for a file of this size: kept out of core dumps and, where limits allow it, out of swap space. */
 static struct ring *map_ring(size_t size, size_t max_keys, size_t memo_count)
 {
-    size_t len = sizeof(struct ring) + max_keys * (sizeof(struct tls_psk) + sizeof(struct rule_span)) +
-                 memo_count * sizeof(struct tls_psk_memo) + size + 1;
+    const size_t of_key = sizeof(struct tls_psk) + sizeof(struct rule_span) + sizeof(uint16_t);
+    size_t len =
+        sizeof(struct ring) + max_keys * of_key + memo_count * sizeof(struct tls_psk_memo) + size + 1;
     struct ring *ring = net_mmap(len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
     if (ring == MAP_FAILED)
         return NULL;
@@ -200,6 +201,8 @@ static struct ring *map_ring(size_t size, size_t max_keys, size_t memo_count)
     ring->keyring.rules = (struct rule_span *)(void *)&ring->psks[max_keys];
     ring->keyring.memos = (struct tls_psk_memo *)(void *)&ring->keyring.rules[max_keys];
     ring->keyring.memo_count = memo_count;
+    ring->keyring.order = (uint16_t *)(void *)&ring->keyring.memos[memo_count];
+    ring->text = (char *)&ring->keyring.order[max_keys];
     return ring;
 }
 
@@ -243,10 +246,10 @@ static bool choose_offered(struct ring *ring, size_t count)
 }
 
 /* Fills the ring from the text. False when reported. */
-static bool fill(struct ring *ring, char *text, size_t len, size_t max_keys)
+static bool fill(struct ring *ring, size_t len, size_t max_keys)
 {
     struct keyfile_error error;
-    size_t count = keyfile_parse(text, len, ring->psks, ring->keyring.rules, max_keys, &error);
+    size_t count = keyfile_parse(ring->text, len, ring->psks, ring->keyring.rules, max_keys, &error);
     if (count == 0 && error.line == 0) {
         report(&ring->version, "%s; `sockseal keygen` makes one", error.reason);
         return false;
@@ -258,7 +261,10 @@ static bool fill(struct ring *ring, char *text, size_t len, size_t max_keys)
     }
     ring->keyring.count = count;
     ring->keyring.psks = ring->psks;
-    return choose_offered(ring, count);
+    if (!choose_offered(ring, count))
+        return false;
+    tls_psk_sort(ring->psks, count, ring->keyring.order);
+    return true;
 }
 
 struct ring *keyring_file_read(int fd, enum keyring_scope scope)
@@ -280,13 +286,12 @@ struct ring *keyring_file_read(int fd, enum keyring_scope scope)
     ring->root = keyring_file_version("/");
     ring->settled = is_settled(&ring->version);
 
-    char *text = (char *)&ring->keyring.memos[ring->keyring.memo_count];
-    long len = read_all(fd, text, size);
+    long len = read_all(fd, ring->text, size);
     if (len < 0)
         keyring_file_report_errno((int)-len);
     else if ((size_t)len != size)
         report(&ring->version, "it changed while it was read");
-    else if (fill(ring, text, size, max_keys))
+    else if (fill(ring, size, max_keys))
         return ring;
     keyring_file_wipe(ring);
     return NULL;

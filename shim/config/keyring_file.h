@@ -30,7 +30,8 @@ struct ring {
     bool settled;        /* false: the file was so young that a change might leave its times as they are */
     size_t slot;
     size_t map_len;
-    struct tls_psk psks[]; /* behind them lie the rules, the memos, and the file's text */
+    char *text;            /* of the file, without an end */
+    struct tls_psk psks[]; /* behind them lie the rules, the memos, the order and the text */
 };
 
 /* All zeroes if it cannot be looked at. */

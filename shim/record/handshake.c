@@ -70,6 +70,7 @@ static struct tls_config engine_config(const struct key_scope *scope)
     return (struct tls_config){
         .psks = scope->keys->psks,
         .psk_count = scope->keys->count,
+        .psk_order = scope->keys->order,
         .psk_allowed = key_counts,
         .context = scope,
         .memos = scope->keys->memos,

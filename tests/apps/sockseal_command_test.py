@@ -1,32 +1,43 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
 # Copyright (c) 2026 the sockseal authors
-"""The sockseal command: run, keygen and check."""
+"""The sockseal command: run, shell and check."""
 import os
 import re
 import shutil
 import stat
 import subprocess
 import tempfile
+import time
 import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("SOCKSEAL_BUILD", os.path.join(ROOT, "build"))
 LIBRARY = os.path.realpath(os.path.join(BUILD, "libsockseal.so"))
-USAGE, CANNOT_INVOKE, NOT_FOUND = 125, 126, 127
+FAILED, CONFIGURATION, USAGE, CANNOT_INVOKE, NOT_FOUND = 1, 78, 125, 126, 127
 
 
 class CommandTest(unittest.TestCase):
     def setUp(self):
         self.directory = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, self.directory)
+        self.write("keys", "me:%s\nyou:%s\n" % ("a1" * 32, "b2" * 32))
+
+    def write(self, name, text, mode=0o600):
+        with open(self.path(name), "w", encoding="ascii") as file:
+            file.write(text)
+        os.chmod(self.path(name), mode)
+        return self.path(name)
 
     def path(self, name):
         return os.path.join(self.directory, name)
 
     def sockseal(self, *arguments, env=None, **options):
-        environment = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C.UTF-8"}
+        """Runs the command, with a good key file unless `env` says otherwise; a variable that is None is left out."""
+        environment = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C.UTF-8",
+                       "SOCKSEAL_KEY_FILE": self.path("keys"), "HOME": self.directory}
         environment.update(env or {})
+        environment = {name: value for name, value in environment.items() if value is not None}
         return subprocess.run([os.path.join(BUILD, "sockseal"), *arguments], env=environment, cwd=self.directory,
                               capture_output=True, text=True, timeout=30, check=False, **options)
 
@@ -54,8 +65,8 @@ class RunTest(CommandTest):
                                "--log-file", "log", "--plaintext", "accept", "--strict", "--", "env")
         self.assertEqual(result.returncode, 0, result.stderr)
         lines = result.stdout.splitlines()
-        for line in ("SOCKSEAL_PORTS=9", "SOCKSEAL_KEY_FILE=keys", "SOCKSEAL_IDENTITY=me", "SOCKSEAL_SUITES=chacha20",
-                     "SOCKSEAL_HANDSHAKE_TIMEOUT=5", "SOCKSEAL_LOG=error", "SOCKSEAL_LOG_FILE=log",
+        for line in ("SOCKSEAL_PORTS=9", "SOCKSEAL_KEY_FILE=" + self.path("keys"), "SOCKSEAL_IDENTITY=me", "SOCKSEAL_SUITES=chacha20",
+                     "SOCKSEAL_HANDSHAKE_TIMEOUT=5", "SOCKSEAL_LOG=error", "SOCKSEAL_LOG_FILE=" + self.path("log"),
                      "SOCKSEAL_PLAINTEXT=accept", "SOCKSEAL_STRICT=1", "LD_PRELOAD=" + LIBRARY):
             self.assertIn(line, lines)
 
@@ -175,55 +186,280 @@ class RefusalTest(CommandTest):
         self.assertEqual(self.sockseal("-p", "9", script).returncode, 7)
 
 
-class KeygenTest(CommandTest):
-    LINE = r"^%s:[0-9a-f]{%d}\n$"
+class PreloadTest(CommandTest):
+    """Where the library stands in LD_PRELOAD."""
 
-    def test_one_key_to_standard_output(self):
-        self.assertRegex(self.sockseal("keygen").stdout, self.LINE % ("sockseal", 64))
-        self.assertRegex(self.sockseal("keygen", "-b", "16", "me").stdout, self.LINE % ("me", 32))
-
-    def test_keys_differ(self):
-        keys = {line.split(":")[1] for line in self.sockseal("keygen", "a", "b", "c").stdout.splitlines()}
-        self.assertEqual(len(keys), 3)
-
-    def test_the_file_is_the_owners_alone(self):
-        result = self.sockseal("keygen", "-o", "keys", "me", preexec_fn=lambda: os.umask(0))
-        self.assertEqual((result.returncode, result.stdout, result.stderr), (0, "", ""))
-        self.assertEqual(stat.S_IMODE(os.stat(self.path("keys")).st_mode), 0o600)
-
-    def test_a_file_is_not_overwritten(self):
-        self.sockseal("keygen", "-o", "keys", "me")
-        with open(self.path("keys"), encoding="ascii") as file:
-            before = file.read()
-        result = self.sockseal("keygen", "-o", "keys", "me")
-        self.assertEqual(result.returncode, 1)
-        self.assertIn("exists", result.stderr)
-        with open(self.path("keys"), encoding="ascii") as file:
-            self.assertEqual(file.read(), before)
-
-    def test_a_pair_has_a_file_for_each_direction(self):
-        result = self.sockseal("keygen", "--pair", "alice", "bob", "-o", ".")
+    def preload(self, value):
+        result = self.sockseal("-p", "9", "env", env={"LD_PRELOAD": value})
         self.assertEqual(result.returncode, 0, result.stderr)
-        lines = []
-        for name in ("alice-to-bob", "bob-to-alice"):
-            with open(self.path(name + ".key"), encoding="ascii") as file:
-                lines.append(file.read())
-            self.assertRegex(lines[-1], self.LINE % (name, 64))
-        self.assertNotEqual(lines[0].split(":")[1], lines[1].split(":")[1])
+        return re.search("^LD_PRELOAD=(.*)$", result.stdout, re.MULTILINE).group(1)
 
-    def test_bad_requests_write_nothing(self):
-        for arguments in (["a:b"], ["a b"], [""], ["#a"], ["x" * 129], ["a", "a"], ["-b", "15"], ["-b", "65"],
-                          ["-b", "16x"], ["--pair", "a"], ["--pair", "a", "b", "c"], ["--pair", "a", "../b"]):
-            result = self.sockseal("keygen", "-o", "keys", *arguments)
-            self.assertEqual(result.returncode, USAGE, arguments)
-            self.assertFalse(os.path.exists(self.path("keys")), arguments)
+    def library(self, name, source):
+        subprocess.run(["gcc", "-shared", "-fPIC", "-o", self.path(name), "-x", "c", "-"], input=source, text=True,
+                       check=True, timeout=60)
+        return self.path(name)
 
-    def test_a_full_device(self):
-        with open("/dev/full", "w", encoding="ascii") as full:
-            result = subprocess.run([os.path.join(BUILD, "sockseal"), "keygen"], stdout=full, stderr=subprocess.PIPE,
-                                    text=True, timeout=20, check=False)
-        self.assertEqual(result.returncode, 1)
-        self.assertTrue(re.search("No space", result.stderr))
+    def test_behind_a_library_that_makes_connections_itself(self):
+        """As proxychains4 does: what it sends to its proxy must pass through the doors."""
+        proxy = self.library("libproxy.so", "int connect(int fd, const void *a, unsigned l) { return -1; }")
+        other = self.library("libother.so", "int nothing_special(void) { return 1; }")
+        self.assertEqual(self.preload("%s %s" % (proxy, other)), "%s:%s:%s" % (proxy, LIBRARY, other))
+        self.assertEqual(self.preload("%s:%s" % (other, proxy)), "%s:%s:%s" % (other, proxy, LIBRARY))
+        self.assertEqual(self.preload(other), "%s:%s" % (LIBRARY, other))
+
+    def test_each_file_once_whatever_it_is_called(self):
+        os.symlink(LIBRARY, self.path("another-name.so"))
+        self.assertEqual(self.preload(self.path("another-name.so")), LIBRARY)
+        self.assertEqual(self.preload("libm.so.6:" + LIBRARY), "%s:libm.so.6" % LIBRARY)
+
+    def test_a_file_that_is_not_there_does_not_count(self):
+        self.assertEqual(self.preload("/nonexistent/libsockseal.so"), LIBRARY)
+
+
+class UnloadableTest(CommandTest):
+    """`run` and `check` find out that the library does not get into the program, before it starts."""
+
+    def assert_refused(self, reason, *command, env=None):
+        command = command or (os.path.join(self.directory, "bin", "sockseal"),)
+        marker = self.path("started")
+        program = self.script("program", "#!/bin/sh\ntouch %s\n" % marker)
+        for verb, status in (["run", CANNOT_INVOKE], ["check", FAILED]):
+            environment = {"PATH": "/usr/bin:/bin", "SOCKSEAL_PORTS": "9", "SOCKSEAL_KEY_FILE": self.path("keys")}
+            environment.update(env or {})
+            result = subprocess.run([*command, verb, program], env=environment, capture_output=True, text=True,
+                                    timeout=30, check=False)
+            self.assertEqual(result.returncode, status, result.stdout + result.stderr)
+            self.assertRegex(result.stdout + result.stderr, reason)
+            self.assertFalse(os.path.exists(marker))
+
+    def install(self, library=None):
+        for name in ("bin", "lib"):
+            os.mkdir(self.path(name))
+        shutil.copy(os.path.join(BUILD, "sockseal"), self.path("bin/sockseal"))
+        if library is None:
+            shutil.copy(LIBRARY, self.path("lib/libsockseal.so"))
+        else:
+            shutil.copy(library, self.path("lib/libsockseal.so"))
+
+    def test_an_empty_library(self):
+        self.install(library="/dev/null")
+        self.assert_refused("libsockseal.so cannot be loaded into .*: .*too short")
+
+    def test_a_library_that_is_none(self):
+        self.install(library=__file__)
+        self.assert_refused("libsockseal.so cannot be loaded into .*: .*invalid ELF header")
+
+    def test_a_library_for_another_c_library(self):
+        self.install(library="/dev/null")
+        source = 'int f(void); __asm__(".symver f,f@GLIBC_9.99"); int g(void) { return f(); }'
+        stub = 'int f(void) { return 0; }'
+        script = "GLIBC_9.99 { f; };"
+        self.write("versions", script)
+        subprocess.run(["gcc", "-shared", "-fPIC", "-Wl,--version-script=" + self.path("versions"),
+                        "-Wl,-soname,libc.so.6", "-o", self.path("libstub.so"), "-x", "c", "-"], input=stub, text=True,
+                       check=True, timeout=60)
+        subprocess.run(["gcc", "-shared", "-fPIC", "-o", self.path("lib/libsockseal.so"), "-x", "c", "-", "-x", "none",
+                        self.path("libstub.so"), "-nostdlib"], input=source, text=True, check=True, timeout=60)
+        self.assert_refused("libsockseal.so cannot be loaded into .*: .*GLIBC_9.99. not found")
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root")
+    def test_a_library_that_the_user_may_not_read(self):
+        self.install()
+        os.chmod(self.path("lib/libsockseal.so"), 0o600)
+        os.chmod(self.directory, 0o755)
+        os.chown(self.path("keys"), 65534, -1)
+        self.assert_refused("libsockseal.so cannot be loaded into .*may not read it", "setpriv", "--reuid", "65534",
+                            "--clear-groups", self.path("bin/sockseal"))
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root")
+    def test_a_library_where_nothing_may_be_executed(self):
+        """As NoExecPaths= of systemd has it."""
+        self.install()
+        mount = "mount -t tmpfs -o noexec none {0} && cp {1} {0} && exec {2} \"$@\"".format(
+            self.path("lib"), LIBRARY, self.path("bin/sockseal"))
+        self.assert_refused("libsockseal.so cannot be loaded into .*mounted noexec.*ExecPaths", "unshare", "--mount",
+                            "sh", "-c", mount, "sh")
+
+    def test_a_program_with_address_sanitizer(self):
+        program = self.compile("sanitized", "-fsanitize=address")
+        result = self.sockseal("-p", "9", program)
+        self.assertEqual(result.returncode, CANNOT_INVOKE, result.stderr)
+        self.assertIn("ASAN_OPTIONS=verify_asan_link_order=0", result.stderr)
+        result = self.sockseal("-p", "9", program, env={"ASAN_OPTIONS": "verify_asan_link_order=0"})
+        self.assertEqual(result.returncode, 0, result.stderr)
+
+    def test_the_dynamic_linker(self):
+        linker = subprocess.run(["gcc", "-print-file-name=ld-linux-x86-64.so.2"], capture_output=True, text=True,
+                                check=True, timeout=30).stdout.strip()
+        result = self.sockseal("-p", "9", linker, "/bin/true")
+        self.assertEqual(result.returncode, CANNOT_INVOKE)
+        self.assertIn("is the dynamic linker", result.stderr)
+
+
+class StartTest(CommandTest):
+    """What is wrong with the configuration ends `sockseal` with 78 before anything starts, and `check` says the same."""
+
+    def assert_refused(self, reason, **variables):
+        marker = self.path("started")
+        env = {"SOCKSEAL_PORTS": "9", **variables}
+        for arguments in (["touch", marker], ["check"], ["check", "touch"]):
+            result = self.sockseal(*arguments, env=env)
+            self.assertEqual(result.returncode, CONFIGURATION, result.stdout + result.stderr)
+            self.assertRegex(result.stderr, r"\A(sockseal: .*\n)+\Z")
+            self.assertRegex(result.stderr, reason)
+            self.assertFalse(os.path.exists(marker))
+
+    def test_what_is_good(self):
+        result = self.sockseal("check", "-p", "9")
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        self.assertIn("configuration: good", result.stdout)
+
+    def test_the_key_file(self):
+        self.assert_refused("SOCKSEAL_KEY_FILE names no key file", SOCKSEAL_KEY_FILE=None)
+        self.assert_refused("there is no such file", SOCKSEAL_KEY_FILE="nothing")
+        self.assert_refused("not a regular file", SOCKSEAL_KEY_FILE=".")
+        self.assert_refused("others may read", SOCKSEAL_KEY_FILE=self.write("open", "me:%s\n" % ("a1" * 32), 0o644))
+        self.assert_refused("line 1: expected identity:key", SOCKSEAL_KEY_FILE=self.write("bad", "rubbish\n"))
+        self.assert_refused("line 1: the last line has no end", SOCKSEAL_KEY_FILE=self.write("cut", "me:" + "a1" * 17))
+        self.assert_refused("holds no key for 'him'", SOCKSEAL_IDENTITY="him")
+        self.assert_refused("holds no key for 'him'", SOCKSEAL_IDENTITY="me,him")
+
+    def test_log_files(self):
+        self.assert_refused("log file .*/nothing/log .*its directory is not there", SOCKSEAL_LOG_FILE="nothing/log")
+        self.assert_refused("key log file .*/nothing/log .*its directory", SOCKSEAL_KEYLOG_FILE="nothing/log")
+        os.symlink("/dev/null", self.path("link"))
+        self.assert_refused("symbolic link", SOCKSEAL_LOG_FILE="link")
+        self.assert_refused("others may read", SOCKSEAL_KEYLOG_FILE=self.write("secrets", "", 0o644))
+        self.sockseal("-p", "9", "true", env={"SOCKSEAL_LOG_FILE": "log"})
+        self.assertFalse(os.path.exists(self.path("log")), "nothing was said, and a file was made")
+
+    def test_unknown_variables(self):
+        self.assert_refused("SOCKSEAL_KEYFILE is no variable of sockseal's; did you mean SOCKSEAL_KEY_FILE?",
+                            SOCKSEAL_KEYFILE="keys")
+        self.assert_refused("SOCKSEAL_COLOUR is no variable", SOCKSEAL_COLOUR="red")
+
+    def test_all_faults_at_once(self):
+        self.assert_refused("(?s)SOCKSEAL_PORTS: 'http'.*SOCKSEAL_SUITES: 'aes'.*no such file", SOCKSEAL_PORTS="http",
+                            SOCKSEAL_SUITES="aes", SOCKSEAL_KEY_FILE="nothing")
+
+    def test_ports_as_people_write_them(self):
+        for ports, reason in (("*:7000", "the port alone"), (":7000", "the port alone"), ("http", "as a number"),
+                              ("20-10", "the lower one first"), ("db:5432", "address in numbers")):
+            self.assert_refused(reason, SOCKSEAL_PORTS=ports)
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root")
+    def test_root_may_start_a_program_with_another_users_keys(self):
+        os.chown(self.path("keys"), 65534, -1)
+        self.assertEqual(self.sockseal("-p", "9", "true").returncode, 0)
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root")
+    def test_secret_mounts(self):
+        """Kubernetes, Docker and systemd give secrets of root's, readable to all, on read-only file systems in memory."""
+        os.mkdir(self.path("secrets"))
+        mount = ("mount -t tmpfs none secrets && cp keys secrets/ && chmod 0{mode} secrets/keys &&"
+                 " mount -o remount,{how} secrets && exec '{command}' -p 9 -k secrets/keys true")
+        for mode, how, status in ("444", "ro", 0), ("440", "ro", 0), ("446", "ro", 78), ("444", "rw", 78):
+            script = mount.format(mode=mode, how=how, command=os.path.join(BUILD, "sockseal"))
+            result = subprocess.run(["unshare", "--mount", "sh", "-c", script], cwd=self.directory, capture_output=True,
+                                    text=True, timeout=30, check=False)
+            self.assertEqual(result.returncode, status, (mode, how, result.stderr))
+
+
+class ConfigurationFileTest(CommandTest):
+    def environment_with(self, text, *arguments, name="config", env=None):
+        self.write(name, text)
+        result = self.sockseal("-f", name, *(arguments or ("env",)), env={"SOCKSEAL_KEY_FILE": None, **(env or {})})
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return dict(line.split("=", 1) for line in result.stdout.splitlines() if line.startswith("SOCKSEAL_"))
+
+    def test_settings_become_variables(self):
+        found = self.environment_with("# what to seal\nports = 9\n\n  key_file=keys\nlog = error\n")
+        self.assertEqual(found, {"SOCKSEAL_PORTS": "9", "SOCKSEAL_KEY_FILE": self.path("keys"), "SOCKSEAL_LOG": "error"})
+
+    def test_options_and_variables_count_before_it(self):
+        text = "ports = 9\nkey_file = keys\nlog = error\nsuites = aegis128l\n"
+        self.write("config", text)
+        result = self.sockseal("-f", "config", "-p", "10", "env", env={"SOCKSEAL_LOG": "info"})
+        self.assertIn("SOCKSEAL_PORTS=10\n", result.stdout)
+        self.assertIn("SOCKSEAL_LOG=info\n", result.stdout)
+        self.assertIn("SOCKSEAL_SUITES=aegis128l\n", result.stdout)
+
+    def test_sections_are_for_programs(self):
+        text = "[program env]\nports = 10\n[program redis-server]\nports = 11\n"
+        self.assertEqual(self.environment_with("ports = 9\nkey_file = keys\n" + text)["SOCKSEAL_PORTS"], "10")
+
+    def test_the_usual_places(self):
+        os.makedirs(self.path("home/.config/sockseal"))
+        os.makedirs(self.path("xdg/sockseal"))
+        self.write("home/.config/sockseal/config", "ports = 9\nkey_file = ../../../keys\n")
+        self.write("xdg/sockseal/config", "ports = 10\nkey_file = ../../keys\n")
+        env = {"HOME": self.path("home"), "SOCKSEAL_KEY_FILE": None}
+        self.assertIn("SOCKSEAL_PORTS=9\n", self.sockseal("env", env=env).stdout)
+        env["XDG_CONFIG_HOME"] = self.path("xdg")
+        self.assertIn("SOCKSEAL_PORTS=10\n", self.sockseal("env", env=env).stdout)
+
+    def test_what_is_wrong_is_named(self):
+        for text, reason in (("ports 9\n", r"config, line 1: 'ports 9': expected name = value"),
+                             ("ports = 9\nport = 9\n", r"line 2: 'port': no such setting; did you mean ports\?"),
+                             ("[redis]\n", r"line 1: '\[redis\]': expected \[program NAME\]"),
+                             ("\nports=1\nports=2\n", r"line 3: 'ports': it is said twice"),
+                             ("ports = http\nkey_file = keys\n", "SOCKSEAL_PORTS: 'http'")):
+            self.write("config", text)
+            result = self.sockseal("-f", "config", "true", env={"SOCKSEAL_KEY_FILE": None})
+            self.assertEqual(result.returncode, CONFIGURATION, text)
+            self.assertRegex(result.stderr, reason)
+
+    def test_somebody_elses_words_do_not_count(self):
+        self.write("config", "ports = 9\n", mode=0o666)
+        result = self.sockseal("-f", "config", "true")
+        self.assertEqual(result.returncode, CONFIGURATION)
+        self.assertIn("nobody else can write", result.stderr)
+        self.assertEqual(self.sockseal("-f", "nothing", "true").returncode, CONFIGURATION)
+
+
+class VerbTest(CommandTest):
+    def test_help(self):
+        for verb in ("run", "shell", "check", "keygen", "keys"):
+            result = self.sockseal(verb, "--help")
+            self.assertEqual((result.returncode, result.stderr), (0, ""))
+            self.assertRegex(result.stdout, r"\Ausage: sockseal \[?%s\b" % verb)
+
+    def test_without_arguments_there_are_examples(self):
+        result = self.sockseal()
+        self.assertEqual(result.returncode, USAGE)
+        self.assertIn("sockseal -p 7000 -k keys nc -l 7000", result.stderr)
+
+    def test_a_word_that_is_neither_program_nor_verb(self):
+        result = self.sockseal("-p", "9", "stauts")
+        self.assertEqual(result.returncode, NOT_FOUND)
+        self.assertIn("lists the verbs", result.stderr)
+
+    def test_a_shell_is_sealed(self):
+        result = self.sockseal("shell", "-p", "9", "--", "-c", "env; exit 7", env={"SHELL": "/bin/sh"})
+        self.assertEqual(result.returncode, 7, result.stderr)
+        self.assertIn("LD_PRELOAD=" + LIBRARY, result.stdout.splitlines())
+        self.assertIn("SOCKSEAL_PORTS=9", result.stdout.splitlines())
+
+    def test_processes_are_checked(self):
+        for command, status, answer in ((["sleep", "20"], FAILED, "is not sealed"),
+                                        ([os.path.join(BUILD, "sockseal"), "-p", "9", "sleep", "20"], 0, "is sealed")):
+            env = {"PATH": "/usr/bin:/bin", "SOCKSEAL_KEY_FILE": self.path("keys")}
+            with subprocess.Popen(command, env=env) as process:
+                self.addCleanup(process.kill)
+                result = self.wait_for_sleep(process.pid)
+                process.kill()
+            self.assertEqual(result.returncode, status, result.stdout)
+            self.assertIn("process %d: %s" % (process.pid, answer), result.stdout)
+        self.assertEqual(self.sockseal("check", "999999999").returncode, FAILED)
+
+    def wait_for_sleep(self, pid):
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            with open("/proc/%d/comm" % pid, encoding="ascii") as file:
+                if file.read() == "sleep\n":
+                    break
+            time.sleep(0.01)
+        return self.sockseal("check", str(pid), env={"SOCKSEAL_KEY_FILE": None})
 
 
 if __name__ == "__main__":

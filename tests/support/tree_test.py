@@ -130,9 +130,13 @@ class Installation(unittest.TestCase):
             for path in ("bin/sockseal", "lib/libsockseal.so", "include/sockseal.h", "share/man/man1/sockseal.1",
                          "share/man/man7/sockseal.7"):
                 self.assertTrue(os.path.isfile(os.path.join(prefix, path)), path)
-            result = subprocess.run([prefix + "/bin/sockseal", "-p", "9", "env"], capture_output=True, text=True,
+            keys = os.path.join(stage, "keys")
+            subprocess.run([prefix + "/bin/sockseal", "keygen", "-o", keys], stdout=subprocess.DEVNULL, check=True,
+                           timeout=20)
+            result = subprocess.run([prefix + "/bin/sockseal", "-p", "9", "-k", keys, "env"], capture_output=True, text=True,
                                     check=True, timeout=20)
             self.assertIn("LD_PRELOAD=%s/lib/libsockseal.so\n" % os.path.realpath(prefix), result.stdout)
+            os.unlink(keys)
             self.make("uninstall", "DESTDIR=" + stage, "PREFIX=/opt/seal")
             left = [name for _, _, names in os.walk(stage) for name in names]
             self.assertEqual(left, [])

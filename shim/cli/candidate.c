@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC
  * Copyright (c) 2026 the sockseal authors */
-
-/* Looks for a program as the shell does, and tells whether it can be sealed. */
+#include "cli/candidate.h"
 
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +39,17 @@ static void refuse(struct candidate *program, int status, const char *format, co
     snprintf(program->reason, sizeof program->reason, format, name);
 }
 
-void program_find(struct candidate *program, const char *name)
+/* The dynamic linker has no dynamic linker, and would pass for a static program. */
+static bool is_dynamic_linker(const char *path)
+{
+    char *target = realpath(path, NULL);
+    const char *slash = target ? strrchr(target, '/') : NULL;
+    bool linker = slash && strncmp(slash + 1, "ld-linux", 8) == 0;
+    free(target);
+    return linker;
+}
+
+void candidate_find(struct candidate *program, const char *name)
 {
     struct program found;
     program->status = 0;
@@ -54,28 +64,18 @@ void program_find(struct candidate *program, const char *name)
         refuse(program, CLI_NOT_FOUND, "%s: there is no such program", name);
         return;
     }
+    if (is_dynamic_linker(program->path)) {
+        refuse(program, CLI_CANNOT_INVOKE,
+               "%s is the dynamic linker: name the program that it is to load instead", name);
+        return;
+    }
     program_check(&found, AT_FDCWD, program->path, false);
-    if (found.verdict != PROGRAM_GOOD)
-        refuse(program, found.verdict == PROGRAM_MISSING ? CLI_NOT_FOUND : CLI_CANNOT_INVOKE, "%s",
-               found.reason);
-}
-
-int check_main(int argc, char **argv)
-{
-    int status = 0;
-    if (argc < 2 || (argv[1][0] == '-' && strcmp(argv[1], "--") != 0)) {
-        cli_error("usage: sockseal check PROGRAM...");
-        return CLI_USAGE;
-    }
-    for (int i = strcmp(argv[1], "--") == 0 ? 2 : 1; i < argc; i++) {
-        struct candidate program;
-        program_find(&program, argv[i]);
-        if (program.status == 0)
-            printf("%s: can be sealed\n", argv[i]);
-        else
-            printf("%s: cannot be sealed: %s\n", argv[i], program.reason);
-        if (program.status != 0)
-            status = CLI_FAILED;
-    }
-    return status;
+    if (found.verdict == PROGRAM_GOOD)
+        return;
+    refuse(program, found.verdict == PROGRAM_MISSING ? CLI_NOT_FOUND : CLI_CANNOT_INVOKE, "%s", found.reason);
+    if (strstr(program->reason, "set-user-ID") || strstr(program->reason, "set-group-ID"))
+        strncat(program->reason,
+                "; if it is there to start another program (su, sudo), put sockseal behind it: "
+                "su USER -c 'sockseal ...'",
+                sizeof program->reason - strlen(program->reason) - 1);
 }

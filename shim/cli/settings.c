@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "cli/settings.h"
+
+#include <getopt.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli/cli.h"
+#include "cli/configuration.h"
+#include "config/config.h"
+#include "config/startup.h"
+#include "diag/log.h"
+
+enum { OPTION_LOG_FILE = 256, OPTION_PLAINTEXT, OPTION_KEYLOG_FILE, OPTION_STRICT, OPTION_REMOVED_KEYS };
+
+/* Options and the variables that they set. */
+static const struct {
+    int option;
+    const char *variable;
+    const char *value; /* NULL: the option's argument */
+} settings[] = {
+    {'p', "SOCKSEAL_PORTS", NULL},
+    {'k', "SOCKSEAL_KEY_FILE", NULL},
+    {'i', "SOCKSEAL_IDENTITY", NULL},
+    {'s', "SOCKSEAL_SUITES", NULL},
+    {'t', "SOCKSEAL_HANDSHAKE_TIMEOUT", NULL},
+    {'l', "SOCKSEAL_LOG", NULL},
+    {OPTION_LOG_FILE, "SOCKSEAL_LOG_FILE", NULL},
+    {OPTION_PLAINTEXT, "SOCKSEAL_PLAINTEXT", NULL},
+    {OPTION_KEYLOG_FILE, "SOCKSEAL_KEYLOG_FILE", NULL},
+    {OPTION_STRICT, "SOCKSEAL_STRICT", "1"},
+    {OPTION_REMOVED_KEYS, "SOCKSEAL_REMOVED_KEYS", NULL},
+};
+
+static const struct option long_options[] = {
+    {"ports", required_argument, NULL, 'p'},
+    {"key-file", required_argument, NULL, 'k'},
+    {"identity", required_argument, NULL, 'i'},
+    {"suites", required_argument, NULL, 's'},
+    {"timeout", required_argument, NULL, 't'},
+    {"log", required_argument, NULL, 'l'},
+    {"log-file", required_argument, NULL, OPTION_LOG_FILE},
+    {"plaintext", required_argument, NULL, OPTION_PLAINTEXT},
+    {"keylog-file", required_argument, NULL, OPTION_KEYLOG_FILE},
+    {"strict", no_argument, NULL, OPTION_STRICT},
+    {"removed-keys", required_argument, NULL, OPTION_REMOVED_KEYS},
+    {"config", required_argument, NULL, 'f'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+static const char *named_file; /* by -f; NULL: the usual ones */
+
+/* Sets the option's variable. Gives false for an unknown option. */
+static bool apply(int option)
+{
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)
+        if (settings[i].option == option)
+            return setenv(settings[i].variable, settings[i].value ? settings[i].value : optarg, 1) == 0;
+    return false;
+}
+
+int settings_read_options(int argc, char **argv, bool *help)
+{
+    static char own_name[] = "sockseal";
+    int option;
+    *help = false;
+    argv[0] = own_name; /* getopt(3) starts its messages with it */
+    while ((option = getopt_long(argc, argv, "+p:k:i:s:t:l:f:h", long_options, NULL)) != -1) {
+        if (option == 'h') {
+            *help = true;
+        } else if (option == 'f') {
+            named_file = optarg;
+        } else if (!apply(option)) {
+            fputs("Try 'sockseal --help'.\n", stderr);
+            return -1;
+        }
+    }
+    return optind;
+}
+
+bool settings_read_file(const char *program)
+{
+    return named_file ? configuration_read(named_file, program) : configuration_read_usual(program);
+}
+
+bool settings_name_ports(void)
+{
+    const char *value = getenv("SOCKSEAL_PORTS");
+    return value && *value;
+}
+
+/* Where messages of the library's code go in this program. */
+static void print_message(enum log_level level, const char *text)
+{
+    cli_error("%s%s", level == LOG_ERROR ? "" : "warning: ", text);
+}
+
+static void set_absolute(const char *variable, const char *file)
+{
+    if (file)
+        setenv(variable, file, 1);
+}
+
+unsigned settings_check(void)
+{
+    log_divert(print_message);
+    unsigned faults = config_examine();
+    const struct config *config = config_get();
+    if (config->active)
+        faults += startup_check();
+    log_divert(NULL);
+    set_absolute("SOCKSEAL_KEY_FILE", config->key_file);
+    set_absolute("SOCKSEAL_LOG_FILE", config->log_file);
+    set_absolute("SOCKSEAL_KEYLOG_FILE", config->keylog_file);
+    return faults;
+}

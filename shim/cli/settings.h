@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#ifndef SOCKSEAL_SETTINGS_H
+#define SOCKSEAL_SETTINGS_H
+
+/* What run, shell and check have in common: options and a configuration file become SOCKSEAL_ variables of
+ * this process, and are checked before anything is started. */
+
+#include <stdbool.h>
+
+/*
+ * Reads the options at the start of argv, and sets the variable of each. Gives the index of the first word
+ * that is none, or -1 after a message. *help is set when --help was among them.
+ */
+int settings_read_options(int argc, char **argv, bool *help);
+
+/* Sets the variables that are not there from the configuration files, with the sections that are for this
+ * program (NULL: none). False after a message. */
+bool settings_read_file(const char *program);
+
+/* Whether SOCKSEAL_PORTS names something. */
+bool settings_name_ports(void);
+
+/* Checks all variables and the files that they name, each fault with a message; makes the names of files
+ * absolute. Gives the number of faults. At most once. */
+unsigned settings_check(void);
+
+#endif
