@@ -8,6 +8,7 @@
 
 #include "conn/address.h"
 #include "diag/escape.h"
+#include "diag/limit.h"
 #include "diag/log.h"
 #include "sys/net.h"
 
@@ -52,7 +53,7 @@ static void describe(const struct conn *conn, enum log_level level, const char *
 {
     char local[ADDRESS_TEXT], peer[ADDRESS_TEXT], identity[ESCAPE_BYTE_MAX * TLS_IDENTITY_MAX + 16] = "";
     char name[ESCAPE_BYTE_MAX * TLS_IDENTITY_MAX + 1];
-    if (!log_enabled(level))
+    if (!log_enabled(level) || (level <= LOG_WARN && !limit_allows(what)))
         return;
     if (conn->session.identity_len && conn->session.identity_len <= TLS_IDENTITY_MAX)
         snprintf(identity, sizeof identity, " (identity '%s')",

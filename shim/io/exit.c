@@ -3,6 +3,7 @@
 #include "io/exit.h"
 
 #include "conn/pending.h"
+#include "diag/limit.h"
 #include "io/close.h"
 #include "io/progress.h"
 #include "shm/self.h"
@@ -64,4 +65,5 @@ void exit_finish(void)
     exit_wait_orphans();
     for (int fd = 0; fd < fdtable_bound(); fd++)
         give_back(fd);
+    limit_end();
 }

@@ -19,6 +19,7 @@
 #include "config/config.h"
 #include "config/environment.h"
 #include "config/startup.h"
+#include "diag/limit.h"
 #include "diag/log.h"
 #include "io/wait.h"
 #include "process/exec_adopt.h"
@@ -63,6 +64,7 @@ __attribute__((constructor)) static void load(void)
     if (!config_get()->active)
         return;
     begin_streams();
+    limit_begin();
     fork_begin();
     wait_begin();
     pthread_atfork(before_fork, fork_in_parent, fork_in_child);

@@ -220,6 +220,29 @@ class Unusable(Case):
         self.with_content(f"a:{self.key}\n", "may not read", mode=0o000)
 
 
+@sealed_only
+class Flood(Case):
+    def test_a_thousand_refused_connections_do_not_fill_the_log(self):
+        """Whoever can reach the port decides how often it is tried."""
+        count = 100 if not sealed.FULL else 1000
+        server_keys, client_keys = (self.write_keys(name, ("a", secrets.token_hex(32))) for name in ("server", "client"))
+        steps = [step for _ in range(count) for step in ("recv", "accept")][:-1]
+        port, server = self.serve(*steps, SOCKSEAL_KEY_FILE=server_keys)
+        script = ("import socket, sys\n"
+                  "for _ in range(int(sys.argv[3])):\n"
+                  "    with socket.create_connection((sys.argv[1], int(sys.argv[2]))) as sock:\n"
+                  "        try: sock.recv(1)\n"
+                  "        except OSError: pass\n")
+        client = self.run_program(sealed.PYTHON, "-c", script, self.address, port, count, SOCKSEAL_KEY_FILE=client_keys)
+        self.assertEqual(client.status(60), 0, client.report())
+        server.status(60)
+        for program in (client, server):
+            lines = [line for line in program.log().splitlines() if "error:" in line or "warning:" in line]
+            self.assertLessEqual(len(lines), 25, program.report())
+            told = sum(int(line.split(" more line(s)")[0].split()[-1]) for line in lines if "more line(s)" in line)
+            self.assertEqual(told + sum(" more line(s)" not in line for line in lines), count, program.report())
+
+
 SELF_TALK = """
 import errno, os, socket, sys, threading
 def say(who, what):
