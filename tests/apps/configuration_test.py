@@ -85,6 +85,67 @@ class Variables(sealed.TestCase):
 
 
 @sealed_only
+class Start(sealed.TestCase):
+    """What the library alone says when it is loaded, and what it does to the environment."""
+
+    def errors(self, *argv, **settings):
+        self.ports = [5000]
+        program = self.run_program(*(argv or ("/bin/true",)), **settings)
+        self.assertEqual(program.status(), 0, program.report())
+        text = program.log() + bytes(program.err.data).decode()
+        return [line for line in text.splitlines() if "error:" in line]
+
+    def test_nothing_is_said_when_nothing_is_wrong(self):
+        self.assertEqual(self.errors(), [])
+
+    def test_a_key_file_that_cannot_be_used(self):
+        for settings, reason in (({"SOCKSEAL_KEY_FILE": None}, "SOCKSEAL_KEY_FILE names no key file"),
+                                 ({"SOCKSEAL_KEY_FILE": "/nonexistent/keys"}, "there is no such file"),
+                                 ({"SOCKSEAL_KEY_FILE": self.write_keys("open", ("a", "a1" * 32), mode=0o644)},
+                                  "others may read")):
+            with self.subTest(reason=reason):
+                errors = self.errors(**settings)
+                self.assertEqual(len(errors), 1, errors)
+                self.assertIn(reason, errors[0])
+
+    def test_log_files_that_cannot_be_written(self):
+        for variable, what in (("SOCKSEAL_LOG_FILE", "the log file"), ("SOCKSEAL_KEYLOG_FILE", "the key log file")):
+            with self.subTest(variable=variable):
+                errors = self.errors(**{variable: "/nonexistent/log"})
+                self.assertEqual(len(errors), 1, errors)
+                self.assertIn(f"{what} ({variable}) /nonexistent/log cannot be written", errors[0])
+
+    def test_the_children_do_not_say_it_again(self):
+        errors = self.errors("/bin/sh", "-c", "/bin/true; /bin/true; exit 0", SOCKSEAL_KEY_FILE="/nonexistent/keys")
+        self.assertEqual(len(errors), 1, errors)
+
+    def test_a_typo_does_not_let_a_program_run_unsealed(self):
+        program = self.run_program("/bin/echo", "it ran", SOCKSEAL_PORTS=None, SOCKSEAL_PORT="5000",
+                                   SOCKSEAL_LOG_FILE=None)
+        self.assertEqual(program.status(), EX_CONFIG, program.report())
+        self.assertIn(b"did you mean SOCKSEAL_PORTS?", program.err.data)
+        self.assertEqual(bytes(program.out.data), b"")
+
+    def environment_in(self, directory, **settings):
+        """The environment of a program that another one has started in this directory."""
+        self.ports = [5000]
+        program = self.run_program("/bin/sh", "-c", f"cd {directory}; env", **settings)
+        self.assertEqual(program.status(), 0, program.report())
+        self.assertEqual(bytes(program.err.data), b"")
+        return dict(line.split("=", 1) for line in bytes(program.out.data).decode().splitlines() if "=" in line)
+
+    def test_relative_names_hold_after_a_change_of_directory(self):
+        (self.directory / "lib.so").symlink_to(sealed.LIBRARY)
+        found = self.environment_in("/", LD_PRELOAD="libm.so.6:./lib.so", SOCKSEAL_KEY_FILE="keys",
+                                    SOCKSEAL_LOG_FILE="log", SOCKSEAL_KEYLOG_FILE="secrets")
+        self.assertEqual(found["LD_PRELOAD"], f"libm.so.6:{self.directory}/./lib.so")
+        for variable, name in (("KEY_FILE", "keys"), ("LOG_FILE", "log"), ("KEYLOG_FILE", "secrets")):
+            self.assertEqual(found["SOCKSEAL_" + variable], f"{self.directory}/{name}")
+        self.assertIn(b"SOCKSEAL_KEYLOG_FILE is set", (self.directory / "log").read_bytes())
+        self.assertFalse(Path("/log").exists())
+
+
+@sealed_only
 class Rules(sealed.TestCase):
     """Which connections are sealed, seen on the wire."""
 
