@@ -27,8 +27,11 @@ struct conn *conn_take_slot(void)
 {
     arena_ref slot = arena_slot_take();
     struct conn *conn = arena_slot_map(slot);
-    if (conn)
-        conn->slot = slot;
+    if (!conn)
+        return NULL;
+    conn->slot = slot;
+    conn->tx.attention = TX_NOT_READY;
+    conn->rx.attention = RX_NOT_READY;
     return conn;
 }
 
@@ -43,8 +46,9 @@ struct conn *conn_new(enum tls_role role, bool connecting)
     }
     conn->handshake = handshake;
     conn->session.role = (uint8_t)role;
-    atomic_store(&conn->connecting, connecting);
-    conn->deadline_ms = net_now_ms() + config_get()->handshake_timeout_ms;
+    if (!connecting)
+        conn_connected(conn);
+    conn->status.deadline_ms = net_now_ms() + config_get()->handshake_timeout_ms;
     return conn;
 }
 
@@ -56,38 +60,38 @@ static bool is_usable(arena_ref chunk)
 
 bool conn_map_rx(struct conn *conn)
 {
-    return is_usable(conn->rx_chunk) && is_usable(conn->handshake) && chunks_map(&conn->inbox);
+    return is_usable(conn->rx.chunk) && is_usable(conn->handshake) && chunks_map(&conn->rx.queue);
 }
 
 bool conn_map_tx(struct conn *conn)
 {
-    return is_usable(conn->tx_chunk) && chunks_map(&conn->queue) && chunks_map(&conn->deferred);
+    return is_usable(conn->tx.chunk) && chunks_map(&conn->tx.queue) && chunks_map(&conn->tx.deferred);
 }
 
 void conn_empty(struct conn *conn)
 {
-    chunks_free(&conn->inbox);
-    chunks_free(&conn->queue);
-    chunks_free(&conn->deferred);
-    arena_chunk_give(conn->rx_chunk);
-    arena_chunk_give(conn->tx_chunk);
+    chunks_free(&conn->rx.queue);
+    chunks_free(&conn->tx.queue);
+    chunks_free(&conn->tx.deferred);
+    arena_chunk_give(conn->rx.chunk);
+    arena_chunk_give(conn->tx.chunk);
     if (arena_chunk_map(conn->handshake)) {
         tls_handshake_wipe((struct tls_handshake *)(void *)arena_chunk(conn->handshake));
         arena_chunk_give(conn->handshake);
     }
-    conn->rx_chunk = conn->tx_chunk = conn->handshake = 0;
+    conn->rx.chunk = conn->tx.chunk = conn->handshake = 0;
     tls_session_wipe(&conn->session);
 }
 
 bool conn_retire(struct conn *conn)
 {
-    if (!atomic_load(&conn->unreferenced) || !lock_try(&conn->rx))
+    if (!atomic_load(&conn->holders.unreferenced) || !lock_try(&conn->rx_lock))
         return false;
-    if (!lock_try(&conn->tx)) {
-        lock_release(&conn->rx);
+    if (!lock_try(&conn->tx_lock)) {
+        lock_release(&conn->rx_lock);
         return false;
     }
-    bool ours = atomic_load(&conn->unreferenced);
+    bool ours = atomic_load(&conn->holders.unreferenced);
     if (ours) {
         /* From here on a thread that looked the connection up before sees that it is another one; who pinned
          * it before reaps. */
@@ -96,10 +100,10 @@ bool conn_retire(struct conn *conn)
     }
     if (ours) {
         conn_empty(conn);
-        atomic_store(&conn->unreferenced, 0);
+        atomic_store(&conn->holders.unreferenced, 0);
     }
-    lock_release(&conn->tx);
-    lock_release(&conn->rx);
+    lock_release(&conn->tx_lock);
+    lock_release(&conn->rx_lock);
     return ours;
 }
 
@@ -111,7 +115,7 @@ void conn_reap(struct conn *conn)
 
 void conn_discard(struct conn *conn)
 {
-    atomic_store(&conn->unreferenced, 1);
+    atomic_store(&conn->holders.unreferenced, 1);
     conn_reap(conn);
 }
 
@@ -126,14 +130,64 @@ bool conn_pin(struct conn *conn, uint32_t generation)
 
 void conn_unpin(struct conn *conn)
 {
-    if (atomic_fetch_sub(&conn->pins, 1) == 1 && atomic_load(&conn->unreferenced))
+    if (atomic_fetch_sub(&conn->pins, 1) == 1 && atomic_load(&conn->holders.unreferenced))
         conn_reap(conn);
 }
 
-enum lock_result conn_take_rx(struct conn *conn)
+void conn_connected(struct conn *conn)
 {
-    bool parked;
-    if (!lock_mine(&conn->tx, &parked) || parked)
-        return lock_take(&conn->rx);
-    return lock_try(&conn->rx) ? LOCK_TAKEN : LOCK_REENTERED;
+    uint8_t connecting = CONN_CONNECTING;
+    atomic_compare_exchange_strong(&conn->status.phase, &connecting, CONN_HANDSHAKE);
+}
+
+/* Brings the masks up to date with the phase and the keys. */
+static void update_ready(struct conn *conn)
+{
+    const enum conn_phase phase = conn_phase(conn);
+    if (phase == CONN_ESTABLISHED)
+        conn_rx_clear(conn, RX_NOT_READY);
+    else
+        conn_rx_set(conn, RX_NOT_READY);
+    if ((phase == CONN_ESTABLISHED || phase == CONN_PEER_CLOSED) && conn->tx.can_send)
+        conn_tx_clear(conn, TX_NOT_READY);
+    else
+        conn_tx_set(conn, TX_NOT_READY);
+}
+
+void conn_enter(struct conn *conn, enum conn_phase phase)
+{
+    atomic_store(&conn->status.phase, (uint8_t)phase);
+    update_ready(conn);
+}
+
+void conn_set_can_send(struct conn *conn, bool can_send)
+{
+    atomic_store(&conn->tx.can_send, can_send);
+    update_ready(conn);
+}
+
+bool conn_fail(struct conn *conn, int error)
+{
+    int32_t none = 0;
+    if (!atomic_compare_exchange_strong(&conn->status.error, &none, error))
+        return false;
+    conn_tx_set(conn, TX_FAILED);
+    conn_rx_set(conn, RX_FAILED);
+    return true;
+}
+
+void conn_save_so_error(struct conn *conn, int error)
+{
+    atomic_store(&conn->status.so_error, error);
+    conn_tx_set(conn, TX_SO_ERROR);
+    conn_rx_set(conn, RX_SO_ERROR);
+}
+
+int conn_take_so_error(struct conn *conn)
+{
+    if (!conn_tx_has(conn, TX_SO_ERROR))
+        return 0;
+    conn_tx_clear(conn, TX_SO_ERROR);
+    conn_rx_clear(conn, RX_SO_ERROR);
+    return atomic_exchange(&conn->status.so_error, 0);
 }

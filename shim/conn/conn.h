@@ -4,14 +4,14 @@
 #define SOCKSEAL_CONN_H
 
 /*
- * What stands behind a sealed descriptor. One struct conn per TCP connection, in a slot of the arena, shared
- * by every process that holds the connection. shim/README.md tells the life of one and the locking rules; in
- * short:
+ * The connection of a sealed descriptor. One struct conn per TCP connection, in a slot of the arena, shared
+ * by every process that holds the connection. It has four parts: who holds it, where it is in its life
+ * (status), its receiving half and its sending half.
  *
- *   - what is marked (rx) belongs to the holder of the role rx, (tx) to the holder of tx; the handshake needs
- * both, taken in this order: rx, then tx;
- *   - atomics may be read by anyone;
- *   - a slot is given back by whoever finds, holding both roles, that no descriptor is left (conn_reap).
+ *   - What is in struct conn_rx belongs to the holder of rx_lock, what is in struct conn_tx to the holder of
+ *     tx_lock. The handshake needs both, taken in this order: rx_lock, then tx_lock.
+ *   - Atomics may be read by anyone. Before a lock is held they are hints.
+ *   - A slot is given back by whoever finds, holding both locks, that no descriptor is left (conn_reap).
  */
 
 #include <assert.h>
@@ -33,87 +33,129 @@ enum {
     CONN_GRACE_MS = 400,         /* how long a blocking write, or an exit, waits for a handshake */
 };
 
-struct conn {
-    _Atomic uint32_t generation; /* first, since a slot keeps it over its lives */
-    _Atomic uint32_t pins;       /* threads that work on it without a descriptor of their own: conn_pin() */
+/* Where a connection is in its life. Each phase is entered once, from the one before it or from
+ * CONN_HANDSHAKE; the last two are final. */
+enum conn_phase {
+    CONN_CONNECTING,  /* TCP is not connected yet, as far as is known */
+    CONN_HANDSHAKE,   /* keys are not installed in both directions */
+    CONN_ESTABLISHED, /* the handshake is complete */
+    CONN_PEER_CLOSED, /* the same, and the peer's close_notify was read */
+    CONN_PLAINTEXT,   /* SOCKSEAL_PLAINTEXT=accept, and the peer does not seal: bytes pass unchanged */
+    CONN_MIGRATED,    /* it has moved to another process tree: an empty stub (process/migrate.h) */
+};
 
-    struct lock rx, tx;
-    arena_ref slot;           /* the one it lies in; the last that a slot keeps */
-    _Atomic uint32_t holders; /* processes that have a descriptor for it */
-    _Atomic int32_t holder[CONN_HOLDERS];
+/* What the sending side has to see to before it can simply seal and send. No bit: the fast path. */
+enum conn_tx_attention {
+    TX_NOT_READY = 1,  /* no handshake is complete, or there are no sending keys */
+    TX_QUEUED = 2,     /* bytes are to be sent first: in tx.chunk or in tx.queue */
+    TX_PARTIAL = 4,    /* the kernel has a part of a record: record/tx_record.h */
+    TX_KEY_UPDATE = 8, /* the peer asked for new keys */
+    TX_PUSH = 16,      /* Finished was sent without data: Nagle's algorithm would delay what follows */
+    TX_SHUT = 32,      /* shutdown(SHUT_WR), or the end of a close */
+    TX_SO_ERROR = 64,  /* status.so_error is set */
+    TX_FAILED = 128,   /* status.error is set */
+};
+
+/* The same for the receiving side. */
+enum conn_rx_attention {
+    RX_NOT_READY = 1, /* the phase is not CONN_ESTABLISHED */
+    RX_BUFFERED = 2,  /* bytes or a record's beginning are left from an earlier call */
+    RX_LOW_WATER = 4, /* the program has set SO_RCVLOWAT above 1 */
+    RX_SO_ERROR = 8,  /* as above */
+    RX_FAILED = 16,
+};
+
+struct conn_holders {
+    _Atomic uint32_t count; /* processes that have a descriptor for it */
+    _Atomic int32_t pid[CONN_HOLDERS];
     _Atomic uint8_t unreferenced; /* no descriptor is left: reap it */
-    _Atomic uint8_t established;  /* the handshake is over, well */
-    _Atomic uint8_t can_send;     /* mirrors session.can_send */
-    _Atomic uint8_t connecting;   /* TCP is not connected yet, as far as we know */
-    _Atomic uint8_t write_shut;   /* shutdown(SHUT_WR) was called */
-    _Atomic uint8_t read_shut;    /* shutdown(SHUT_RD) was called */
-    _Atomic uint8_t lingers;      /* SO_LINGER was set, by any process that has it */
     _Atomic uint8_t
-        close_pending;          /* close_notify, and a FIN if write_shut, are still to be sent (closing.h) */
-    _Atomic uint8_t ended;      /* the peer's close_notify was read */
-    _Atomic uint8_t plaintext;  /* SOCKSEAL_PLAINTEXT=accept, and the peer does not seal: pass through */
-    _Atomic uint8_t key_update; /* the peer asked for new keys of ours */
-    _Atomic uint8_t error_told; /* SO_ERROR has reported the failure */
-    _Atomic uint8_t migrated;   /* it is in another tree now: an empty shell (moving.h) */
-    _Atomic uint8_t looked;     /* it moved here with a message that was only looked at, and holds it */
-    _Atomic uint8_t
-        close_after_exec; /* its last holder is in exec(2) without it: the new program is to end it */
-    _Atomic uint8_t
-        edge_pending;      /* a write was refused though the kernel had room: an EPOLLOUT edge is owed */
-    _Atomic int32_t error; /* sticky: the errno that every read and write gives */
-    _Atomic int32_t
-        so_error; /* an error of the kernel's that we met before the program did; told once, as SO_ERROR */
-    _Atomic int32_t low_water;    /* SO_RCVLOWAT that the program set, 0: none */
-    _Atomic uint32_t to_send;     /* bytes that we, not the program, have still to send */
-    _Atomic uint32_t cipher_left; /* tx_len, for a look without the role */
-    _Atomic uint32_t readable;    /* inbox.total, for a look without the role */
-    _Atomic int64_t look_ms;      /* an orphan is to be looked at again then; 0: at the deadline */
-    _Atomic int64_t deadline_ms;  /* of the handshake, on the monotonic clock */
+        close_after_exec;   /* its last holder is in exec(2) without it: the new program is to end it */
+    _Atomic uint8_t peeked; /* a message with it was only looked at (MSG_PEEK), and is still counted */
+};
 
-    /* (rx) */
-    arena_ref rx_chunk; /* the start of a record, taken out of the kernel while incomplete */
-    uint32_t rx_have;
-    struct chunk_list inbox; /* opened, not read */
-    uintptr_t reader_frame;  /* where on its stack the parked reader is */
-    uint32_t decrypted;      /* bytes at the head of the kernel's queue that are opened already: the marker */
-    uint8_t bulk;            /* the last record was a full one, of data alone */
-    uint8_t partial_marks;   /* the marker is the next byte of the incomplete record in rx_chunk */
+struct conn_status {
+    _Atomic uint8_t phase;         /* enum conn_phase; written by the functions below */
+    _Atomic uint8_t read_shut;     /* shutdown(SHUT_RD) was called */
+    _Atomic uint8_t lingers;       /* SO_LINGER was set, by any process that has it */
+    _Atomic uint8_t close_pending; /* close_notify, and a FIN if TX_SHUT, are still to be sent (io/close.h) */
+    _Atomic uint8_t error_told;    /* SO_ERROR has reported the failure */
+    _Atomic int32_t error;         /* sticky: the errno that every read and write gives */
+    _Atomic int32_t so_error; /* an error of the kernel's that the program has not seen yet; reported once */
+    _Atomic int64_t recheck_ms;  /* an orphan is to be looked at again then; 0: at the deadline */
+    _Atomic int64_t deadline_ms; /* of the handshake, on the monotonic clock */
+};
 
-    /* (tx) */
-    arena_ref tx_chunk; /* ciphertext that must go out next, or what the cut record has of content so far */
-    uint32_t tx_off, tx_len;
-    uint8_t partial;         /* the kernel has begun taking a record: see seal.h */
-    uint32_t partial_size;   /* content bytes that its header stands for */
-    uint32_t partial_have;   /* of these, bytes that are on the wire, and stand in tx_chunk in the clear */
-    uint32_t partial_sent;   /* bytes of the record that are on the wire */
-    struct chunk_list queue; /* plaintext accepted before the keys stood */
-    struct chunk_list
-        deferred; /* from a signal handler that interrupted the writer; goes into the queue behind him */
-    uintptr_t writer_frame; /* where on its stack the parked writer is */
+struct conn_rx {
+    _Atomic uint32_t attention; /* enum conn_rx_attention */
+    arena_ref chunk;            /* the start of a record, taken out of the kernel while incomplete */
+    uint32_t have;              /* bytes of it */
+    struct chunk_list queue;    /* decrypted, and not read by the program yet */
+    /* The readiness bytes: so many at the head of the kernel's queue are decrypted already. At least one is
+     * left there while `queue` has bytes, so that the kernel reports the descriptor readable. */
+    uint32_t decrypted;
+    uint8_t byte_is_next;      /* the readiness byte is the next byte of the incomplete record in `chunk` */
+    uint8_t bulk;              /* the last record was a full one, of data alone */
+    _Atomic int32_t low_water; /* SO_RCVLOWAT that the program set, 0: none */
+    _Atomic uint32_t readable; /* queue.total, for a look without the lock */
+    uintptr_t frame;           /* where the stack of the blocked reader is (record/sysio.h) */
+};
+
+/* A record of which the kernel has taken the first part: see record/tx_record.h. */
+struct conn_partial {
+    uint32_t size; /* content bytes that its header announces */
+    uint32_t have; /* of these, bytes that are on the wire; their plaintext is in tx.chunk */
+    uint32_t sent; /* bytes of the record that are on the wire */
+};
+
+struct conn_tx {
+    _Atomic uint32_t attention; /* enum conn_tx_attention */
+    arena_ref chunk; /* ciphertext that must go out next, or what the partial record has of content so far */
+    uint32_t off, len;
+    struct conn_partial partial;  /* with TX_PARTIAL */
+    struct chunk_list queue;      /* plaintext accepted before keys were installed */
+    struct chunk_list deferred;   /* from a signal handler that interrupted the writer; goes into the queue */
+    _Atomic uint32_t to_send;     /* bytes in chunk and queue, for a look without the lock */
+    _Atomic uint32_t cipher_left; /* `len`, for the same */
     uint8_t deferring;
-    uint8_t close_sent; /* close_notify is sent or stands in tx_chunk */
-    uint8_t waited;     /* a blocking write has had its brief wait */
-    _Atomic uint8_t
-        finished_alone; /* handshake bytes went out without data: Nagle would delay what follows */
+    uint8_t close_sent; /* close_notify is sent or is in `chunk` */
+    uint8_t waited;     /* a blocking write has had its brief wait for keys */
     uint8_t sent_data;
+    _Atomic uint8_t can_send; /* sending keys are installed; mirrors session.can_send */
+    _Atomic uint8_t
+        edge_pending; /* a write was refused though the kernel had room: an EPOLLOUT edge is owed */
+    uintptr_t frame;  /* where the stack of the blocked writer is (record/sysio.h) */
+};
 
-    /* (rx and tx) */
+struct conn {
+    /* Outlives the connection, since a thread that looked up an earlier life of the slot may still touch it.
+     */
+    _Atomic uint32_t generation;
+    _Atomic uint32_t pins; /* threads that work on it without a descriptor of their own: conn_pin() */
+    struct lock rx_lock, tx_lock;
+    arena_ref slot; /* the one that it is in */
+
+    struct conn_holders holders;
+    struct conn_status status;
+    struct conn_rx rx;
+    struct conn_tx tx;
+
+    /* Belongs to the holder of both locks. */
     arena_ref handshake; /* chunk with the struct tls_handshake, until established */
-
     struct address local, peer;
     struct tls_session session;
 };
 
 static_assert(sizeof(struct conn) <= ARENA_SLOT_SIZE, "a connection fits its slot");
 static_assert(offsetof(struct conn, holders) == ARENA_SLOT_KEPT,
-              "generation, roles and number outlive the connection");
+              "generation, locks and number outlive the connection");
 static_assert(sizeof(struct tls_handshake) <= ARENA_CHUNK_SIZE, "a handshake fits a chunk");
 
 /* Where a record is collected in rx_chunk: behind the room for a chunk_head, so that a record opened in place
  * becomes a piece of the inbox as it stands. */
 static inline uint8_t *conn_rx_data(const struct conn *conn)
 {
-    return arena_chunk(conn->rx_chunk) + sizeof(struct chunk_head);
+    return arena_chunk(conn->rx.chunk) + sizeof(struct chunk_head);
 }
 
 /* What must be the same in two builds for one to read the other's slots. */
@@ -156,21 +198,100 @@ bool conn_retire(struct conn *conn);
 bool conn_pin(struct conn *conn, uint32_t generation);
 void conn_unpin(struct conn *conn);
 
-/* lock_take(&conn->rx). A signal handler above its own thread's BUSY tx does not wait, for whoever is BUSY
- * with rx may be waiting for tx: LOCK_REENTERED then. */
-enum lock_result conn_take_rx(struct conn *conn);
-
-/* Releases a role and reaps. */
-static inline void conn_release(struct conn *conn, struct lock *role)
+/* Sets or clears bits of the attention masks; conn_tx_set() returns what was set before. */
+static inline uint32_t conn_tx_set(struct conn *conn, uint32_t bits)
 {
-    lock_release(role);
-    if (atomic_load_explicit(&conn->unreferenced, memory_order_acquire))
+    return atomic_fetch_or_explicit(&conn->tx.attention, bits, memory_order_acq_rel);
+}
+
+static inline void conn_tx_clear(struct conn *conn, uint32_t bits)
+{
+    if (atomic_load_explicit(&conn->tx.attention, memory_order_relaxed) & bits)
+        atomic_fetch_and_explicit(&conn->tx.attention, ~bits, memory_order_acq_rel);
+}
+
+static inline bool conn_tx_has(const struct conn *conn, uint32_t bits)
+{
+    return atomic_load_explicit(&conn->tx.attention, memory_order_acquire) & bits;
+}
+
+static inline void conn_rx_set(struct conn *conn, uint32_t bits)
+{
+    atomic_fetch_or_explicit(&conn->rx.attention, bits, memory_order_acq_rel);
+}
+
+static inline void conn_rx_clear(struct conn *conn, uint32_t bits)
+{
+    if (atomic_load_explicit(&conn->rx.attention, memory_order_relaxed) & bits)
+        atomic_fetch_and_explicit(&conn->rx.attention, ~bits, memory_order_acq_rel);
+}
+
+static inline enum conn_phase conn_phase(const struct conn *conn)
+{
+    return (enum conn_phase)atomic_load_explicit(&conn->status.phase, memory_order_acquire);
+}
+
+static inline bool conn_is_connecting(const struct conn *conn)
+{
+    return conn_phase(conn) == CONN_CONNECTING;
+}
+
+/* No handshake is to be waited for any more. */
+static inline bool conn_is_established(const struct conn *conn)
+{
+    return conn_phase(conn) >= CONN_ESTABLISHED;
+}
+
+static inline bool conn_is_plaintext(const struct conn *conn)
+{
+    return conn_phase(conn) == CONN_PLAINTEXT;
+}
+
+static inline bool conn_peer_closed(const struct conn *conn)
+{
+    return conn_phase(conn) == CONN_PEER_CLOSED;
+}
+
+/* TCP is connected: any thread may find that. */
+void conn_connected(struct conn *conn);
+
+/* Enters a later phase; rx_lock held. */
+void conn_enter(struct conn *conn, enum conn_phase phase);
+
+/* Sending keys are installed, or gone; both locks held. */
+void conn_set_can_send(struct conn *conn, bool can_send);
+
+/* Makes `error` the sticky one; false if there is one already. */
+bool conn_fail(struct conn *conn, int error);
+
+/* Keeps an error that the kernel reports once (an errno), and takes it: the errno or 0. */
+void conn_save_so_error(struct conn *conn, int error);
+int conn_take_so_error(struct conn *conn);
+
+/* Releases a lock, and reaps if that was what kept the connection. */
+static inline void conn_release_tx(struct conn *conn)
+{
+    lock_release(&conn->tx_lock);
+    if (atomic_load_explicit(&conn->holders.unreferenced, memory_order_acquire))
+        conn_reap(conn);
+}
+
+static inline void conn_release_rx(struct conn *conn)
+{
+    const struct conn_rx *rx = &conn->rx;
+    const bool left = rx->queue.total | rx->decrypted | rx->have | rx->chunk | rx->byte_is_next;
+    if (left)
+        conn_rx_set(conn, RX_BUFFERED);
+    else
+        conn_rx_clear(conn, RX_BUFFERED);
+    lock_release(&conn->rx_lock);
+    if (atomic_load_explicit(&conn->holders.unreferenced, memory_order_acquire))
         conn_reap(conn);
 }
 
 static inline bool conn_failed(const struct conn *conn)
 {
-    return atomic_load_explicit(&conn->error, memory_order_acquire) != 0;
+    return atomic_load_explicit(&conn->status.error, memory_order_acquire) != 0;
 }
 
 #endif

@@ -81,8 +81,7 @@ void error_note(const struct conn_handle *handle, int level, const char *what)
 void error_set(const struct conn_handle *handle, int error, const char *reason)
 {
     struct conn *conn = handle->conn;
-    int32_t none = 0;
-    if (!atomic_compare_exchange_strong(&conn->error, &none, error))
+    if (!conn_fail(conn, error))
         return;
     fill_local(handle);
     describe(conn, error == ECONNRESET ? LOG_WARN : LOG_ERROR, reason, advice(error));

@@ -16,7 +16,9 @@
 
 enum { TABLE_MAX = 1 << 20 };
 
-struct conn fdtable_dead = {.established = 1, .error = EBADF};
+struct conn fdtable_dead = {.status = {.phase = CONN_ESTABLISHED, .error = EBADF},
+                            .rx.attention = RX_FAILED,
+                            .tx.attention = TX_FAILED};
 
 /* Held while a descriptor comes or goes, and from the count before a fork until it is over. A signal handler
  * above the holder goes on without it. */

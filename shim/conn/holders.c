@@ -10,7 +10,7 @@ static bool add_holder(struct conn *conn, int32_t pid)
 {
     for (int i = 0; i < CONN_HOLDERS; i++) {
         int32_t none = 0;
-        if (atomic_compare_exchange_strong(&conn->holder[i], &none, pid))
+        if (atomic_compare_exchange_strong(&conn->holders.pid[i], &none, pid))
             return true;
     }
     return false;
@@ -20,7 +20,7 @@ static bool remove_holder(struct conn *conn, int32_t pid)
 {
     for (int i = 0; i < CONN_HOLDERS; i++) {
         int32_t found = pid;
-        if (atomic_compare_exchange_strong(&conn->holder[i], &found, 0))
+        if (atomic_compare_exchange_strong(&conn->holders.pid[i], &found, 0))
             return true;
     }
     return false;
@@ -29,7 +29,7 @@ static bool remove_holder(struct conn *conn, int32_t pid)
 bool holders_include(const struct conn *conn, int pid)
 {
     for (int i = 0; i < CONN_HOLDERS; i++) {
-        if (atomic_load(&conn->holder[i]) == pid)
+        if (atomic_load(&conn->holders.pid[i]) == pid)
             return true;
     }
     return false;
@@ -38,13 +38,13 @@ bool holders_include(const struct conn *conn, int pid)
 void holders_add(struct conn *conn, int pid)
 {
     add_holder(conn, pid);
-    atomic_fetch_add(&conn->holders, 1);
+    atomic_fetch_add(&conn->holders.count, 1);
 }
 
 void holders_remove(struct conn *conn, int pid)
 {
     remove_holder(conn, pid);
-    atomic_fetch_sub(&conn->holders, 1);
+    atomic_fetch_sub(&conn->holders.count, 1);
 }
 
 /* A process that was killed has not counted itself out: do it for it. */
@@ -52,9 +52,9 @@ bool holders_drop_dead(struct conn *conn, bool (*dead)(uint32_t pid))
 {
     bool last = false;
     for (int i = 0; i < CONN_HOLDERS; i++) {
-        int32_t pid = atomic_load(&conn->holder[i]);
-        if (pid && dead((uint32_t)pid) && atomic_compare_exchange_strong(&conn->holder[i], &pid, 0))
-            last = atomic_fetch_sub(&conn->holders, 1) == 1;
+        int32_t pid = atomic_load(&conn->holders.pid[i]);
+        if (pid && dead((uint32_t)pid) && atomic_compare_exchange_strong(&conn->holders.pid[i], &pid, 0))
+            last = atomic_fetch_sub(&conn->holders.count, 1) == 1;
     }
     return last;
 }
@@ -66,19 +66,19 @@ static void drop_dead(struct conn *conn)
 
 bool holders_only(struct conn *conn)
 {
-    if (atomic_load(&conn->holders) > 1)
+    if (atomic_load(&conn->holders.count) > 1)
         drop_dead(conn);
-    return atomic_load(&conn->holders) <= 1;
+    return atomic_load(&conn->holders.count) <= 1;
 }
 
 void holders_count(struct conn *conn)
 {
-    atomic_fetch_add(&conn->holders, 1);
+    atomic_fetch_add(&conn->holders.count, 1);
 }
 
 bool holders_uncount(struct conn *conn)
 {
-    return atomic_fetch_sub(&conn->holders, 1) == 1;
+    return atomic_fetch_sub(&conn->holders.count, 1) == 1;
 }
 
 void holders_name(struct conn *conn, int pid)

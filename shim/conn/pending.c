@@ -21,10 +21,10 @@ void pending_lower_deadline(int64_t deadline)
 
 static uint8_t wanted(const struct conn *conn)
 {
-    if (conn->connecting)
+    if (conn_is_connecting(conn))
         return FDTABLE_WATCH_OUT;
-    uint8_t watch = conn->established ? 0 : FDTABLE_WATCH_IN;
-    if (conn->to_send > 0 && (conn->can_send || conn->cipher_left > 0 || conn->plaintext))
+    uint8_t watch = conn_is_established(conn) ? 0 : FDTABLE_WATCH_IN;
+    if (conn->tx.to_send > 0 && (conn->tx.can_send || conn->tx.cipher_left > 0 || conn_is_plaintext(conn)))
         watch |= FDTABLE_WATCH_OUT;
     /* Nothing to wait for but the kernel's sending: an orphan hears what comes, for it must not stand in the
      * kernel's queue. */
@@ -53,7 +53,7 @@ void pending_add(int fd)
     if (!handle.conn || (fdtable_set_flags(fd, FDTABLE_PENDING) & FDTABLE_PENDING))
         return;
     atomic_fetch_add(&pending_count, 1);
-    pending_lower_deadline(handle.conn->deadline_ms);
+    pending_lower_deadline(handle.conn->status.deadline_ms);
     int epoll = ownfd_get(OWNFD_EPOLL);
     if (epoll >= 0)
         watch_in(epoll, &handle); /* another thread may be waiting on it already */
@@ -76,7 +76,8 @@ void pending_remove(int fd)
 
 bool pending_is_settled(const struct conn *conn)
 {
-    return conn_failed(conn) || (conn->established && conn->to_send == 0 && !conn->close_pending);
+    return conn_failed(conn) ||
+           (conn_is_established(conn) && conn->tx.to_send == 0 && !conn->status.close_pending);
 }
 
 void pending_settle(const struct conn_handle *handle)

@@ -18,8 +18,8 @@ static bool is_gone(uint32_t pid)
 /* Its roles may be held by threads that went with the process. */
 static void give_back(struct conn *conn)
 {
-    lock_free_dead(&conn->rx);
-    lock_free_dead(&conn->tx);
+    lock_free_dead(&conn->rx_lock);
+    lock_free_dead(&conn->tx_lock);
     conn_reap(conn);
 }
 
@@ -29,8 +29,8 @@ static void look_at(arena_ref slot)
     if (!conn)
         return;
     if (holders_drop_dead(conn, is_gone))
-        atomic_store(&conn->unreferenced, 1);
-    if (atomic_load(&conn->unreferenced))
+        atomic_store(&conn->holders.unreferenced, 1);
+    if (atomic_load(&conn->holders.unreferenced))
         give_back(conn);
 }
 

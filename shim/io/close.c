@@ -8,11 +8,11 @@
 
 #include "config/config.h"
 #include "conn/error.h"
+#include "conn/hold.h"
 #include "conn/pending.h"
 #include "diag/log.h"
 #include "record/handshake.h"
 #include "record/rx_probe.h"
-#include "record/sysio.h"
 #include "record/tx_flush.h"
 #include "record/txbuf.h"
 #include "shm/ownfd.h"
@@ -26,12 +26,12 @@ static void queue_close_notify(struct conn *conn)
 {
     uint8_t bytes[TLS_FLIGHT_MAX];
     struct tls_buffer out = {.data = bytes, .cap = sizeof bytes};
-    if (conn->partial) /* not flushed, for want of memory: without its end the record cannot be followed by
-                      anything */
+    /* Not flushed, for want of memory: without its end the record cannot be followed by anything. */
+    if (conn_tx_has(conn, TX_PARTIAL))
         return;
     tls_session_alert(&conn->session, TLS_ALERT_CLOSE_NOTIFY, &out);
     if (txbuf_append(conn, bytes, out.len))
-        conn->close_sent = 1;
+        conn->tx.close_sent = 1;
 }
 
 /* Tries to get everything out, close_notify last: true when the kernel has it all, or it can never have it.
@@ -42,24 +42,24 @@ static bool end_sending(const struct conn_handle *handle, bool closing)
     struct conn *conn = handle->conn;
     if (conn_failed(conn))
         return true;
-    if (conn->plaintext) {
+    if (conn_is_plaintext(conn)) {
         int left = tx_flush(handle);
         return left != -EAGAIN && left != -EBUSY;
     }
     handshake_progress(handle);
     if (conn_failed(conn))
         return true;
-    if (!conn->can_send)
+    if (!conn->tx.can_send)
         return false;
-    int taken = tx_flush_take_soon(handle);
-    if (taken <= 0)
-        return taken == 0; /* failed, or somebody is in the kernel sending, and is not waited for */
-    int result = fdtable_current(handle) ? tx_flush_locked(handle) : 0;
-    if (result == 0 && !conn->close_sent && (conn->established || !closing)) {
+    const enum hold_result held = hold_tx(handle, HOLD_SOON);
+    if (held != HOLD_TAKEN) /* failed, or another thread is in a system call sending, and is not waited for */
+        return held != HOLD_BUSY;
+    int result = tx_flush_locked(handle);
+    if (result == 0 && !conn->tx.close_sent && (conn_is_established(conn) || !closing)) {
         queue_close_notify(conn);
         result = tx_flush_locked(handle);
     }
-    bool done = result != -EAGAIN && conn->close_sent;
+    bool done = result != -EAGAIN && conn->tx.close_sent;
     tx_flush_release(handle);
     return done || (result < 0 && result != -EAGAIN);
 }
@@ -69,7 +69,7 @@ static int linger_time(const struct conn_handle *handle)
 {
     struct linger linger = {0};
     socklen_t len = sizeof linger;
-    if ((!close_linger_used && !handle->conn->lingers) ||
+    if ((!close_linger_used && !handle->conn->status.lingers) ||
         net_getsockopt(handle->fd, SOL_SOCKET, SO_LINGER, &linger, &len) < 0 || !linger.l_onoff)
         return -1;
     return linger.l_linger;
@@ -85,18 +85,18 @@ bool close_may_linger(const struct conn_handle *handle)
 static bool will_reset(const struct conn_handle *handle)
 {
     rx_probe_discard(handle);
-    return handle->conn->readable > 0 || linger_time(handle) == 0;
+    return handle->conn->rx.readable > 0 || linger_time(handle) == 0;
 }
 
 void close_finish_step(const struct conn_handle *handle)
 {
     struct conn *conn = handle->conn;
     bool closing = fdtable_flags(handle->fd) & FDTABLE_ORPHAN;
-    if (!(closing && conn->established && will_reset(handle)) && !end_sending(handle, closing))
+    if (!(closing && conn_is_established(conn) && will_reset(handle)) && !end_sending(handle, closing))
         return;
-    conn->close_pending = 0;
-    if (conn->write_shut ||
-        (closing && conn->established && conn->close_sent && !atomic_exchange(&conn->write_shut, 1)))
+    conn->status.close_pending = 0;
+    if (conn_tx_has(conn, TX_SHUT) || (closing && conn_is_established(conn) && conn->tx.close_sent &&
+                                       !(conn_tx_set(conn, TX_SHUT) & TX_SHUT)))
         net_shutdown(handle->fd, SHUT_WR);
 }
 
@@ -108,7 +108,7 @@ void close_finish_step(const struct conn_handle *handle)
 bool close_unsent(const struct conn_handle *handle)
 {
     int bytes = 0;
-    return !handle->conn->ended && !conn_failed(handle->conn) &&
+    return !conn_peer_closed(handle->conn) && !conn_failed(handle->conn) &&
            net_ioctl(handle->fd, SIOCOUTQNSD, &bytes) == 0 && bytes > 0;
 }
 
@@ -119,15 +119,15 @@ bool close_unfinished(const struct conn_handle *handle)
     handshake_progress(handle);
     if (conn_failed(conn) || will_reset(handle))
         return false;
-    conn->close_pending = 1;
+    conn->status.close_pending = 1;
     bool sent = end_sending(handle, true);
-    if (conn_failed(conn) || (conn->plaintext && sent))
+    if (conn_failed(conn) || (conn_is_plaintext(conn) && sent))
         return false;
     /* Before the handshake is over, the client's Finished would meet a closed socket: a reset, and data lost.
      */
-    if (!sent || !conn->established)
+    if (!sent || !conn_is_established(conn))
         return true;
-    conn->close_pending = 0;
+    conn->status.close_pending = 0;
     if (!close_unsent(handle))
         return false;
     const int on = 1; /* nothing follows: Nagle's algorithm need not hold the last segment */
@@ -139,46 +139,28 @@ bool close_unfinished(const struct conn_handle *handle)
  * more. */
 void close_set_deadline(struct conn *conn)
 {
-    bool data = conn->to_send > 0 || (conn->sent_data && !conn->established);
-    conn->deadline_ms = net_now_ms() + (data ? (int64_t)config_get()->handshake_timeout_ms : CONN_GRACE_MS);
+    bool data = conn->tx.to_send > 0 || (conn->tx.sent_data && !conn_is_established(conn));
+    conn->status.deadline_ms =
+        net_now_ms() + (data ? (int64_t)config_get()->handshake_timeout_ms : CONN_GRACE_MS);
 }
 
 static void make_orphan(const struct conn_handle *handle)
 {
     int fd = ownfd_duplicate(handle->fd);
     if (fd < 0) {
-        if (handle->conn->to_send > 0)
+        if (handle->conn->tx.to_send > 0)
             error_note(handle, LOG_ERROR,
                        "closed by the program with data to be sent, and no descriptor is left to send it: "
                        "data is lost");
         return;
     }
     close_set_deadline(handle->conn);
-    if (handle->conn->established && !handle->conn->close_pending &&
-        !atomic_exchange(&handle->conn->write_shut, 1))
+    if (conn_is_established(handle->conn) && !handle->conn->status.close_pending &&
+        !(conn_tx_set(handle->conn, TX_SHUT) & TX_SHUT))
         net_shutdown(fd, SHUT_WR); /* the kernel has it all: nothing depends on somebody's driving */
     fdtable_add(fd, handle->conn, handle->generation);
     fdtable_set_flags(fd, FDTABLE_ORPHAN);
     pending_add(fd);
-}
-
-/* Who holds a role at this moment has looked the descriptor up before it was hidden: let him finish, unless
- * he is parked in the kernel, where the socket itself is held. */
-static void drain_lock_holders(const struct conn_handle *handle)
-{
-    struct conn *conn = handle->conn;
-    struct lock *roles[] = {&conn->rx, &conn->tx};
-    for (int i = 0; i < 2; i++) {
-        if (roles[i] == &conn->tx && sysio_above_own_send(conn))
-            continue; /* by us: it goes on when this signal handler returns */
-        enum lock_result taken = i == 0 ? conn_take_rx(conn) : lock_take(roles[i]);
-        if (taken == LOCK_BLOCKED || taken == LOCK_REENTERED)
-            continue;
-        /* Nobody else will be told of it: what a dead sender has sealed must not be sealed again. */
-        if (taken == LOCK_OWNER_DIED || (taken == LOCK_RECOVERED && roles[i] == &conn->tx))
-            error_set(handle, EIO, "a process died while it was sending or reading");
-        lock_release(roles[i]);
-    }
 }
 
 bool close_release(const struct conn_handle *handle)
@@ -188,13 +170,13 @@ bool close_release(const struct conn_handle *handle)
     if (conn == &fdtable_dead || !self_owns_tables())
         return false;
     bool outstanding = fdtable_flags(handle->fd) & FDTABLE_PENDING;
-    bool tried = conn->connecting || fdtable_only_descriptor(conn);
-    if (tried && !conn->connecting && close_unfinished(handle))
+    bool tried = conn_is_connecting(conn) || fdtable_only_descriptor(conn);
+    if (tried && !conn_is_connecting(conn) && close_unfinished(handle))
         make_orphan(handle);
     pending_remove(handle->fd);
     if (!fdtable_hide(handle, &left, &last))
         return false;
-    drain_lock_holders(handle);
+    hold_drain(handle);
     if (!left) {
         int other = outstanding ? fdtable_any(conn, handle->fd) : -1;
         if (other >= 0)
@@ -202,7 +184,7 @@ bool close_release(const struct conn_handle *handle)
     }
     if (last && !tried &&
         !conn_failed(conn)) { /* the other holder closed at the same moment, and thought so too of us */
-        conn->close_pending = 1;
+        conn->status.close_pending = 1;
         make_orphan(handle);
     } else if (last) {
         conn_discard(conn);
@@ -223,17 +205,17 @@ bool close_orphan_step(const struct conn_handle *handle, bool over)
     struct conn *conn = handle->conn;
     bool left, last;
     int64_t now = net_now_ms();
-    if (over && now < conn->deadline_ms && close_unsent(handle)) {
+    if (over && now < conn->status.deadline_ms && close_unsent(handle)) {
         rx_probe_discard(handle);
-        conn->look_ms = now + CLOSE_RECHECK_MS;
+        conn->status.recheck_ms = now + CLOSE_RECHECK_MS;
         return false;
     }
-    if (!over && now < conn->deadline_ms)
+    if (!over && now < conn->status.deadline_ms)
         return false;
-    if (!over && conn->to_send > 0)
+    if (!over && conn->tx.to_send > 0)
         error_note(handle, LOG_ERROR,
                    "closed by the program, and the peer did not take the rest in time: data is lost");
-    if (!conn_failed(conn) && conn->established)
+    if (!conn_failed(conn) && conn_is_established(conn))
         rx_probe_discard(handle);
     pending_remove(handle->fd);
     if (!fdtable_hide(handle, &left, &last)) /* another thread was first */
@@ -248,20 +230,21 @@ bool close_orphan_step(const struct conn_handle *handle, bool over)
 int close_shutdown(const struct conn_handle *handle, int how)
 {
     struct conn *conn = handle->conn;
-    if (how == SHUT_RD || conn_failed(conn) || conn->connecting || (how != SHUT_WR && how != SHUT_RDWR)) {
+    if (how == SHUT_RD || conn_failed(conn) || conn_is_connecting(conn) ||
+        (how != SHUT_WR && how != SHUT_RDWR)) {
         int result = net_shutdown(handle->fd, how);
         if (result == 0 && how != SHUT_WR)
-            conn->read_shut = 1;
+            conn->status.read_shut = 1;
         return result;
     }
     if (how == SHUT_RDWR) {
-        conn->read_shut = 1;
+        conn->status.read_shut = 1;
         net_shutdown(handle->fd, SHUT_RD);
     }
-    conn->close_pending = 1;
-    atomic_store(&conn->write_shut, 1);
+    conn->status.close_pending = 1;
+    conn_tx_set(conn, TX_SHUT);
     close_finish_step(handle);
-    if (conn->close_pending)
+    if (conn->status.close_pending)
         pending_add(handle->fd);
     return 0;
 }

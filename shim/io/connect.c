@@ -47,7 +47,7 @@ static int dissolve(const struct conn_handle *handle, const struct sockaddr *add
  */
 static int connect_again(const struct conn_handle *handle, const struct sockaddr *address, socklen_t len)
 {
-    if (handle->conn->connecting && address->sa_family != AF_UNSPEC && !attempt_failed(handle)) {
+    if (conn_is_connecting(handle->conn) && address->sa_family != AF_UNSPEC && !attempt_failed(handle)) {
         int result = plain_connect(handle->fd, address, len); /* EALREADY, EISCONN or, once, success */
         if (result == 0 || result == -EISCONN)
             handshake_progress(handle);
@@ -55,7 +55,7 @@ static int connect_again(const struct conn_handle *handle, const struct sockaddr
     }
     if (address->sa_family == AF_UNSPEC)
         return dissolve(handle, address, len);
-    if (handle->conn->connecting) {
+    if (conn_is_connecting(handle->conn)) {
         socket_unseal(handle);
         return 1;
     }
@@ -81,8 +81,8 @@ static int connect_sealed(int fd, struct conn *conn, const struct sockaddr *addr
         return result;
     }
     if (result == 0) {
-        conn->deadline_ms = net_now_ms() + config_get()->handshake_timeout_ms;
-        conn->connecting = 0;
+        conn->status.deadline_ms = net_now_ms() + config_get()->handshake_timeout_ms;
+        conn_connected(conn);
         tx_flush(&handle);
     }
     pending_add(fd);
@@ -117,7 +117,7 @@ int connect_wait(const struct conn_handle *handle, int flags)
     struct conn *conn = handle->conn;
     for (;;) {
         handshake_progress(handle);
-        if (!conn->connecting)
+        if (!conn_is_connecting(conn))
             return 0;
         uint8_t byte;
         if (attempt_failed(handle) || !sysio_may_block(handle->fd, flags)) {

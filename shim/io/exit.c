@@ -15,7 +15,8 @@ static void finish_at_exit(int fd)
     struct conn_handle handle = fdtable_find(fd);
     if (!handle.conn || handle.conn == &fdtable_dead || (fdtable_flags(fd) & FDTABLE_ORPHAN))
         return;
-    if (handle.conn->connecting || fdtable_any(handle.conn, -1) != fd || !fdtable_release(handle.conn))
+    if (conn_is_connecting(handle.conn) || fdtable_any(handle.conn, -1) != fd ||
+        !fdtable_release(handle.conn))
         return;
     if (!close_unfinished(&handle)) {
         pending_remove(fd);
@@ -29,13 +30,13 @@ static bool worth_waiting(int fd)
 {
     struct conn_handle handle = fdtable_find(fd);
     struct conn *conn = handle.conn;
-    if (!conn || !(fdtable_flags(fd) & FDTABLE_PENDING) || conn->connecting ||
-        net_now_ms() >= conn->deadline_ms)
+    if (!conn || !(fdtable_flags(fd) & FDTABLE_PENDING) || conn_is_connecting(conn) ||
+        net_now_ms() >= conn->status.deadline_ms)
         return false;
     if (fdtable_flags(fd) & FDTABLE_ORPHAN)
         return true;
-    return atomic_load(&conn->holders) == 0 &&
-           (!conn->established || conn->to_send > 0 || conn->close_pending || close_unsent(&handle));
+    return atomic_load(&conn->holders.count) == 0 && (!conn_is_established(conn) || conn->tx.to_send > 0 ||
+                                                      conn->status.close_pending || close_unsent(&handle));
 }
 
 void exit_wait_orphans(void)
@@ -51,7 +52,7 @@ static void give_back(int fd)
 {
     struct conn_handle handle = fdtable_find(fd);
     if (handle.conn && handle.conn != &fdtable_dead && !(fdtable_flags(fd) & FDTABLE_ORPHAN) &&
-        atomic_load(&handle.conn->holders) == 0)
+        atomic_load(&handle.conn->holders.count) == 0)
         conn_discard(handle.conn);
 }
 

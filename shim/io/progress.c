@@ -24,7 +24,7 @@ void progress_review(const struct conn_handle *handle)
 {
     if (!(fdtable_flags(handle->fd) & FDTABLE_PENDING))
         return;
-    if (handle->conn->close_pending)
+    if (handle->conn->status.close_pending)
         close_finish_step(handle);
     pending_settle(handle);
     pending_watch(handle);
@@ -34,29 +34,30 @@ void progress_step(const struct conn_handle *handle)
 {
     struct conn *conn = handle->conn;
     bool parked;
-    if (lock_mine(&conn->tx, &parked)) /* this thread is sending on it, and drives meanwhile */
+    if (lock_mine(&conn->tx_lock, &parked)) /* this thread is sending on it, and drives meanwhile */
         return;
     handshake_expire(handle);
     if (handshake_progress(handle) < 0 &&
-        conn->connecting) { /* TCP could not connect: that is the program's to see */
+        conn_is_connecting(conn)) { /* TCP could not connect: that is the program's to see */
         pending_remove(handle->fd);
         return;
     }
-    if (conn->to_send > 0 && !conn->connecting)
+    if (conn->tx.to_send > 0 && !conn_is_connecting(conn))
         tx_flush(handle);
-    if (conn->close_pending)
+    if (conn->status.close_pending)
         close_finish_step(handle);
     bool over = pending_is_settled(conn);
     if (fdtable_flags(handle->fd) & FDTABLE_ORPHAN) {
         if (close_orphan_step(handle, over))
             return;
-        pending_lower_deadline(over && conn->look_ms ? conn->look_ms : conn->deadline_ms);
+        pending_lower_deadline(over && conn->status.recheck_ms ? conn->status.recheck_ms
+                                                               : conn->status.deadline_ms);
     }
     pending_settle(handle);
     if (!(fdtable_flags(handle->fd) & FDTABLE_PENDING))
         return;
-    if (!conn->established && !conn->connecting)
-        pending_lower_deadline(conn->deadline_ms);
+    if (!conn_is_established(conn) && !conn_is_connecting(conn))
+        pending_lower_deadline(conn->status.deadline_ms);
     pending_watch(handle);
 }
 
@@ -183,14 +184,14 @@ int progress_handshake(const struct conn_handle *handle, bool sending, int64_t u
     for (;;) {
         handshake_expire(handle);
         if (conn_failed(conn))
-            return -conn->error;
-        if (conn->established || (sending && conn->can_send))
+            return -conn->status.error;
+        if (conn_is_established(conn) || (sending && conn->tx.can_send))
             return 1;
         int64_t now = net_now_ms(), slice = now + SLICE_MS;
         if (now >= until_ms)
             return 0;
-        short events = conn->cipher_left ? POLLIN | POLLOUT : POLLIN;
-        if (conn->connecting)
+        short events = conn->tx.cipher_left ? POLLIN | POLLOUT : POLLIN;
+        if (conn_is_connecting(conn))
             events = POLLOUT;
         int ready = progress_wait_for(handle->fd, events, slice < until_ms ? slice : until_ms);
         if (ready == -EINTR)

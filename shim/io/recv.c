@@ -4,13 +4,11 @@
 
 #include <string.h>
 
-#include "conn/error.h"
-#include "conn/map.h"
+#include "conn/hold.h"
 #include "conn/pending.h"
 #include "io/connect.h"
 #include "io/progress.h"
 #include "io/rx_fetch.h"
-#include "io/send.h"
 #include "io/wait.h"
 #include "record/handshake.h"
 #include "record/rx_queue.h"
@@ -19,68 +17,61 @@
 #include "sys/net.h"
 #include "sys/real.h"
 
-/* MSG_PEEK: what stands in the inbox, and what can be had to it. */
-static ssize_t peek_held(struct rx_fetch *fetch)
+/* MSG_PEEK: copies what is in the connection's queue, after adding what can be had. */
+static struct io_result peek_locked(struct rx_fetch *fetch)
 {
     struct conn *conn = fetch->handle->conn;
-    int result = rx_queue_collect(fetch->handle, fetch->left, fetch->flags);
-    if (result == -ESTALE)
-        return -ESTALE;
-    if (conn->inbox.total == 0) {
+    struct io_result result = rx_queue_collect(fetch->handle, fetch->memory.left, fetch->flags);
+    if (result.status == IO_LOCK_LOST)
+        return result;
+    if (conn->rx.queue.total == 0) {
         rx_queue_free_idle_chunk(conn);
-        return conn_failed(conn) ? -conn->error : conn->ended ? 0 : result;
+        return conn_failed(conn)        ? io_done(-conn->status.error)
+               : conn_peer_closed(conn) ? io_done(0)
+                                        : result;
     }
-    size_t here, skip = 0;
-    for (uint8_t *to = rx_fetch_room(fetch, &here); here > 0; to = rx_fetch_room(fetch, &here)) {
-        size_t part = chunks_copy(&conn->inbox, skip, to, here);
-        if (part == 0)
-            break;
-        skip += part;
-        rx_fetch_moved(fetch, part);
-    }
-    return (ssize_t)fetch->done;
+    size_t here, part = 0, done = 0;
+    do {
+        uint8_t *to = iov_cursor_piece(&fetch->memory, &here);
+        part = here ? chunks_copy(&conn->rx.queue, done, to, here) : 0;
+        iov_cursor_advance(&fetch->memory, part);
+        done += part;
+    } while (part > 0);
+    return io_done((ssize_t)done);
 }
 
-int recv_begin(const struct conn_handle *handle, int flags)
+struct io_result recv_begin(const struct conn_handle *handle, int flags)
 {
-    struct conn *conn = handle->conn;
     uint8_t byte;
     for (;;) {
-        if (sysio_above_own_recv(conn))
-            return -EAGAIN; /* in the middle of a record that the interrupted call is collecting */
-        switch (conn_take_rx(conn)) {
-        case LOCK_TAKEN:
-        case LOCK_RECOVERED:
-            if (!map_rx(handle))
-                return -ENOBUFS;
-            if (fdtable_current(handle))
-                return 0;
-            lock_release(&conn->rx);
-            return CONN_RETRY_LOOKUP;
-        case LOCK_REENTERED:
-            return -EAGAIN;
-        case LOCK_OWNER_DIED:
-            error_set(handle, EIO, "a process died while it was reading");
-            conn_release(conn, &conn->rx);
-            return -EIO;
-        case LOCK_BLOCKED: /* somebody waits in the kernel: wait beside him, as the kernel decides */
+        switch (hold_rx(handle, HOLD_WAIT)) {
+        case HOLD_TAKEN:
+            return io_done(0);
+        case HOLD_CHANGED:
+            return io_is(IO_RETRY_LOOKUP);
+        case HOLD_FAILED:
+            return io_done(-handle->conn->status.error);
+        case HOLD_REENTERED: /* in the middle of a record that the interrupted call is collecting */
+        case HOLD_BUSY:
+            return io_done(-EAGAIN);
+        case HOLD_BLOCKED: /* another reader waits in the kernel: wait beside it, as the kernel decides */
             if (real()->recv(handle->fd, &byte, 1, MSG_PEEK | (flags & MSG_DONTWAIT)) < 0)
-                return -errno;
+                return io_done(-errno);
             sys_call3(SYS_sched_yield, 0, 0, 0);
         }
     }
 }
 
-/* Whoever is at it, for however long, is waited for: an EAGAIN would tell an edge-triggered program that
- * there is nothing, and what stands behind the handshake that he takes in causes no further edge. But he does
- * not wait for us, in a signal handler. */
+/* Another thread that makes progress with the handshake is waited for, for however long: an EAGAIN would tell
+ * an edge-triggered program that there is nothing, and what comes behind the handshake causes no further
+ * edge. But a signal handler does not wait for the call that it has interrupted. */
 static int progress_patiently(const struct conn_handle *handle)
 {
     int result;
-    bool parked;
+    bool blocked;
     do {
         result = handshake_progress(handle);
-    } while (result == -EBUSY && !lock_mine(&handle->conn->tx, &parked));
+    } while (result == -EBUSY && !lock_mine(&handle->conn->tx_lock, &blocked));
     return result == -EBUSY ? 0 : result;
 }
 
@@ -89,14 +80,14 @@ static int wait_established(const struct conn_handle *handle, int flags)
 {
     struct conn *conn = handle->conn;
     int result = progress_patiently(handle);
-    if (conn->connecting) {
+    if (conn_is_connecting(conn)) {
         int waited = connect_wait(handle, flags);
         if (waited < 0)
             return waited;
     } else if (result < 0) {
         return result;
     }
-    if (conn->established)
+    if (conn_is_established(conn))
         return 1;
     if (!sysio_may_block(handle->fd, flags))
         return -EAGAIN;
@@ -110,28 +101,29 @@ static int wait_established(const struct conn_handle *handle, int flags)
 }
 
 /* MSG_TRUNC on TCP throws the bytes away and leaves the program's memory alone (tcp(7)). */
-static ssize_t discard_message(const struct conn_handle *handle, size_t len, int flags)
+static struct io_result discard_message(const struct conn_handle *handle, size_t len, int flags)
 {
     uint8_t nowhere[2048];
     size_t done = 0;
     while (done < len) {
         struct iovec iov = {nowhere, len - done < sizeof nowhere ? len - done : sizeof nowhere};
-        ssize_t got = recv_message(handle, &iov, 1, (flags & ~MSG_TRUNC) | (done ? MSG_DONTWAIT : 0));
-        if (got <= 0)
-            return done ? (ssize_t)done : got;
-        done += (size_t)got;
+        struct io_result got =
+            recv_message(handle, &iov, 1, (flags & ~MSG_TRUNC) | (done ? MSG_DONTWAIT : 0));
+        if (!io_ok(got) || got.value == 0)
+            return io_after(done, got);
+        done += (size_t)got.value;
     }
-    return (ssize_t)done;
+    return io_done((ssize_t)done);
 }
 
-/* MSG_PEEK with MSG_WAITALL: the kernel cannot wait for us, since the marker makes the descriptor readable.
- */
-static bool peek_again(const struct rx_fetch *fetch, ssize_t got, int64_t until_ms)
+/* MSG_PEEK with MSG_WAITALL: the kernel cannot do this waiting, since the readiness byte makes the descriptor
+ * readable. */
+static bool peek_again(const struct rx_fetch *fetch, struct io_result got, int64_t until_ms)
 {
     const struct conn *conn = fetch->handle->conn;
     struct pollfd look = {.fd = fetch->handle->fd, .events = POLLRDHUP};
-    if (!(fetch->flags & MSG_WAITALL) || got <= 0 || (size_t)got >= fetch->need || conn->ended ||
-        conn_failed(conn))
+    if (!(fetch->flags & MSG_WAITALL) || got.value <= 0 || (size_t)got.value >= fetch->need ||
+        conn_peer_closed(conn) || conn_failed(conn))
         return false;
     if (!sysio_may_block(fetch->handle->fd, fetch->flags) || net_now_ms() >= until_ms)
         return false;
@@ -139,71 +131,77 @@ static bool peek_again(const struct rx_fetch *fetch, ssize_t got, int64_t until_
 }
 
 /* From a peer that does not seal (SOCKSEAL_PLAINTEXT=accept). What was written before that was known may
- * still stand in the queue, and the peer may wait for it. */
-static ssize_t receive_plain(const struct conn_handle *handle, const struct iovec *iov, size_t count,
-                             int flags)
+ * still be in the queue, and the peer may wait for it. */
+static struct io_result receive_plaintext(const struct conn_handle *handle, const struct iovec *iov,
+                                          size_t count, int flags)
 {
     struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = count};
-    if (handle->conn->to_send > 0)
+    if (handle->conn->tx.to_send > 0)
         tx_flush(handle);
     int waited = pending_any() ? wait_before_read(handle->fd, flags) : 0;
     if (waited < 0)
-        return waited;
+        return io_done(waited);
     ssize_t got = real()->recvmsg(handle->fd, &message, flags);
-    return got < 0 ? -errno : got;
+    return io_done(got < 0 ? -errno : got);
 }
 
-ssize_t recv_fast(const struct conn_handle *handle, void *to, size_t len, int flags)
+struct io_result recv_fast(const struct conn_handle *handle, void *to, size_t len, int flags)
 {
     struct conn *conn = handle->conn;
-    if (len == 0 || (flags & ~MSG_DONTWAIT) || !lock_try(&conn->rx))
-        return CONN_NOT_FAST;
-    if (!fdtable_current(handle) || !rx_fetch_fresh(conn)) {
-        conn_release(conn, &conn->rx);
-        return CONN_NOT_FAST;
+    if (len == 0 || (flags & ~MSG_DONTWAIT) || conn->rx.attention || !lock_try(&conn->rx_lock))
+        return io_is(IO_NOT_FAST);
+    if (!fdtable_current(handle) || conn->rx.attention) {
+        conn_release_rx(conn);
+        return io_is(IO_NOT_FAST);
     }
-    ssize_t got = rx_fetch_once(handle, to, len, flags);
-    if (got == -ESTALE)
-        return CONN_NOT_FAST;
-    if (got < 0)
-        rx_queue_told(conn, got);
-    conn_release(conn, &conn->rx);
+    struct io_result got = rx_fetch_fast(handle, to, len, flags);
+    if (got.status == IO_LOCK_LOST)
+        return io_is(IO_NOT_FAST);
+    if (got.value < 0)
+        rx_queue_told(conn, got.value);
+    conn_release_rx(conn);
     return got;
 }
 
-ssize_t recv_message(const struct conn_handle *handle, const struct iovec *iov, size_t count, int flags)
+/* The call when a handshake is complete, and with memory to fill. */
+static struct io_result receive(const struct conn_handle *handle, const struct iov_cursor *memory, int flags)
 {
     struct conn *conn = handle->conn;
-    if (!conn->established) {
-        int result = wait_established(handle, flags);
-        if (result <= 0)
-            return result;
-    }
-    if (conn->plaintext)
-        return receive_plain(handle, iov, count, flags);
-    size_t len = 0;
-    for (size_t i = 0; i < count; i++)
-        len += iov[i].iov_len;
-    if (len == 0)
-        return 0;
-    if ((flags & MSG_TRUNC) && !(flags & MSG_PEEK))
-        return discard_message(handle, len, flags);
     const bool gather = (flags & (MSG_PEEK | MSG_WAITALL)) == (MSG_PEEK | MSG_WAITALL);
     int64_t until_ms = gather ? sysio_limit(handle->fd, SO_RCVTIMEO) : 0;
     for (;;) {
-        int result = recv_begin(handle, flags);
-        if (result < 0)
+        struct io_result result = recv_begin(handle, flags);
+        if (!io_ok(result))
             return result;
-        struct rx_fetch fetch = rx_fetch_of(handle, iov, count, len, flags);
-        ssize_t got = flags & MSG_PEEK ? peek_held(&fetch) : rx_fetch_run(&fetch);
-        if (got == -ESTALE) {
-            if (fetch.done > 0)
-                return (ssize_t)fetch.done;
+        struct rx_fetch fetch = rx_fetch_of(handle, memory, flags);
+        result = flags & MSG_PEEK ? peek_locked(&fetch) : rx_fetch_run(&fetch);
+        if (result.status == IO_LOCK_LOST) {
+            if (rx_fetch_done(&fetch) > 0)
+                return io_done((ssize_t)rx_fetch_done(&fetch));
             continue;
         }
-        rx_queue_told(conn, got);
-        conn_release(conn, &conn->rx);
-        if (!gather || !peek_again(&fetch, got, until_ms))
-            return got;
+        rx_queue_told(conn, result.value);
+        conn_release_rx(conn);
+        if (!gather || !peek_again(&fetch, result, until_ms))
+            return result;
     }
+}
+
+struct io_result recv_message(const struct conn_handle *handle, const struct iovec *iov, size_t count,
+                              int flags)
+{
+    struct conn *conn = handle->conn;
+    if (!conn_is_established(conn)) {
+        int result = wait_established(handle, flags);
+        if (result <= 0)
+            return io_done(result);
+    }
+    if (conn_is_plaintext(conn))
+        return receive_plaintext(handle, iov, count, flags);
+    const struct iov_cursor memory = iov_cursor_of(iov, count);
+    if (memory.left == 0)
+        return io_done(0);
+    if ((flags & MSG_TRUNC) && !(flags & MSG_PEEK))
+        return discard_message(handle, memory.left, flags);
+    return receive(handle, &memory, flags);
 }

@@ -3,149 +3,68 @@
 #include "io/rx_fetch.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "record/rx_queue.h"
 #include "record/sysio.h"
 #include "shm/scratch.h"
 
 enum {
-    DIRECT_FROM = 2048, /* smaller content is opened aside and copied */
-    MARKER_MAX = 2048,  /* a marker up to this size is taken along with what follows it */
-};
+    READINESS_MAX = 2048
+}; /* decrypted bytes in the kernel, up to here, are taken along with what follows */
 
-struct rx_fetch rx_fetch_of(const struct conn_handle *handle, const struct iovec *iov, size_t count,
-                            size_t len, int flags)
+struct rx_fetch rx_fetch_of(const struct conn_handle *handle, const struct iov_cursor *memory, int flags)
 {
-    size_t low = (size_t)handle->conn->low_water, need = flags & MSG_WAITALL ? len : low > 1 ? low : 1;
+    size_t low = (size_t)handle->conn->rx.low_water;
+    size_t need = flags & MSG_WAITALL ? memory->left : low > 1 ? low : 1;
     return (struct rx_fetch){.handle = handle,
-                             .next = iov,
-                             .pieces = count,
-                             .left = len,
-                             .need = need < len ? need : len,
+                             .memory = *memory,
+                             .all = memory->left,
+                             .need = need < memory->left ? need : memory->left,
                              .flags = flags};
 }
 
-uint8_t *rx_fetch_room(struct rx_fetch *fetch, size_t *len)
-{
-    for (; fetch->here == 0 && fetch->pieces > 0; fetch->pieces--) {
-        fetch->to = fetch->next->iov_base;
-        fetch->here = fetch->next->iov_len;
-        fetch->next++;
-    }
-    *len = fetch->here;
-    return fetch->to;
-}
-
-void rx_fetch_moved(struct rx_fetch *fetch, size_t len)
-{
-    fetch->to += len;
-    fetch->here -= len;
-    fetch->left -= len;
-    fetch->done += len;
-}
-
-static void put(struct rx_fetch *fetch, const uint8_t *data, size_t len)
-{
-    while (len > 0) {
-        size_t here;
-        uint8_t *to = rx_fetch_room(fetch, &here);
-        if (here > len)
-            here = len;
-        memcpy(to, data, here);
-        rx_fetch_moved(fetch, here);
-        data += here;
-        len -= here;
-    }
-}
-
-/* Hands out what stands in the inbox. Once that is empty, its marker is to be taken out of the kernel: by
- * rx_queue_settle(), or with what follows it, by receive_into(). */
-static void serve_inbox(struct rx_fetch *fetch)
+/* Hands out what is in the connection's queue. Once that is empty, its bytes are to be taken out of the
+ * kernel: by rx_queue_settle(), or with what follows them, by receive_into(). */
+static void serve_queue(struct rx_fetch *fetch)
 {
     struct conn *conn = fetch->handle->conn;
     size_t len;
-    while (fetch->left > 0 && conn->inbox.total > 0) {
-        const uint8_t *data = chunks_head(&conn->inbox, &len);
-        if (len > fetch->left)
-            len = fetch->left;
-        put(fetch, data, len);
-        chunks_drop(&conn->inbox, len);
+    while (fetch->memory.left > 0 && conn->rx.queue.total > 0) {
+        const uint8_t *data = chunks_head(&conn->rx.queue, &len);
+        if (len > fetch->memory.left)
+            len = fetch->memory.left;
+        iov_cursor_scatter(&fetch->memory, data, len);
+        chunks_drop(&conn->rx.queue, len);
     }
-    atomic_store_explicit(&conn->readable, conn->inbox.total, memory_order_release);
+    atomic_store_explicit(&conn->rx.readable, conn->rx.queue.total, memory_order_release);
 }
 
-/* Opens a record straight into the program's memory. The content type behind the content is written there for
- * a moment: the byte is put back, since a program may count on memory that a read did not fill. (Of a padded
- * record this size, which ends one that the kernel took in part, zeros stay there.) */
-static enum tls_result open_direct(struct tls_session *session, uint8_t *record, size_t size, uint8_t *to,
-                                   size_t inner, size_t *len, enum tls_event *event)
+/* Whether a step ends the fetch; *result is what that gives. */
+static bool ends(struct rx_step step, struct io_result *result)
 {
-    uint8_t behind = to[inner - 1];
-    enum tls_result result = tls_session_open(session, record, size, to, len, event);
-    to[inner - 1] = behind;
-    return result;
+    *result = step.kind == RX_LOCK_LOST ? io_is(IO_LOCK_LOST) : io_done(step.error);
+    return rx_stopped(step) || step.kind == RX_END;
 }
 
-/* Opens one whole record; what it holds fits what is left, by the way the bytes were asked for. */
-static int open_record(struct rx_fetch *fetch, uint8_t *record, size_t size)
+/* Opens the records in a buffer and keeps the rest: 0 or -errno. */
+static struct io_result open_records(struct rx_fetch *fetch, uint8_t *data, size_t len)
 {
     struct conn *conn = fetch->handle->conn;
-    struct tls_session *session = &conn->session;
-    const size_t overhead = tls_session_overhead(session);
-    size_t here = 0, len = 0, inner = size < overhead ? 0 : size - overhead + 1;
-    enum tls_event event = TLS_EVENT_NONE;
-    uint8_t *in_place = record + TLS_RECORD_HEADER;
-    uint8_t *to = inner < DIRECT_FROM ? NULL : rx_fetch_room(fetch, &here);
-    bool direct = to && here >= inner;
-    enum tls_result result = direct ? open_direct(session, record, size, to, inner, &len, &event)
-                                    : tls_session_open(session, record, size, in_place, &len, &event);
-    if (result != TLS_OK)
-        return rx_queue_fail(fetch->handle, result);
-    conn->bulk = event == TLS_EVENT_DATA && len == TLS_PLAINTEXT_MAX;
-    if (event != TLS_EVENT_DATA)
-        return rx_queue_event(fetch->handle, event);
-    if (direct)
-        rx_fetch_moved(fetch, len);
-    else
-        put(fetch, in_place, len);
-    rx_queue_acknowledges(conn);
-    return RX_DATA;
+    size_t used, size;
+    struct io_result result;
+    /* RFC 8446, 6.1: what follows a close_notify is ignored. */
+    if (ends(rx_record_take_all(fetch->handle, data, len, &fetch->memory, &used), &result) || used == len)
+        return result;
+    enum tls_result valid = tls_record_size(&conn->session, data + used, len - used, &size);
+    if (valid != TLS_OK)
+        return io_done(rx_record_fail(fetch->handle, valid).error);
+    return io_done(rx_record_keep(conn, data + used, len - used) ? 0 : -ENOBUFS);
 }
 
-/* Keeps the start of a record that is not whole yet. */
-static int keep_part(struct conn *conn, const uint8_t *data, size_t len)
-{
-    if (!conn->rx_chunk && !(conn->rx_chunk = arena_chunk_take()))
-        return -ENOBUFS;
-    memcpy(conn_rx_data(conn), data, len);
-    conn->rx_have = (uint32_t)len;
-    return 0;
-}
-
-/* Opens the records in a buffer and keeps the rest. */
-static int open_records(struct rx_fetch *fetch, uint8_t *data, size_t len)
-{
-    struct conn *conn = fetch->handle->conn;
-    size_t at = 0, size;
-    while (at < len) {
-        enum tls_result result = tls_record_size(&conn->session, data + at, len - at, &size);
-        if (result != TLS_OK)
-            return rx_queue_fail(fetch->handle, result);
-        if (size == 0 || size > len - at)
-            return keep_part(conn, data + at, len - at);
-        int what = open_record(fetch, data + at, size);
-        if (what < 0 || what == RX_END) /* RFC 8446, 6.1: what follows a close_notify is ignored */
-            return what < 0 ? what : 0;
-        at += size;
-    }
-    return 0;
-}
-
-static int reached_end(struct rx_fetch *fetch)
+static struct io_result reached_end(struct rx_fetch *fetch)
 {
     fetch->at_end = true;
-    return rx_queue_truncated(fetch->handle);
+    return io_done(rx_record_truncated(fetch->handle));
 }
 
 /* As much ciphertext as certainly fits, opened, `room` bytes: whole records in it are either fewer than fill
@@ -157,197 +76,208 @@ static size_t cipher_for(size_t room, size_t overhead)
 
 /*
  * One call of the kernel, for at most as much ciphertext as certainly fits, opened, the memory that is left:
- * `whole` is the size of the record begun in rx_chunk (0: none begun), its content fits. The first part
- * completes that record in its chunk, the second takes further ones in `buffer`, behind a marker that may
- * still stand before them. -errno, or 0; reading->drained tells whether the kernel had less than we asked.
+ * `whole` is the size of the record begun in rx.chunk (0: none begun), whose content fits. The first part
+ * completes that record in its chunk, the second takes further ones in `buffer`, behind decrypted bytes that
+ * may still be before them. -errno, or 0; fetch->drained tells whether the kernel had less than was asked
+ * for.
  */
-static int receive_into(struct rx_fetch *fetch, size_t whole, uint8_t *buffer, size_t cap, int flags)
+static struct io_result receive_into(struct rx_fetch *fetch, size_t whole, uint8_t *buffer, size_t cap,
+                                     int flags)
 {
     struct conn *conn = fetch->handle->conn;
     const size_t overhead = tls_session_overhead(&conn->session);
-    size_t first = whole ? whole - conn->rx_have : 0, more = fetch->left;
+    size_t first = whole ? whole - conn->rx.have : 0, more = fetch->memory.left;
     if (whole)
         more -= whole - overhead;
-    size_t marker = conn->decrypted, second = marker + cipher_for(more, overhead);
+    size_t decrypted = conn->rx.decrypted, second = decrypted + cipher_for(more, overhead);
     if (second > cap)
         second = cap;
-    struct iovec iov[2] = {{whole ? conn_rx_data(conn) + conn->rx_have : NULL, first}, {buffer, second}};
+    struct iovec iov[2] = {{whole ? conn_rx_data(conn) + conn->rx.have : NULL, first}, {buffer, second}};
     struct msghdr message = {.msg_iov = whole ? iov : iov + 1, .msg_iovlen = whole && second ? 2 : 1};
-    ssize_t got = sysio_recvmsg(fetch->handle, &message, flags);
-    if (got < 0)
-        return (int)got;
-    if (got == 0)
+    struct io_result result = sysio_recvmsg(fetch->handle, &message, flags);
+    if (!io_ok(result))
+        return result;
+    if (result.value == 0)
         return reached_end(fetch);
-    fetch->drained = (size_t)got < first + second;
-    size_t used = (size_t)got < first ? (size_t)got : first;
-    conn->rx_have += (uint32_t)used;
+    const size_t got = (size_t)result.value;
+    fetch->drained = got < first + second;
+    size_t used = got < first ? got : first;
+    conn->rx.have += (uint32_t)used;
     if (used < first)
-        return 0;
-    if (marker > (size_t)got - used)
-        marker = (size_t)got - used;
-    conn->decrypted -= (uint32_t)marker;
+        return io_done(0);
+    if (decrypted > got - used)
+        decrypted = got - used;
+    conn->rx.decrypted -= (uint32_t)decrypted;
     if (whole) {
-        conn->rx_have = 0;
-        int what = open_record(fetch, conn_rx_data(conn), whole);
-        if (what < 0 || what == RX_END)
-            return what < 0 ? what : 0;
+        conn->rx.have = 0;
+        if (ends(rx_record_take(fetch->handle, conn_rx_data(conn), whole, &fetch->memory), &result))
+            return result;
     }
-    return open_records(fetch, buffer + marker, (size_t)got - used - marker);
+    return open_records(fetch, buffer + decrypted, got - used - decrypted);
 }
 
-static void give_back(uint8_t **buffer)
+static struct io_result receive_large(struct rx_fetch *fetch, size_t whole, int flags)
 {
-    scratch_give(*buffer);
+    uint8_t *buffer __attribute__((cleanup(scratch_cleanup))) = scratch_take();
+    return buffer ? receive_into(fetch, whole, buffer, SCRATCH_SIZE, flags) : io_done(-ENOBUFS);
 }
 
-static int receive_large(struct rx_fetch *fetch, size_t whole, int flags)
+static struct io_result receive_small(struct rx_fetch *fetch, size_t whole, int flags)
 {
-    uint8_t *buffer __attribute__((cleanup(give_back))) = scratch_take();
-    return buffer ? receive_into(fetch, whole, buffer, SCRATCH_SIZE, flags) : -ENOBUFS;
-}
-
-static int receive_small(struct rx_fetch *fetch, size_t whole, int flags)
-{
-    uint8_t buffer[MARKER_MAX + SCRATCH_SMALL + TLS_SEAL_OVERHEAD_MAX];
+    uint8_t buffer[READINESS_MAX + SCRATCH_SMALL + TLS_SEAL_OVERHEAD_MAX];
     return receive_into(fetch, whole, buffer, sizeof buffer, flags);
 }
 
-/* The header of a record is not whole: the few bytes of it are put in front again. */
-static int complete_header(struct rx_fetch *fetch, int flags)
+/* The header of a record is not whole: takes what there is of it. */
+static struct io_result complete_header(struct rx_fetch *fetch, int flags)
 {
     struct conn *conn = fetch->handle->conn;
-    ssize_t got = sysio_recv(fetch->handle, conn_rx_data(conn) + conn->rx_have,
-                             TLS_RECORD_HEADER - conn->rx_have, flags);
-    if (got < 0)
-        return (int)got;
-    if (got == 0)
+    struct io_result got = sysio_recv(fetch->handle, conn_rx_data(conn) + conn->rx.have,
+                                      TLS_RECORD_HEADER - conn->rx.have, flags);
+    if (!io_ok(got))
+        return got;
+    if (got.value == 0)
         return reached_end(fetch);
-    conn->rx_have += (uint32_t)got;
-    return 0;
+    conn->rx.have += (uint32_t)got.value;
+    return io_done(0);
+}
+
+/* A record that is larger than the memory that is left goes by way of the queue. */
+static struct io_result fill_queue(struct rx_fetch *fetch, int flags)
+{
+    struct io_result result;
+    struct rx_step step = rx_queue_fill(fetch->handle, flags);
+    if (step.kind == RX_TRUNCATED)
+        return reached_end(fetch);
+    ends(step, &result);
+    return result;
 }
 
 /* One step towards more data: 0, -errno. */
-static int fetch_once(struct rx_fetch *fetch, int flags)
+static struct io_result fetch_step(struct rx_fetch *fetch, int flags)
 {
     struct conn *conn = fetch->handle->conn;
     size_t whole = 0;
     flags &= ~(MSG_WAITALL | MSG_PEEK | MSG_TRUNC);
-    if (conn->decrypted > MARKER_MAX || conn->rx_have > 0 || conn->partial_marks || !(flags & MSG_DONTWAIT))
+    if (conn->rx.decrypted > READINESS_MAX || conn->rx.have > 0 || conn->rx.byte_is_next ||
+        !(flags & MSG_DONTWAIT))
         rx_queue_settle(fetch->handle);
-    if (conn->rx_have > 0) {
-        if (conn->rx_have < TLS_RECORD_HEADER)
+    if (conn->rx.have > 0) {
+        if (conn->rx.have < TLS_RECORD_HEADER)
             return complete_header(fetch, flags);
         if (tls_record_size(&conn->session, conn_rx_data(conn), TLS_RECORD_HEADER, &whole) != TLS_OK)
-            return rx_queue_fail(fetch->handle, TLS_FAIL_PROTOCOL);
+            return io_done(rx_record_fail(fetch->handle, TLS_FAIL_PROTOCOL).error);
         size_t overhead = tls_session_overhead(&conn->session);
-        if (whole < overhead || whole - overhead > fetch->left) {
-            int what = rx_queue_fill(fetch->handle, flags);
-            return what == RX_TRUNCATED ? reached_end(fetch) : what < 0 ? what : 0;
-        }
+        if (whole < overhead || whole - overhead > fetch->memory.left)
+            return fill_queue(fetch, flags);
     }
-    int result = fetch->left <= SCRATCH_SMALL ? receive_small(fetch, whole, flags)
-                                              : receive_large(fetch, whole, flags);
-    rx_queue_free_idle_chunk(conn);
+    struct io_result result = fetch->memory.left <= SCRATCH_SMALL ? receive_small(fetch, whole, flags)
+                                                                  : receive_large(fetch, whole, flags);
+    if (result.status != IO_LOCK_LOST)
+        rx_queue_free_idle_chunk(conn);
     return result;
 }
 
 static bool over(const struct rx_fetch *fetch)
 {
     const struct conn *conn = fetch->handle->conn;
-    return fetch->left == 0 || conn->ended || fetch->at_end || conn_failed(conn) ||
-           (fetch->drained && fetch->done >= fetch->need);
+    return fetch->memory.left == 0 || conn_peer_closed(conn) || fetch->at_end || conn_failed(conn) ||
+           (fetch->drained && rx_fetch_done(fetch) >= fetch->need);
 }
 
-/* After a fetch, whose result this is: whether another is needed. If not, *result is that of all: 0 or
- * -errno.
+/* After a step, whose result this is: whether another is needed. If not, *result is that of all: 0 or -errno.
  */
-static bool goes_on(struct rx_fetch *fetch, int *result)
+static bool goes_on(struct rx_fetch *fetch, struct io_result *result)
 {
     struct conn *conn = fetch->handle->conn;
-    if (*result == -ESTALE)
+    if (result->status == IO_LOCK_LOST)
         return false;
-    if (conn->inbox.total > 0)
-        serve_inbox(fetch);
-    if (*result == 0 && !fdtable_current(fetch->handle)) { /* closed by another thread meanwhile */
-        *result = fetch->at_end || conn->ended ? 0 : -EBADF;
+    if (conn->rx.queue.total > 0)
+        serve_queue(fetch);
+    if (result->value == 0 && !fdtable_current(fetch->handle)) { /* closed by another thread meanwhile */
+        *result = io_done(fetch->at_end || conn_peer_closed(conn) ? 0 : -EBADF);
         return false;
     }
-    if (*result < 0)
+    if (result->value < 0)
         return false;
-    if (fetch->done < fetch->need)
+    if (rx_fetch_done(fetch) < fetch->need)
         fetch->drained = false;
-    if (fetch->done == 0 && ++fetch->empty % RX_EMPTY_MAX == 0 &&
+    if (rx_fetch_done(fetch) == 0 && ++fetch->empty % RX_EMPTY_MAX == 0 &&
         !sysio_may_block(fetch->handle->fd, fetch->flags)) {
-        *result = -EAGAIN;
+        *result = io_done(-EAGAIN);
         return false;
     }
     return !over(fetch);
 }
 
-static int fetch_all(struct rx_fetch *fetch)
+static struct io_result fetch_all(struct rx_fetch *fetch)
 {
-    int result;
+    struct io_result result;
     do {
-        bool enough = fetch->done >= fetch->need;
-        result = fetch_once(fetch, fetch->flags | (enough ? MSG_DONTWAIT : 0));
+        bool enough = rx_fetch_done(fetch) >= fetch->need;
+        result = fetch_step(fetch, fetch->flags | (enough ? MSG_DONTWAIT : 0));
     } while (goes_on(fetch, &result));
     return result;
 }
 
 /* What the program is told. */
-static ssize_t outcome(struct rx_fetch *fetch, int result)
+static struct io_result outcome(struct rx_fetch *fetch, struct io_result result)
 {
     struct conn *conn = fetch->handle->conn;
-    if (result == -ESTALE)
-        return -ESTALE;
+    const size_t done = rx_fetch_done(fetch);
+    if (result.status == IO_LOCK_LOST)
+        return result;
     rx_queue_settle(fetch->handle);
-    if (fetch->done > 0)
-        rx_queue_save_so_error(conn, result);
-    if (fetch->done > 0 || result == 0)
-        return conn_failed(conn) && fetch->done == 0 ? -conn->error : (ssize_t)fetch->done;
+    if (done > 0)
+        rx_queue_save_error(conn, (int)result.value);
+    if (done > 0 || result.value == 0)
+        return io_done(conn_failed(conn) && done == 0 ? -conn->status.error : (ssize_t)done);
     return result;
 }
 
-ssize_t rx_fetch_run(struct rx_fetch *fetch)
+struct io_result rx_fetch_run(struct rx_fetch *fetch)
 {
     struct conn *conn = fetch->handle->conn;
-    if (conn->inbox.total > 0)
-        serve_inbox(fetch);
-    int kept = fetch->done == 0 ? rx_queue_take_so_error(conn) : 0;
-    return kept < 0 ? kept : outcome(fetch, over(fetch) ? 0 : fetch_all(fetch));
+    if (conn->rx.queue.total > 0)
+        serve_queue(fetch);
+    int kept = rx_fetch_done(fetch) == 0 ? conn_take_so_error(conn) : 0;
+    if (kept)
+        return io_done(-kept);
+    return outcome(fetch, over(fetch) ? io_done(0) : fetch_all(fetch));
 }
 
 /* `buffer` has `cap` bytes for the ciphertext. */
-static inline ssize_t read_once(const struct conn_handle *handle, void *to, size_t len, int flags,
-                                uint8_t *buffer, size_t cap)
+static inline struct io_result fetch_fast(const struct conn_handle *handle, void *to, size_t len, int flags,
+                                          uint8_t *buffer, size_t cap)
 {
     struct conn *conn = handle->conn;
     size_t ask = cipher_for(len, tls_session_overhead(&conn->session));
     if (ask > cap)
         ask = cap;
-    ssize_t got = sysio_recv(handle, buffer, ask, flags);
-    if (got == -ESTALE)
-        return -ESTALE;
-    struct rx_fetch fetch = {.handle = handle, .to = to, .here = len, .left = len, .need = 1, .flags = flags};
-    int result = (int)got;
-    if (got > 0) {
-        fetch.drained = (size_t)got < ask;
-        result = open_records(&fetch, buffer, (size_t)got);
-        if (result == 0 && fetch.done > 0 && (fetch.drained || fetch.left == 0) && !conn->rx_chunk)
-            return (ssize_t)fetch.done;
+    struct io_result result = sysio_recv(handle, buffer, ask, flags);
+    if (result.status == IO_LOCK_LOST)
+        return result;
+    struct rx_fetch fetch = {
+        .handle = handle, .memory = iov_cursor_one(to, len), .all = len, .need = 1, .flags = flags};
+    if (result.value > 0) {
+        fetch.drained = (size_t)result.value < ask;
+        result = open_records(&fetch, buffer, (size_t)result.value);
+        if (result.value == 0 && fetch.memory.left < len && (fetch.drained || fetch.memory.left == 0) &&
+            !conn->rx.chunk)
+            return io_done((ssize_t)(len - fetch.memory.left));
         rx_queue_free_idle_chunk(conn);
-    } else if (got == 0) {
+    } else if (result.value == 0) {
         result = reached_end(&fetch);
     }
     return outcome(&fetch, goes_on(&fetch, &result) ? fetch_all(&fetch) : result);
 }
 
-ssize_t rx_fetch_once(const struct conn_handle *handle, void *to, size_t len, int flags)
+struct io_result rx_fetch_fast(const struct conn_handle *handle, void *to, size_t len, int flags)
 {
     if (len <= SCRATCH_SMALL) {
         uint8_t small[SCRATCH_SMALL + TLS_SEAL_OVERHEAD_MAX];
-        return read_once(handle, to, len, flags, small, sizeof small);
+        return fetch_fast(handle, to, len, flags, small, sizeof small);
     }
-    uint8_t *buffer __attribute__((cleanup(give_back))) = scratch_take();
-    return buffer ? read_once(handle, to, len, flags, buffer, SCRATCH_SIZE) : -ENOBUFS;
+    uint8_t *buffer __attribute__((cleanup(scratch_cleanup))) = scratch_take();
+    return buffer ? fetch_fast(handle, to, len, flags, buffer, SCRATCH_SIZE) : io_done(-ENOBUFS);
 }

@@ -1,54 +1,43 @@
 /* SPDX-License-Identifier: ISC
  * Copyright (c) 2026 the sockseal authors */
-#ifndef SOCKSEAL_READING_H
-#define SOCKSEAL_READING_H
+#ifndef SOCKSEAL_RX_FETCH_H
+#define SOCKSEAL_RX_FETCH_H
 
-/* The fast half of receiving: from the kernel, opened, into the memory that the program gave. Role rx held.
- */
+/* A receiving call of the program: from the kernel, decrypted, into the memory that it gave. rx_lock held. */
 
 #include <sys/types.h>
 #include <sys/uio.h>
 
 #include "conn/fdtable.h"
+#include "conn/result.h"
+#include "record/iov_cursor.h"
 
-/* A receiving call of the program: where its bytes go, how far it got, and how many bytes it waits for. */
+/* Where the call's bytes go, how far it got, and how many bytes it waits for. */
 struct rx_fetch {
     const struct conn_handle *handle;
-    uint8_t *to; /* the cursor, */
-    size_t here; /* the room behind it in one piece, */
-    const struct iovec *next;
-    size_t pieces; /* and what follows */
-    size_t left, done, need;
+    struct iov_cursor memory;
+    size_t all, need;
     int flags;
     unsigned empty; /* steps in a row that brought nothing for the program */
     bool drained;   /* the kernel's queue was seen empty */
     bool at_end;    /* ... for ever */
 };
 
-/* `len`: the pieces' bytes in all. */
-struct rx_fetch rx_fetch_of(const struct conn_handle *handle, const struct iovec *iov, size_t count,
-                            size_t len, int flags);
+/* `memory`: at the beginning of what the program gave. */
+struct rx_fetch rx_fetch_of(const struct conn_handle *handle, const struct iov_cursor *memory, int flags);
 
-/* The program's memory at the cursor, and how much of it lies in one piece (0: none is left). */
-uint8_t *rx_fetch_room(struct rx_fetch *fetch, size_t *len);
-
-void rx_fetch_moved(struct rx_fetch *fetch, size_t len);
-
-/* Reads until the call is over: a count, 0 at the end, -errno, -ESTALE (blocking.h). A short count means that
- * the kernel's queue was seen empty, as edge-triggered programs expect. */
-ssize_t rx_fetch_run(struct rx_fetch *fetch);
-
-/* The same for one piece of memory, when nothing is left from earlier calls (rx_fetch_fresh()), and the flags
- * are none but MSG_DONTWAIT: the ordinary read, in few steps. */
-ssize_t rx_fetch_once(const struct conn_handle *handle, void *to, size_t len, int flags);
-
-/* Whether the kernel's queue, which begins with a record, is all that there is to say. */
-static inline bool rx_fetch_fresh(const struct conn *conn)
+/* Bytes that the program has got. */
+static inline size_t rx_fetch_done(const struct rx_fetch *fetch)
 {
-    uint32_t left =
-        conn->inbox.total | conn->decrypted | conn->rx_have | conn->rx_chunk | conn->partial_marks;
-    uint32_t over = (uint32_t)conn->error | (uint32_t)conn->so_error | conn->ended | conn->plaintext;
-    return conn->established && !(left | over) && conn->low_water <= 1;
+    return fetch->all - fetch->memory.left;
 }
+
+/* Reads until the call is over: a count, 0 at the end, -errno, IO_LOCK_LOST. A short count means that the
+ * kernel's queue was seen empty, as edge-triggered programs expect. */
+struct io_result rx_fetch_run(struct rx_fetch *fetch);
+
+/* The same for one piece of memory, when nothing needs attention (no bit of enum conn_rx_attention), and the
+ * flags are none but MSG_DONTWAIT: the ordinary read, in few steps. */
+struct io_result rx_fetch_fast(const struct conn_handle *handle, void *to, size_t len, int flags);
 
 #endif

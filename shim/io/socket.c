@@ -75,15 +75,15 @@ int socket_seal(int fd, struct conn *conn, bool inherit)
     socket_forget_stale(fd);
     /* Other threads may find it from the moment it stands in the table: they wait for the first message to be
      * complete. */
-    lock_take(&conn->rx);
-    lock_take(&conn->tx);
+    lock_take(&conn->rx_lock);
+    lock_take(&conn->tx_lock);
     arena_set_cookie(conn->slot, fdtable_cookie(fd));
     fdtable_add(fd, conn, handle.generation);
     if (inherit)
         fdtable_set_flags(fd, FDTABLE_INHERIT);
     int result = handshake_start(&handle);
-    lock_release(&conn->tx);
-    lock_release(&conn->rx);
+    lock_release(&conn->tx_lock);
+    lock_release(&conn->rx_lock);
     if (result < 0)
         socket_unseal(&handle);
     reap_dead_holders();

@@ -37,11 +37,6 @@ static int wait_for(int pipe, short events)
     return 0;
 }
 
-static void give_back(uint8_t **buffer)
-{
-    scratch_give(*buffer);
-}
-
 /*
  * From the connection into a pipe
  *
@@ -62,30 +57,31 @@ static ssize_t room_in(int pipe)
     return size > used ? size - used : PIPE_BUF;
 }
 
-/* The kernel's part of it. The role is parked: if nobody reads the pipe SIGPIPE comes, and its handler may
- * jump away. Whoever reads after that must not be taken for the handler, which stands below us on the stack
- * (receive.c): so we stand deeper than any reader's way to the role. *lost: the role is not ours any more. */
+/* The kernel's part of it, with the lock marked as blocked: if nobody reads the pipe SIGPIPE comes, and its
+ * handler may jump away. A call after that must not be taken for the handler, which is deeper on the stack
+ * (conn/hold.h): so this frame is deeper than any call's way to the lock. *lost: the lock is not held any
+ * more. */
 __attribute__((noinline)) static ssize_t
 move(const struct conn_handle *handle, const struct private_pipe *own, int pipe, size_t len, bool *lost)
 {
     volatile uint8_t depth[4096];
     struct conn *conn = handle->conn;
-    conn->reader_frame = (uintptr_t)depth;
-    lock_block(&conn->rx);
+    conn->rx.frame = (uintptr_t)depth;
+    lock_block(&conn->rx_lock);
     ssize_t moved = net_splice(own->read_end, pipe, len, SPLICE_F_NONBLOCK);
-    *lost = !lock_unblock(&conn->rx);
+    *lost = !lock_unblock(&conn->rx_lock);
     return moved;
 }
 
-/* What stands in the inbox, up to `len` bytes; role rx held, unless *lost. */
-static ssize_t inbox_to_pipe(const struct conn_handle *handle, int pipe, size_t len, bool *lost)
+/* What is in the connection's queue, up to `len` bytes; rx_lock held, unless *lost. */
+static ssize_t queue_to_pipe(const struct conn_handle *handle, int pipe, size_t len, bool *lost)
 {
     struct iovec iov[PIECES_MAX];
     struct private_pipe own;
     int result = private_pipe_take(&own);
     if (result < 0)
         return result;
-    long put = net_writev(own.write_end, iov, chunks_view(&handle->conn->inbox, len, iov, PIECES_MAX));
+    long put = net_writev(own.write_end, iov, chunks_view(&handle->conn->rx.queue, len, iov, PIECES_MAX));
     ssize_t moved = put > 0 ? move(handle, &own, pipe, (size_t)put, lost) : put;
     private_pipe_give(&own, put > moved ? (size_t)(put - (moved > 0 ? moved : 0)) : 0);
     if (moved > 0 && !*lost)
@@ -93,28 +89,28 @@ static ssize_t inbox_to_pipe(const struct conn_handle *handle, int pipe, size_t 
     return moved;
 }
 
-/* Opens something for the pipe if there is something: whether the inbox has bytes. */
+/* Opens something for the pipe if there is something: whether the queue has bytes. */
 static bool look(const struct conn_handle *handle, size_t len, bool *drained)
 {
     struct conn *conn = handle->conn;
-    for (int i = 0; i < RX_EMPTY_MAX && conn->inbox.total == 0; i++) {
-        if (*drained || conn->ended || conn_failed(conn))
+    for (int i = 0; i < RX_EMPTY_MAX && conn->rx.queue.total == 0; i++) {
+        if (*drained || conn_peer_closed(conn) || conn_failed(conn))
             return false;
-        int result = rx_queue_gather(handle, len, drained);
-        rx_queue_save_so_error(conn, result);
-        if (result < 0 || result == RX_TRUNCATED || !fdtable_current(handle))
+        struct rx_step step = rx_queue_gather(handle, len, drained);
+        rx_queue_save_error(conn, step.error);
+        if (rx_stopped(step) || step.kind == RX_TRUNCATED || !fdtable_current(handle))
             return false;
     }
-    return conn->inbox.total > 0;
+    return conn->rx.queue.total > 0;
 }
 
 /* What can be moved without waiting. 0: there is nothing; why, recv_message() will tell. */
-static ssize_t to_pipe_held(const struct conn_handle *handle, int pipe, size_t len, bool *lost)
+static ssize_t to_pipe_locked(const struct conn_handle *handle, int pipe, size_t len, bool *lost)
 {
     size_t done = 0;
     bool drained = false;
     while (done < len && look(handle, len - done, &drained)) {
-        ssize_t moved = inbox_to_pipe(handle, pipe, len - done, lost);
+        ssize_t moved = queue_to_pipe(handle, pipe, len - done, lost);
         if (moved > 0)
             done += (size_t)moved;
         if (*lost || moved <= 0)
@@ -126,18 +122,18 @@ static ssize_t to_pipe_held(const struct conn_handle *handle, int pipe, size_t l
     return (ssize_t)done;
 }
 
-static ssize_t to_pipe_now(const struct conn_handle *handle, int pipe, size_t len)
+static struct io_result to_pipe_now(const struct conn_handle *handle, int pipe, size_t len)
 {
     bool lost = false;
-    if (!handle->conn->established || handle->conn->plaintext)
-        return 0;
-    int result = recv_begin(handle, MSG_DONTWAIT);
-    if (result < 0)
-        return result == -EAGAIN ? 0 : result;
-    ssize_t moved = to_pipe_held(handle, pipe, len, &lost);
+    if (!conn_is_established(handle->conn) || conn_is_plaintext(handle->conn))
+        return io_done(0);
+    struct io_result result = recv_begin(handle, MSG_DONTWAIT);
+    if (!io_ok(result))
+        return io_is_error(result, EAGAIN) ? io_done(0) : result;
+    ssize_t moved = to_pipe_locked(handle, pipe, len, &lost);
     if (!lost)
-        conn_release(handle->conn, &handle->conn->rx);
-    return moved == -EAGAIN ? 0 : moved;
+        conn_release_rx(handle->conn);
+    return io_done(moved == -EAGAIN ? 0 : moved);
 }
 
 /* The descriptor's O_ flags, or -EBADF if nothing can be written there. */
@@ -168,28 +164,32 @@ static int wait_for_room(int pipe, unsigned flags)
     }
 }
 
-ssize_t splice_to_pipe(const struct conn_handle *handle, int pipe, size_t len, unsigned flags)
+/* What libc's own call gave. */
+static struct io_result of_libc(ssize_t result)
+{
+    return io_done(result < 0 ? -errno : result);
+}
+
+struct io_result splice_to_pipe(const struct conn_handle *handle, int pipe, size_t len, unsigned flags)
 {
     uint8_t byte;
     const struct iovec one = {&byte, 1};
     for (;;) {
         ssize_t room = room_in(pipe);
         if (room < 0)
-            return flags_for_writing(pipe) < 0 ? -EBADF : room;
-        ssize_t moved = to_pipe_now(handle, pipe, len < (size_t)room ? len : (size_t)room);
-        if (moved != 0)
+            return io_done(flags_for_writing(pipe) < 0 ? -EBADF : room);
+        struct io_result moved = to_pipe_now(handle, pipe, len < (size_t)room ? len : (size_t)room);
+        if (moved.status != IO_DONE || moved.value != 0)
             return moved;
         int result = wait_for_room(pipe, flags);
         if (result < 0)
-            return result;
+            return io_done(result);
         /* Waits for bytes as the socket does, and finds the end and every error. */
-        ssize_t there = recv_message(handle, &one, 1, MSG_PEEK);
-        if (there <= 0)
+        struct io_result there = recv_message(handle, &one, 1, MSG_PEEK);
+        if (!io_ok(there) || there.value == 0)
             return there;
-        if (handle->conn->plaintext) {
-            moved = real()->splice(handle->fd, NULL, pipe, NULL, len, flags);
-            return moved < 0 ? -errno : moved;
-        }
+        if (conn_is_plaintext(handle->conn))
+            return of_libc(real()->splice(handle->fd, NULL, pipe, NULL, len, flags));
     }
 }
 
@@ -231,39 +231,40 @@ static ssize_t peek_pipe_waiting(int pipe, uint8_t *buffer, size_t len, unsigned
     }
 }
 
-/* To a peer that does not seal: what was queued before that was known, then the kernel's own call. */
-static int clear_queue(const struct conn_handle *handle)
+/* To a peer that does not seal: what was queued before that was known, then the kernel's own call. 0 or an
+ * error. */
+static struct io_result clear_queue(const struct conn_handle *handle)
 {
-    ssize_t sent = send_message(handle, NULL, 0, 0);
-    return sent < 0 ? (int)sent : 0;
+    struct io_result sent = send_message(handle, NULL, 0, 0);
+    return io_ok(sent) ? io_done(0) : sent;
 }
 
-ssize_t splice_from_pipe(const struct conn_handle *handle, int pipe, size_t len, unsigned flags)
+struct io_result splice_from_pipe(const struct conn_handle *handle, int pipe, size_t len, unsigned flags)
 {
-    uint8_t *buffer __attribute__((cleanup(give_back))) = scratch_take();
+    uint8_t *buffer __attribute__((cleanup(scratch_cleanup))) = scratch_take();
     size_t done = 0;
     if (!buffer)
-        return -ENOMEM;
+        return io_done(-ENOMEM);
     while (done < len) {
         ssize_t got = peek_pipe_waiting(pipe, buffer, len - done < PIECE ? len - done : PIECE,
                                         done ? flags | SPLICE_F_NONBLOCK : flags);
         if (got <= 0)
-            return done ? (ssize_t)done : got;
-        if (handle->conn->plaintext && done == 0) {
-            int result = clear_queue(handle);
-            ssize_t moved = result < 0 ? result : real()->splice(pipe, NULL, handle->fd, NULL, len, flags);
-            return result < 0 ? result : moved < 0 ? -errno : moved;
+            return io_after(done, io_done(got));
+        if (conn_is_plaintext(handle->conn) && done == 0) {
+            struct io_result cleared = clear_queue(handle);
+            return io_ok(cleared) ? of_libc(real()->splice(pipe, NULL, handle->fd, NULL, len, flags))
+                                  : cleared;
         }
         const struct iovec iov = {buffer, (size_t)got};
-        ssize_t sent = send_message(handle, &iov, 1, flags & SPLICE_F_MORE ? MSG_MORE : 0);
-        if (sent <= 0)
-            return done ? (ssize_t)done : sent;
-        private_pipe_discard(pipe, (size_t)sent);
-        done += (size_t)sent;
-        if (sent < got)
+        struct io_result sent = send_message(handle, &iov, 1, flags & SPLICE_F_MORE ? MSG_MORE : 0);
+        if (!io_ok(sent) || sent.value == 0)
+            return io_after(done, sent);
+        private_pipe_discard(pipe, (size_t)sent.value);
+        done += (size_t)sent.value;
+        if (sent.value < got)
             break;
     }
-    return (ssize_t)done;
+    return io_done((ssize_t)done);
 }
 
 /*
@@ -295,45 +296,44 @@ static ssize_t read_file(int in, off_t at, uint8_t *buffer, size_t len)
     return got > 0 ? got : read_by_kernel(in, at, buffer, len);
 }
 
-static ssize_t from_file_at(const struct conn_handle *handle, int in, off_t at, size_t len)
+static struct io_result from_file_at(const struct conn_handle *handle, int in, off_t at, size_t len)
 {
-    uint8_t *buffer __attribute__((cleanup(give_back))) = scratch_take();
+    uint8_t *buffer __attribute__((cleanup(scratch_cleanup))) = scratch_take();
     size_t done = 0;
     if (!buffer)
-        return -ENOMEM;
+        return io_done(-ENOMEM);
     while (done < len) {
         ssize_t got = read_file(in, at + (off_t)done, buffer, len - done < PIECE ? len - done : PIECE);
         if (got <= 0)
-            return done ? (ssize_t)done : got;
+            return io_after(done, io_done(got));
         const struct iovec iov = {buffer, (size_t)got};
-        ssize_t sent = send_message(handle, &iov, 1, 0);
-        if (sent < 0)
-            return done ? (ssize_t)done : sent;
-        done += (size_t)sent;
-        if (sent < got)
+        struct io_result sent = send_message(handle, &iov, 1, 0);
+        if (!io_ok(sent))
+            return io_after(done, sent);
+        done += (size_t)sent.value;
+        if (sent.value < got)
             break;
     }
-    return (ssize_t)done;
+    return io_done((ssize_t)done);
 }
 
-ssize_t splice_from_file(const struct conn_handle *handle, int in, off_t *offset, size_t len)
+struct io_result splice_from_file(const struct conn_handle *handle, int in, off_t *offset, size_t len)
 {
     off_t at = offset ? *offset : sys_call3(SYS_lseek, in, 0, SEEK_CUR);
     if (!offset && at == -ESPIPE) /* without a byte to move, the kernel says what it has against it */
         at = sys_call(SYS_sendfile, handle->fd, in, 0, 0, 0, 0);
     if (!offset && at < 0)
-        return at;
+        return io_done(at);
     if (len > SSIZE_MAX || at < 0 || len > (size_t)(INT64_MAX - at))
-        return -EINVAL;
-    if (handle->conn->plaintext) {
-        int result = clear_queue(handle);
-        ssize_t moved = result < 0 ? -1 : real()->sendfile(handle->fd, in, offset, len);
-        return result < 0 ? result : moved < 0 ? -errno : moved;
+        return io_done(-EINVAL);
+    if (conn_is_plaintext(handle->conn)) {
+        struct io_result cleared = clear_queue(handle);
+        return io_ok(cleared) ? of_libc(real()->sendfile(handle->fd, in, offset, len)) : cleared;
     }
-    ssize_t done = from_file_at(handle, in, at, len < AT_ONCE_MAX ? len : AT_ONCE_MAX);
-    if (done > 0 && offset)
-        *offset = at + done;
-    else if (done > 0)
-        sys_call3(SYS_lseek, in, at + done, SEEK_SET);
+    struct io_result done = from_file_at(handle, in, at, len < AT_ONCE_MAX ? len : AT_ONCE_MAX);
+    if (io_ok(done) && done.value > 0 && offset)
+        *offset = at + done.value;
+    else if (io_ok(done) && done.value > 0)
+        sys_call3(SYS_lseek, in, at + done.value, SEEK_SET);
     return done;
 }

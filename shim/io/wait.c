@@ -89,10 +89,10 @@ static short doubt(struct pollfd *polled)
     short wrong = 0;
     if ((polled->revents & in) && !rx_probe_ready(&handle))
         wrong |= in;
-    if ((polled->revents & out) && !handle.conn->can_send && handle.conn->to_send >= CONN_QUEUE_MAX)
+    if ((polled->revents & out) && !handle.conn->tx.can_send && handle.conn->tx.to_send >= CONN_QUEUE_MAX)
         wrong |= out;
-    if (handle.conn
-            ->ended) /* the look has found close_notify: the peer's end, whether or not its FIN is here */
+    /* the look has found close_notify: the peer's end, whether or not its FIN is here */
+    if (conn_peer_closed(handle.conn))
         polled->revents |= polled->events & POLLRDHUP;
     return wrong;
 }

@@ -47,7 +47,7 @@ static inline void door_forked(long child)
  * Gives what to unpin, or NULL. */
 static inline struct conn *door_pin(const struct conn_handle *handle)
 {
-    if (handle->conn->established)
+    if (conn_is_established(handle->conn))
         return NULL;
     return conn_pin(handle->conn, handle->generation) ? handle->conn : NULL;
 }

@@ -36,9 +36,9 @@
 static void add_error(struct conn *conn, int *value)
 {
     if (*value == 0)
-        *value = atomic_exchange(&conn->so_error, 0);
-    if (*value == 0 && conn_failed(conn) && !atomic_exchange(&conn->error_told, 1))
-        *value = conn->error;
+        *value = conn_take_so_error(conn);
+    if (*value == 0 && conn_failed(conn) && !atomic_exchange(&conn->status.error_told, 1))
+        *value = conn->status.error;
 }
 
 /* sockseal.h: as for TCP_INFO, at most *len bytes are written. */
@@ -74,7 +74,8 @@ static const struct refused {
 static int refused(const struct conn_handle *handle, int level, int name)
 {
     for (size_t i = 0; i < sizeof refused_options / sizeof refused_options[0]; i++) {
-        if (refused_options[i].level != level || refused_options[i].name != name || handle->conn->plaintext)
+        if (refused_options[i].level != level || refused_options[i].name != name ||
+            conn_is_plaintext(handle->conn))
             continue;
         error_note(handle, LOG_WARN, refused_options[i].what);
         return refused_options[i].error;
@@ -95,8 +96,8 @@ DOOR int getsockopt(int fd, int level, int name, void *restrict value, socklen_t
         return result;
     if (name == SO_ERROR)
         add_error(handle.conn, value);
-    else if (name == SO_RCVLOWAT && handle.conn->low_water)
-        *(int *)value = handle.conn->low_water;
+    else if (name == SO_RCVLOWAT && handle.conn->rx.low_water)
+        *(int *)value = handle.conn->rx.low_water;
     return result;
 }
 
@@ -107,7 +108,11 @@ static int set_low_water(struct conn *conn, const void *value, socklen_t len)
     if (len < sizeof(int))
         return -EINVAL;
     int low = *(const int *)value;
-    conn->low_water = low < 0 ? INT_MAX : low == 0 ? 1 : low;
+    conn->rx.low_water = low < 0 ? INT_MAX : low == 0 ? 1 : low;
+    if (conn->rx.low_water > 1)
+        conn_rx_set(conn, RX_LOW_WATER);
+    else
+        conn_rx_clear(conn, RX_LOW_WATER);
     return 0;
 }
 
@@ -117,7 +122,7 @@ static void note_linger(struct conn *conn, bool on)
     if (on)
         close_linger_used = true;
     if (on && conn && conn != &fdtable_dead)
-        conn->lingers = 1;
+        conn->status.lingers = 1;
 }
 
 DOOR int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
@@ -145,7 +150,8 @@ DOOR int ioctl(int fd, unsigned long request, ...)
     void *argument = va_arg(list, void *);
     va_end(list);
     struct conn_handle handle = fdtable_find(fd);
-    if (handle.conn && request == FIONREAD && handle.conn->established && !handle.conn->plaintext) {
+    if (handle.conn && request == FIONREAD && conn_is_established(handle.conn) &&
+        !conn_is_plaintext(handle.conn)) {
         int saved = errno;
         *(int *)argument = (int)rx_probe_available(&handle);
         errno = saved;
@@ -154,9 +160,9 @@ DOOR int ioctl(int fd, unsigned long request, ...)
     if (handle.conn && (request == FIOCLEX || request == FIONCLEX))
         return fcntl(fd, F_SETFD, request == FIOCLEX ? FD_CLOEXEC : 0);
     int result = real()->ioctl(fd, request, argument);
-    if (handle.conn && request == FIONREAD && result == 0 && !handle.conn->plaintext)
+    if (handle.conn && request == FIONREAD && result == 0 && !conn_is_plaintext(handle.conn))
         *(int *)argument = 0; /* the program gets no handshake messages */
     if (handle.conn && (request == SIOCOUTQ || request == SIOCOUTQNSD) && result == 0)
-        *(int *)argument += (int)handle.conn->to_send; /* accepted, but not in the kernel yet */
+        *(int *)argument += (int)handle.conn->tx.to_send; /* accepted, but not in the kernel yet */
     return result;
 }

@@ -25,16 +25,16 @@ void __chk_fail(void) __attribute__((noreturn));
 ssize_t door_receive(struct conn_handle handle, const struct iovec *iov, size_t count, int flags)
 {
     int saved = errno;
-    ssize_t got = CONN_NOT_FAST;
+    struct io_result got = io_is(IO_NOT_FAST);
     if (count == 1)
         got = recv_fast(&handle, iov->iov_base, iov->iov_len, flags);
-    if (got != CONN_NOT_FAST)
-        return door_result(got, saved);
+    if (got.status == IO_DONE)
+        return door_result(got.value, saved);
     for (;;) {
         struct conn *pinned __attribute__((cleanup(door_unpin), unused)) = door_pin(&handle);
         got = recv_message(&handle, iov, count, flags);
-        if (got != CONN_RETRY_LOOKUP)
-            return door_result(got, saved);
+        if (got.status != IO_RETRY_LOOKUP)
+            return door_result(got.value, saved);
         handle = fdtable_find(handle.fd);
         if (!handle.conn) /* closed by another thread at this moment */
             return door_result(-EBADF, saved);
@@ -45,7 +45,7 @@ ssize_t door_receive(struct conn_handle handle, const struct iovec *iov, size_t 
  */
 static inline bool is_urgent(const struct conn_handle *handle, int flags)
 {
-    return handle->conn && (flags & MSG_OOB) && !handle->conn->plaintext;
+    return handle->conn && (flags & MSG_OOB) && !conn_is_plaintext(handle->conn);
 }
 
 /* What comes before libc's own call: while a handshake is outstanding, a program that blocks in some other

@@ -15,24 +15,24 @@ static const unsigned splice_flags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_
 
 /* A transfer with the sealed descriptor at one end and `other` at the other. */
 struct transfer {
-    ssize_t (*run)(const struct conn_handle *handle, const struct transfer *transfer);
+    struct io_result (*run)(const struct conn_handle *handle, const struct transfer *transfer);
     int other;
     off_t *offset;
     size_t len;
     unsigned flags;
 };
 
-static ssize_t to_pipe(const struct conn_handle *handle, const struct transfer *transfer)
+static struct io_result to_pipe(const struct conn_handle *handle, const struct transfer *transfer)
 {
     return splice_to_pipe(handle, transfer->other, transfer->len, transfer->flags);
 }
 
-static ssize_t from_pipe(const struct conn_handle *handle, const struct transfer *transfer)
+static struct io_result from_pipe(const struct conn_handle *handle, const struct transfer *transfer)
 {
     return splice_from_pipe(handle, transfer->other, transfer->len, transfer->flags);
 }
 
-static ssize_t from_file(const struct conn_handle *handle, const struct transfer *transfer)
+static struct io_result from_file(const struct conn_handle *handle, const struct transfer *transfer)
 {
     return splice_from_file(handle, transfer->other, transfer->offset, transfer->len);
 }
@@ -42,9 +42,9 @@ static ssize_t run(struct conn_handle handle, const struct transfer *transfer)
     int saved = errno;
     for (;;) {
         struct conn *pinned __attribute__((cleanup(door_unpin), unused)) = door_pin(&handle);
-        ssize_t moved = transfer->run(&handle, transfer);
-        if (moved != CONN_RETRY_LOOKUP)
-            return door_result(moved, saved);
+        struct io_result moved = transfer->run(&handle, transfer);
+        if (moved.status != IO_RETRY_LOOKUP)
+            return door_result(moved.value, saved);
         handle = fdtable_find(handle.fd);
         if (!handle.conn) /* closed by another thread at this moment */
             return door_result(-EBADF, saved);

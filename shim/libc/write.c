@@ -30,9 +30,9 @@ static bool notifies(int fd)
 ssize_t door_send(struct conn_handle handle, const struct iovec *iov, size_t count, int flags)
 {
     int saved = errno;
-    ssize_t sent = count == 1 ? send_fast(&handle, iov, flags) : CONN_NOT_FAST;
-    if (sent != CONN_NOT_FAST)
-        return door_result(sent, saved);
+    struct io_result sent = count == 1 ? send_fast(&handle, iov, flags) : io_is(IO_NOT_FAST);
+    if (sent.status == IO_DONE)
+        return door_result(sent.value, saved);
     if (flags & MSG_OOB) {
         error_note(&handle, LOG_WARN, "urgent data (MSG_OOB) cannot be sealed, the call is refused");
         return door_result(-EOPNOTSUPP, saved);
@@ -42,8 +42,8 @@ ssize_t door_send(struct conn_handle handle, const struct iovec *iov, size_t cou
     for (;;) {
         struct conn *pinned __attribute__((cleanup(door_unpin), unused)) = door_pin(&handle);
         sent = send_message(&handle, iov, count, flags);
-        if (sent != CONN_RETRY_LOOKUP)
-            return door_result(sent, saved);
+        if (sent.status != IO_RETRY_LOOKUP)
+            return door_result(sent.value, saved);
         handle = fdtable_find(handle.fd);
         if (!handle
                  .conn) /* closed by another thread at this moment: let the kernel say so, without the data */

@@ -57,14 +57,14 @@ static void recover_locks(const struct conn_handle *handle)
 {
     struct conn *conn = handle->conn;
     bool parked;
-    if (lock_mine(&conn->rx, &parked)) {
+    if (lock_mine(&conn->rx_lock, &parked)) {
         if (!parked)
             error_set(handle, EIO, "the program was replaced while it was reading");
-        lock_release(&conn->rx);
+        lock_release(&conn->rx_lock);
     }
-    if (lock_mine(&conn->tx, &parked)) {
+    if (lock_mine(&conn->tx_lock, &parked)) {
         error_set(handle, EIO, "the program was replaced while it was sending");
-        lock_release(&conn->tx);
+        lock_release(&conn->tx_lock);
     }
 }
 
@@ -76,8 +76,8 @@ static void take_over(int fd, struct conn *conn, bool counted)
     recover_locks(&handle);
     if (!socket_init_crypto())
         error_set(&handle, EIO, "the cryptographic library cannot be used");
-    if (conn->close_after_exec) {
-        conn->close_after_exec = 0;
+    if (conn->holders.close_after_exec) {
+        conn->holders.close_after_exec = 0;
         close_fd(&handle);
         return;
     }
@@ -85,7 +85,7 @@ static void take_over(int fd, struct conn *conn, bool counted)
         fdtable_set_flags(fd, FDTABLE_INHERIT);
         net_fcntl(fd, F_SETFD, FD_CLOEXEC);
     }
-    if (!conn->established || conn->to_send > 0 || conn->close_pending)
+    if (!conn_is_established(conn) || conn->tx.to_send > 0 || conn->status.close_pending)
         pending_add(fd);
 }
 

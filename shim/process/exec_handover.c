@@ -73,7 +73,7 @@ static void count(struct exec_handover *plan, const struct conn_handle *handle)
  * copy to be had the connection ends with the exec, cut. */
 static void mark_close_after_exec(struct exec_handover *plan, const struct conn_handle *handle)
 {
-    handle->conn->close_after_exec = 1;
+    handle->conn->holders.close_after_exec = 1;
     if (handle->fd >= EXEC_HANDOVER_STANDARD)
         set_flag(handle->fd, false);
     else
@@ -105,7 +105,7 @@ static void restore(struct exec_handover *plan, const struct conn_handle *handle
 {
     (void)plan;
     set_flag(handle->fd, true);
-    handle->conn->close_after_exec = 0;
+    handle->conn->holders.close_after_exec = 0;
     fdtable_reclaim(handle->conn);
 }
 

@@ -42,17 +42,21 @@ static bool copy_chunk(const struct arena_view *view, arena_ref from, arena_ref 
     return true;
 }
 
-/* All that a connection is, but for who holds it. False: what was copied so far is ours to give back. */
+/* All that a connection is, but for who holds it. False: what was copied so far is `to`'s to give back. */
 static bool copy_state(const struct arena_view *view, const struct conn *from, struct conn *to)
 {
-    const size_t kept = offsetof(struct conn, unreferenced);
-    memcpy((uint8_t *)to + kept, (const uint8_t *)from + kept, sizeof *to - kept);
-    to->rx_chunk = to->tx_chunk = to->handshake = 0;
-    to->inbox = to->queue = to->deferred = (struct chunk_list){0};
-    return copy_chunk(view, from->rx_chunk, &to->rx_chunk) &&
-           copy_chunk(view, from->tx_chunk, &to->tx_chunk) &&
-           copy_chunk(view, from->handshake, &to->handshake) && copy_list(view, &from->inbox, &to->inbox) &&
-           copy_list(view, &from->queue, &to->queue);
+    to->status = from->status;
+    to->rx = from->rx;
+    to->tx = from->tx;
+    to->local = from->local;
+    to->peer = from->peer;
+    to->session = from->session;
+    to->rx.chunk = to->tx.chunk = to->handshake = 0;
+    to->rx.queue = to->tx.queue = to->tx.deferred = (struct chunk_list){0};
+    return copy_chunk(view, from->rx.chunk, &to->rx.chunk) &&
+           copy_chunk(view, from->tx.chunk, &to->tx.chunk) &&
+           copy_chunk(view, from->handshake, &to->handshake) &&
+           copy_list(view, &from->rx.queue, &to->rx.queue) && copy_list(view, &from->tx.queue, &to->tx.queue);
 }
 
 static void give_list(const struct arena_view *view, struct chunk_list *list)
@@ -74,47 +78,40 @@ static void empty(const struct arena_view *view, struct conn *theirs)
     if (handshake)
         tls_handshake_wipe((struct tls_handshake *)(void *)handshake);
     arena_view_chunk_give(view, theirs->handshake);
-    arena_view_chunk_give(view, theirs->rx_chunk);
-    arena_view_chunk_give(view, theirs->tx_chunk);
-    theirs->handshake = theirs->rx_chunk = theirs->tx_chunk = 0;
-    give_list(view, &theirs->inbox);
-    give_list(view, &theirs->queue);
-    give_list(view, &theirs->deferred);
+    arena_view_chunk_give(view, theirs->rx.chunk);
+    arena_view_chunk_give(view, theirs->tx.chunk);
+    theirs->handshake = theirs->rx.chunk = theirs->tx.chunk = 0;
+    give_list(view, &theirs->rx.queue);
+    give_list(view, &theirs->tx.queue);
+    give_list(view, &theirs->tx.deferred);
     tls_session_wipe(&theirs->session);
 }
 
 /* Of a connection that has been emptied: its processes find one that has failed, and with which nothing is
  * left to be done. */
-static void become_shell(struct conn *conn)
+static void become_stub(struct conn *conn)
 {
-    conn->rx_have = conn->decrypted = 0;
-    conn->tx_off = conn->tx_len = 0;
-    conn->partial = conn->partial_marks = 0;
-    conn->close_sent = 1;
-    atomic_store(&conn->established, 1);
-    atomic_store(&conn->can_send, 0);
-    atomic_store(&conn->close_pending, 0);
-    atomic_store(&conn->key_update, 0);
-    atomic_store(&conn->to_send, 0);
-    atomic_store(&conn->cipher_left, 0);
-    atomic_store(&conn->readable, 0);
-    atomic_store(&conn->migrated, 1);
-    atomic_store(&conn->error, ENOTCONN);
+    conn->rx = (struct conn_rx){0};
+    conn->tx = (struct conn_tx){.close_sent = 1};
+    atomic_store(&conn->status.close_pending, 0);
+    atomic_store(&conn->status.error, 0);
+    conn_fail(conn, ENOTCONN);
+    conn_enter(conn, CONN_MIGRATED);
 }
 
 static void release_both(struct conn *conn)
 {
-    lock_release(&conn->tx);
-    lock_release(&conn->rx);
+    lock_release(&conn->tx_lock);
+    lock_release(&conn->rx_lock);
 }
 
 static bool try_both(struct conn *conn)
 {
-    if (!lock_try(&conn->rx))
+    if (!lock_try(&conn->rx_lock))
         return false;
-    if (lock_try(&conn->tx))
+    if (lock_try(&conn->tx_lock))
         return true;
-    lock_release(&conn->rx);
+    lock_release(&conn->rx_lock);
     return false;
 }
 
@@ -129,38 +126,39 @@ static bool try_long(struct conn *conn)
     return false;
 }
 
-/* A slot of ours, counted for the message, with both roles held: the shell, or a new one. A shell that nobody
+/* A slot of ours, counted for the message, with both roles held: the stub, or a new one. A shell that nobody
  * holds any more is about to be given back. */
-static struct conn *take_slot(struct conn *shell)
+static struct conn *take_slot(struct conn *stub)
 {
-    if (shell && atomic_fetch_add(&shell->holders, 1) > 0 && try_long(shell))
-        return shell;
-    if (shell)
-        atomic_fetch_sub(&shell->holders, 1);
+    if (stub && atomic_fetch_add(&stub->holders.count, 1) > 0 && try_long(stub))
+        return stub;
+    if (stub)
+        atomic_fetch_sub(&stub->holders.count, 1);
     struct conn *conn = conn_take_slot();
     if (conn && !try_long(conn)) {
         arena_slot_give(conn->slot);
         return NULL;
     }
     if (conn)
-        atomic_store(&conn->holders, 1);
+        atomic_store(&conn->holders.count, 1);
     return conn;
 }
 
-static struct conn *copy_held(const struct arena_view *view, struct conn *theirs, struct conn *shell)
+static struct conn *copy_held(const struct arena_view *view, struct conn *theirs, struct conn *stub)
 {
-    const bool whole = !theirs->deferred.total && !theirs->close_after_exec && !theirs->migrated;
-    struct conn *ours = whole ? take_slot(shell) : NULL;
+    const bool whole = !theirs->tx.deferred.total && !theirs->holders.close_after_exec &&
+                       conn_phase(theirs) != CONN_MIGRATED;
+    struct conn *ours = whole ? take_slot(stub) : NULL;
     if (!ours)
         return NULL;
     const bool copied = copy_state(view, theirs, ours);
     if (copied) {
         empty(view, theirs);
-        become_shell(theirs);
+        become_stub(theirs);
     } else {
         conn_empty(ours);
-        become_shell(ours);
-        atomic_store(&ours->unreferenced, atomic_fetch_sub(&ours->holders, 1) == 1);
+        become_stub(ours);
+        atomic_store(&ours->holders.unreferenced, atomic_fetch_sub(&ours->holders.count, 1) == 1);
     }
     release_both(ours);
     conn_reap(ours);
@@ -173,8 +171,8 @@ static struct conn *copy_held(const struct arena_view *view, struct conn *theirs
 static bool take(struct conn *theirs, struct lock *role)
 {
     enum lock_result taken = lock_take(role);
-    if (taken == LOCK_OWNER_DIED || (taken == LOCK_RECOVERED && role == &theirs->tx)) {
-        atomic_store(&theirs->error, EIO);
+    if (taken == LOCK_OWNER_DIED || (taken == LOCK_RECOVERED && role == &theirs->tx_lock)) {
+        atomic_store(&theirs->status.error, EIO);
         lock_release(role);
         return false;
     }
@@ -186,19 +184,19 @@ static bool take_both(const struct arena_view *view, struct conn *theirs)
 {
     if (!arena_view_same_namespace(view))
         return try_long(theirs);
-    if (!take(theirs, &theirs->rx))
+    if (!take(theirs, &theirs->rx_lock))
         return false;
-    if (take(theirs, &theirs->tx))
+    if (take(theirs, &theirs->tx_lock))
         return true;
-    lock_release(&theirs->rx);
+    lock_release(&theirs->rx_lock);
     return false;
 }
 
-static struct conn *move(const struct arena_view *view, struct conn *theirs, struct conn *shell)
+static struct conn *move(const struct arena_view *view, struct conn *theirs, struct conn *stub)
 {
     if (!take_both(view, theirs))
         return NULL;
-    struct conn *ours = copy_held(view, theirs, shell);
+    struct conn *ours = copy_held(view, theirs, stub);
     release_both(theirs);
     return ours;
 }
@@ -208,9 +206,9 @@ static struct conn *move(const struct arena_view *view, struct conn *theirs, str
 static void count_out(const struct arena_view *view, arena_ref slot)
 {
     struct conn *theirs = arena_view_slot(view, slot);
-    if (!theirs || atomic_fetch_sub(&theirs->holders, 1) != 1)
+    if (!theirs || atomic_fetch_sub(&theirs->holders.count, 1) != 1)
         return;
-    atomic_store(&theirs->unreferenced, 1);
+    atomic_store(&theirs->holders.unreferenced, 1);
     if (!try_both(theirs))
         return;
     empty(view, theirs);
@@ -227,7 +225,7 @@ struct conn *migrate_in(int arena, uint64_t cookie, struct conn *here, bool peek
         return NULL;
     arena_ref slot = arena_view_find(&view, cookie);
     struct conn *theirs = arena_view_slot(&view, slot);
-    if (theirs && !theirs->migrated) {
+    if (theirs && conn_phase(theirs) != CONN_MIGRATED) {
         ours = move(&view, theirs, here);
         if (ours || !peek)
             count_out(&view, slot);

@@ -8,6 +8,7 @@
 
 #include "config/config.h"
 #include "conn/fdtable.h"
+#include "conn/holders.h"
 #include "diag/log.h"
 #include "process/exec_adopt.h"
 #include "process/migrate.h"
@@ -103,7 +104,7 @@ static int make_handoff(const struct conn_handle *handle)
         sys_close(ends[1]);
         return error;
     }
-    atomic_fetch_add(&handle->conn->holders, 1);
+    holders_count(handle->conn);
     return ends[1];
 }
 
@@ -119,7 +120,7 @@ static void close_handoffs(const struct posting *posting, bool sent)
     for (size_t i = 0; i < posting->count; i++) {
         sys_close(posting->handoffs[i]);
         if (!sent)
-            atomic_fetch_sub(&posting->conns[i]->holders, 1);
+            holders_uncount(posting->conns[i]);
     }
 }
 
@@ -247,8 +248,8 @@ static struct conn *find_here(uint64_t cookie)
 static struct conn *find_elsewhere(int arena, uint64_t cookie, bool peek, bool *counted)
 {
     struct conn *here = find_here(cookie);
-    if (here && !here->migrated) {
-        *counted = !peek && atomic_exchange(&here->looked, 0);
+    if (here && conn_phase(here) != CONN_MIGRATED) {
+        *counted = !peek && atomic_exchange(&here->holders.peeked, 0);
         if (!peek && !*counted)
             migrate_arrived(arena, cookie);
         return here;
@@ -257,7 +258,7 @@ static struct conn *find_elsewhere(int arena, uint64_t cookie, bool peek, bool *
     if (!conn)
         return NULL;
     *counted = !peek; /* else the message is still a holder */
-    atomic_store(&conn->looked, peek);
+    atomic_store(&conn->holders.peeked, peek);
     arena_set_cookie(conn->slot, cookie);
     return conn;
 }
@@ -308,7 +309,7 @@ static void receive_handoff(int fd, int flags)
     sys_close(fds[0]);
     exec_adopt_passed(fd, conn);
     if (counted) /* the message has arrived */
-        atomic_fetch_sub(&conn->holders, 1);
+        holders_uncount(conn);
 }
 
 void scm_rights_received(struct msghdr *message, int flags)

@@ -7,7 +7,7 @@
 #include "config/config.h"
 #include "config/keyring.h"
 #include "conn/error.h"
-#include "conn/map.h"
+#include "conn/hold.h"
 #include "conn/pending.h"
 #include "crypto/secret.h"
 #include "diag/keylog.h"
@@ -99,7 +99,7 @@ static int offer_keys(const struct conn_handle *handle, const struct keyring *ke
     if (result == TLS_OK)
         return 0;
     error_from_tls(handle, &conn->session, result);
-    return -conn->error;
+    return -conn->status.error;
 }
 
 static int start_client(const struct conn_handle *handle)
@@ -114,7 +114,7 @@ static int start_client(const struct conn_handle *handle)
         return result;
     if (!txbuf_append(conn, bytes, out.len))
         return -ENOBUFS;
-    if (!conn->connecting)
+    if (!conn_is_connecting(conn))
         tx_flush_locked(handle);
     return 0;
 }
@@ -134,14 +134,14 @@ static int look_connected(const struct conn_handle *handle)
 {
     struct conn *conn = handle->conn;
     struct pollfd look = {.fd = handle->fd, .events = POLLOUT};
-    if (!conn->connecting)
+    if (!conn_is_connecting(conn))
         return 1;
     if (net_ppoll(&look, 1, &(struct timespec){0}) <= 0)
         return 0;
     if (look.revents & (POLLERR | POLLHUP | POLLNVAL))
         return -ENOTCONN;
-    conn->deadline_ms = net_now_ms() + config_get()->handshake_timeout_ms;
-    conn->connecting = 0;
+    conn->status.deadline_ms = net_now_ms() + config_get()->handshake_timeout_ms;
+    conn_connected(conn);
     return 1;
 }
 
@@ -152,7 +152,7 @@ static void finish(const struct conn_handle *handle)
     tls_handshake_wipe(state_of(conn));
     conn->handshake = 0;
     arena_chunk_give(state);
-    conn->established = 1;
+    conn_enter(conn, CONN_ESTABLISHED);
     pending_settle(handle);
     if (log_enabled(LOG_INFO)) {
         char text[80] = "sealed with ";
@@ -175,8 +175,11 @@ static enum tls_result take_both(const struct conn_handle *handle, const struct 
         queued = txbuf_append(conn, bytes, out.len);
     if (!queued)
         result = TLS_FAIL_INTERNAL;
-    conn->finished_alone = answered && conn->queue.total == 0;
-    conn->can_send = conn->session.can_send;
+    if (answered && conn->tx.queue.total == 0)
+        conn_tx_set(conn, TX_PUSH);
+    else
+        conn_tx_clear(conn, TX_PUSH);
+    conn_set_can_send(conn, conn->session.can_send);
     tx_flush_locked(handle);
     if (result != TLS_OK)
         error_from_tls(handle, &conn->session, result);
@@ -233,9 +236,9 @@ static enum tls_result take_record(const struct conn_handle *handle, uint8_t *re
     const struct key_scope scope = scope_of(conn, keys);
     struct tls_config config = engine_config(&scope);
     enum tls_result result = TLS_FAIL_INTERNAL;
-    if (conn->can_send) {
+    if (conn->tx.can_send) {
         result = take_receiving(handle, &config, record, len);
-    } else if (tx_flush_take(handle)) {
+    } else if (hold_tx(handle, HOLD_WAIT) == HOLD_TAKEN) {
         result = take_both(handle, &config, record, len);
         tx_flush_release(handle);
     } else {
@@ -252,7 +255,7 @@ static long process(const struct conn_handle *handle, size_t have)
     struct conn *conn = handle->conn;
     uint8_t *data = conn_rx_data(conn);
     size_t used = 0, size;
-    while (!conn->established && used < have) {
+    while (!conn_is_established(conn) && used < have) {
         enum tls_result result = tls_record_size(&conn->session, data + used, have - used, &size);
         if (result != TLS_OK) {
             tx_flush_alert(handle, (enum tls_alert)conn->session.alert_out);
@@ -281,11 +284,10 @@ static void become_plaintext(const struct conn_handle *handle)
     struct conn *conn = handle->conn;
     error_note(handle, LOG_WARN,
                "the peer does not seal, and SOCKSEAL_PLAINTEXT=accept serves it in the clear");
-    arena_chunk_give(conn->rx_chunk);
-    conn->rx_chunk = 0;
-    conn->rx_have = 0;
-    conn->plaintext = 1;
-    conn->established = 1;
+    arena_chunk_give(conn->rx.chunk);
+    conn->rx.chunk = 0;
+    conn->rx.have = 0;
+    conn_enter(conn, CONN_PLAINTEXT);
     pending_settle(handle);
 }
 
@@ -293,7 +295,7 @@ static void become_plaintext(const struct conn_handle *handle)
  * handshake, which must stay in the kernel. */
 static bool only_handshake_can_come(const struct conn *conn)
 {
-    return conn->session.role == TLS_SERVER && !conn->can_send && !config_get()->accept_plaintext;
+    return conn->session.role == TLS_SERVER && !conn->tx.can_send && !config_get()->accept_plaintext;
 }
 
 /* One round with the kernel: 1 to go on, 0 when there is nothing more, or the peer has to answer first, -1 on
@@ -301,14 +303,14 @@ static bool only_handshake_can_come(const struct conn *conn)
 static int advance(const struct conn_handle *handle)
 {
     struct conn *conn = handle->conn;
-    const bool could_send = conn->can_send;
-    if (!conn->rx_chunk && !(conn->rx_chunk = arena_chunk_take())) {
+    const bool could_send = conn->tx.can_send;
+    if (!conn->rx.chunk && !(conn->rx.chunk = arena_chunk_take())) {
         error_set(handle, ENOBUFS, "no memory for the handshake");
         return -1;
     }
     const bool peek = !only_handshake_can_come(conn);
     uint8_t *data = conn_rx_data(conn);
-    const uint32_t before = conn->rx_have;
+    const uint32_t before = conn->rx.have;
     long got = net_recv(handle->fd, data + before, COLLECT - before, MSG_DONTWAIT | (peek ? MSG_PEEK : 0));
     if (got == -EAGAIN || got == -EINTR)
         return 0;
@@ -324,73 +326,79 @@ static int advance(const struct conn_handle *handle)
     long used = process(handle, have);
     if (used < 0)
         return -1;
-    bool over = conn->established;
+    bool over = conn_is_established(conn);
     size_t take = over ? (size_t)used - before : (size_t)got;
     if (peek)
         net_recv(handle->fd, NULL, take, MSG_TRUNC | MSG_DONTWAIT);
-    conn->rx_have = over ? 0 : (uint32_t)(have - (size_t)used);
-    memmove(data, data + used, conn->rx_have);
-    if (conn->rx_have == 0) {
-        arena_chunk_give(conn->rx_chunk);
-        conn->rx_chunk = 0;
+    conn->rx.have = over ? 0 : (uint32_t)(have - (size_t)used);
+    memmove(data, data + used, conn->rx.have);
+    if (conn->rx.have == 0) {
+        arena_chunk_give(conn->rx.chunk);
+        conn->rx.chunk = 0;
     }
-    return !over && could_send == conn->can_send;
+    return !over && could_send == conn->tx.can_send;
 }
 
 int handshake_progress(const struct conn_handle *handle)
 {
     struct conn *conn = handle->conn;
     if (conn_failed(conn))
-        return -conn->error;
-    if (conn->established)
+        return -conn->status.error;
+    if (conn_is_established(conn))
         return 0;
     int connected = look_connected(handle);
     if (connected <= 0)
         return connected;
     if (tx_flush(handle) == -EBUSY)
         return -EBUSY; /* its sender may have been stopped, and what comes may need both roles */
-    const bool could_send = conn->can_send;
-    enum lock_result taken;
-    if (!lock_take_soon(&conn->rx, &taken))
+    const bool could_send = conn->tx.can_send;
+    const enum hold_result held = hold_rx(handle, HOLD_SOON);
+    if (held == HOLD_BUSY)
         return -EBUSY;
-    if (taken == LOCK_BLOCKED || taken == LOCK_REENTERED)
+    if (held == HOLD_FAILED)
+        return -conn->status.error;
+    if (held != HOLD_TAKEN)
         return 0;
-    if (!map_rx(handle))
-        return -conn->error;
-    if (fdtable_current(handle) && !conn->established && !conn_failed(conn)) {
-        if (taken == LOCK_OWNER_DIED)
-            error_set(handle, EIO, "a process died in the middle of the handshake");
+    if (!conn_is_established(conn) && !conn_failed(conn)) {
         for (int round = 0; round < ROUNDS && !conn_failed(conn) && advance(handle) > 0; round++) {
         }
     }
-    conn_release(conn, &conn->rx);
-    if (handshake_advanced && (conn->established || conn->can_send != could_send))
+    conn_release_rx(conn);
+    if (handshake_advanced && (conn_is_established(conn) || conn->tx.can_send != could_send))
         handshake_advanced(handle);
-    return conn_failed(conn) ? -conn->error : 0;
+    return conn_failed(conn) ? -conn->status.error : 0;
 }
 
 static bool expired(const struct conn *conn)
 {
-    return !conn->established && !conn->connecting && !conn_failed(conn) && net_now_ms() >= conn->deadline_ms;
+    return !conn_is_established(conn) && !conn_is_connecting(conn) && !conn_failed(conn) &&
+           net_now_ms() >= conn->status.deadline_ms;
+}
+
+/* Wipes the secrets of a handshake that has failed: they are of no use any more. */
+static void forget_secrets(const struct conn_handle *handle)
+{
+    struct conn *conn = handle->conn;
+    if (!conn_failed(conn) || hold_tx(handle, HOLD_TRY) != HOLD_TAKEN)
+        return;
+    tls_session_fail(&conn->session, TLS_FAIL_INTERNAL);
+    if (conn->handshake)
+        tls_handshake_wipe(state_of(conn));
+    conn_release_tx(conn);
 }
 
 void handshake_expire(const struct conn_handle *handle)
 {
     struct conn *conn = handle->conn;
-    if (!expired(conn) || !lock_try(&conn->rx) || !map_rx(handle))
+    if (!expired(conn) || hold_rx(handle, HOLD_TRY) != HOLD_TAKEN)
         return;
-    if (fdtable_current(handle) && expired(conn)) {
+    if (expired(conn)) {
         if (config_get()->accept_plaintext && conn->session.role == TLS_SERVER && !conn->session.heard &&
-            conn->rx_have == 0)
+            conn->rx.have == 0)
             become_plaintext(handle); /* a client that waits for a server that speaks first */
         else
             error_set(handle, ETIMEDOUT, "the peer did not finish the handshake in time");
     }
-    if (fdtable_current(handle) && conn_failed(conn) && lock_try(&conn->tx)) {
-        tls_session_fail(&conn->session, TLS_FAIL_INTERNAL); /* its secrets are of no use any more */
-        if (conn->handshake)
-            tls_handshake_wipe(state_of(conn));
-        conn_release(conn, &conn->tx);
-    }
-    conn_release(conn, &conn->rx);
+    forget_secrets(handle);
+    conn_release_rx(conn);
 }

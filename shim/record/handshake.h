@@ -14,7 +14,7 @@ int handshake_start(const struct conn_handle *handle);
 
 /*
  * Takes in what the peer has sent of the handshake, and not a byte more, and sends what is to be sent: 0, or
- * -errno of the failed connection. Afterwards conn->established tells whether it is over. Does nothing if
+ * -errno of the failed connection. Afterwards conn_is_established() tells whether it is over. Does nothing if
  * another thread is at it; -EBUSY: for long (lock_take_soon()).
  */
 int handshake_progress(const struct conn_handle *handle);

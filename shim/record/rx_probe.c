@@ -6,58 +6,46 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include "conn/error.h"
-#include "conn/map.h"
+#include "conn/hold.h"
 #include "record/handshake.h"
 #include "record/rx_queue.h"
 #include "sys/net.h"
 
-/* Looks for data behind what is not: 1 there is something for the program, 0 nothing now. */
-static bool look_held(const struct conn_handle *handle)
+/* Looks for data behind what is not: whether there is something for the program. */
+static bool find_locked(const struct conn_handle *handle)
 {
     struct conn *conn = handle->conn;
-    if (conn->inbox.total == 0 && rx_queue_has_bulk(handle))
+    if (conn->rx.queue.total == 0 && rx_queue_has_bulk(handle))
         return true;
     for (int i = 0; i < RX_EMPTY_MAX; i++) {
-        if (conn->inbox.total > 0 || conn->ended || conn_failed(conn))
+        if (conn->rx.queue.total > 0 || conn_peer_closed(conn) || conn_failed(conn))
             return true;
-        int result = rx_queue_fill(handle, MSG_DONTWAIT);
-        if (result == RX_TRUNCATED || (result < 0 && result != -EAGAIN)) {
-            rx_queue_save_so_error(conn, result);
-            return true;
-        }
-        if (result == -EAGAIN) {
+        struct rx_step step = rx_queue_fill(handle, MSG_DONTWAIT);
+        if (rx_would_block(step)) {
             rx_queue_free_idle_chunk(conn);
             return false;
         }
+        rx_queue_save_error(conn, step.error);
+        if (step.kind == RX_TRUNCATED || rx_stopped(step))
+            return true;
     }
     return true;
-}
-
-/* Takes the role rx, unless another reader has it in the kernel. */
-static bool take_reading(const struct conn_handle *handle)
-{
-    enum lock_result taken = conn_take_rx(handle->conn);
-    if (taken == LOCK_OWNER_DIED) {
-        error_set(handle, EIO, "a process died while it was reading");
-        conn_release(handle->conn, &handle->conn->rx);
-    }
-    return (taken == LOCK_TAKEN || taken == LOCK_RECOVERED) && map_rx(handle);
 }
 
 bool rx_probe_ready(const struct conn_handle *handle)
 {
     struct conn *conn = handle->conn;
-    if (!conn->established)
+    if (!conn_is_established(conn))
         handshake_progress(handle);
-    if (conn_failed(conn) || conn->ended || conn->connecting || conn->readable > 0 || conn->plaintext)
+    if (conn_failed(conn) || conn_is_connecting(conn) || conn->rx.readable > 0 ||
+        conn_phase(conn) > CONN_ESTABLISHED)
         return true;
-    if (!conn->established)
+    if (!conn_is_established(conn))
         return false;
-    if (!take_reading(handle))
+    if (hold_rx(handle, HOLD_WAIT) != HOLD_TAKEN) /* another reader will see */
         return true;
-    bool ready = !fdtable_current(handle) || look_held(handle);
-    conn_release(conn, &conn->rx);
+    bool ready = find_locked(handle);
+    conn_release_rx(conn);
     return ready;
 }
 
@@ -67,9 +55,9 @@ static size_t unopened(const struct conn_handle *handle)
 {
     const size_t overhead = tls_session_overhead(&handle->conn->session), full = TLS_PLAINTEXT_MAX + overhead;
     int queued = 0;
-    if (net_ioctl(handle->fd, FIONREAD, &queued) < 0 || (size_t)queued <= handle->conn->decrypted)
+    if (net_ioctl(handle->fd, FIONREAD, &queued) < 0 || (size_t)queued <= handle->conn->rx.decrypted)
         return 0;
-    size_t rest = (size_t)queued - handle->conn->decrypted, records = (rest + full - 1) / full;
+    size_t rest = (size_t)queued - handle->conn->rx.decrypted, records = (rest + full - 1) / full;
     return rest > records * overhead ? rest - records * overhead : 0;
 }
 
@@ -77,37 +65,38 @@ size_t rx_probe_available(const struct conn_handle *handle)
 {
     struct conn *conn = handle->conn;
     bool more = true;
-    if (!conn->established)
+    if (!conn_is_established(conn))
         handshake_progress(handle);
-    if (!conn->established || !take_reading(handle))
+    if (!conn_is_established(conn) || hold_rx(handle, HOLD_WAIT) != HOLD_TAKEN)
         return 0;
-    for (int i = 0; i < RX_EMPTY_MAX && fdtable_current(handle) && conn->inbox.total < CONN_QUEUE_MAX; i++) {
-        more = !conn->ended && !conn_failed(conn);
+    for (int i = 0; i < RX_EMPTY_MAX && fdtable_current(handle) && conn->rx.queue.total < CONN_QUEUE_MAX;
+         i++) {
+        more = !conn_peer_closed(conn) && !conn_failed(conn);
         if (!more)
             break;
-        int result = rx_queue_fill(handle, MSG_DONTWAIT);
-        rx_queue_save_so_error(conn, result);
-        more = result > 0 && result != RX_TRUNCATED && result != RX_END;
+        struct rx_step step = rx_queue_fill(handle, MSG_DONTWAIT);
+        rx_queue_save_error(conn, step.error);
+        more = step.kind == RX_DATA || step.kind == RX_OTHER;
         if (!more)
             break;
     }
-    size_t available = conn->inbox.total + (more ? unopened(handle) : 0);
+    size_t available = conn->rx.queue.total + (more ? unopened(handle) : 0);
     rx_queue_free_idle_chunk(conn);
-    conn_release(conn, &conn->rx);
+    conn_release_rx(conn);
     return available;
 }
 
 void rx_probe_discard(const struct conn_handle *handle)
 {
     struct conn *conn = handle->conn;
-    if (!conn->established || !lock_try(&conn->rx) || !map_rx(handle))
+    if (!conn_is_established(conn) || hold_rx(handle, HOLD_TRY) != HOLD_TAKEN)
         return;
-    for (int i = 0; i < RX_EMPTY_MAX && fdtable_current(handle) && conn->inbox.total == 0; i++) {
-        if (conn->ended || conn_failed(conn))
+    for (int i = 0; i < RX_EMPTY_MAX && fdtable_current(handle) && conn->rx.queue.total == 0; i++) {
+        if (conn_peer_closed(conn) || conn_failed(conn))
             break;
-        int result = rx_queue_fill(handle, MSG_DONTWAIT);
-        if (result < 0 || result == RX_TRUNCATED)
+        struct rx_step step = rx_queue_fill(handle, MSG_DONTWAIT);
+        if (step.kind == RX_TRUNCATED || rx_stopped(step))
             break;
     }
-    conn_release(conn, &conn->rx);
+    conn_release_rx(conn);
 }

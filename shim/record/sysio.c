@@ -6,7 +6,7 @@
 #include <sys/time.h>
 
 #include "conn/error.h"
-#include "conn/map.h"
+#include "conn/hold.h"
 #include "sys/net.h"
 #include "sys/real.h"
 
@@ -14,116 +14,95 @@ bool (*sysio_others_pending)(int fd);
 int (*sysio_before_read)(int fd, int flags);
 int (*sysio_before_write)(int fd, int flags);
 
-/* Whether this thread, which holds the lock of a direction, is in a signal handler above its own call: then
- * that call's frames are on the stack above this one. If a handler has jumped out of the call instead
- * (siglongjmp), the frame that it left in `frame` is gone, and lies below. */
-static bool is_above_own(const struct lock *lock, uintptr_t frame)
-{
-    bool blocked;
-    return lock_mine(lock, &blocked) && (!blocked || (uintptr_t)__builtin_frame_address(0) < frame);
-}
-
-bool sysio_above_own_send(const struct conn *conn)
-{
-    return is_above_own(&conn->tx, conn->writer_frame);
-}
-
-bool sysio_above_own_recv(const struct conn *conn)
-{
-    return is_above_own(&conn->rx, conn->reader_frame);
-}
-
 /* What the unwinder finds when a thread is cancelled inside the call. */
-struct parking {
+struct blocked_call {
     const struct conn_handle *handle;
-    struct lock *role;
+    struct lock *lock;
     bool away;
 };
 
-static void come_back(struct parking *parking)
+/*
+ * A later call of this thread must not be taken for one in a signal handler above a blocked call that was
+ * left by siglongjmp(3) (conn/hold.h). It may be some frames deeper than the blocked call was. A signal
+ * handler is deeper still: the kernel's signal frame, which holds the registers, is larger than this.
+ */
+enum { SIGNAL_FRAME = 1024 };
+
+static uintptr_t frame_of(const struct blocked_call *call)
 {
-    if (!parking->away)
-        return;
-    struct conn *conn = parking->handle->conn;
-    /* How much of the ciphertext left is unknown, so nothing can follow it; a reader has taken nothing. */
-    if (parking->role == &conn->tx)
-        error_set(parking->handle, EIO, "a thread was cancelled while it was sending");
-    if (lock_unblock(parking->role))
-        conn_release(conn, parking->role);
+    return (uintptr_t)call - SIGNAL_FRAME;
 }
 
-/* While something is outstanding, the peer's reading may depend on it: what it waits for is a connection that
- * the program has closed, say. */
-static ssize_t send_driving(int fd, const uint8_t *data, size_t len, int flags)
+static void release(struct conn *conn, const struct lock *lock)
+{
+    if (lock == &conn->tx_lock)
+        conn_release_tx(conn);
+    else
+        conn_release_rx(conn);
+}
+
+/* How much of the ciphertext left is unknown, so nothing can follow it; a reader has taken nothing. */
+static void cancelled(struct blocked_call *call)
+{
+    if (!call->away)
+        return;
+    struct conn *conn = call->handle->conn;
+    if (call->lock == &conn->tx_lock)
+        error_set(call->handle, EIO, "a thread was cancelled while it was sending");
+    if (lock_unblock(call->lock))
+        release(conn, call->lock);
+}
+
+/* send(2), which waits as the program's call would. While another connection has something pending, the
+ * peer's reading may depend on that: it may wait for the end of a connection that the program has closed. */
+static ssize_t send_waiting(int fd, const uint8_t *data, size_t len, int flags)
 {
     size_t done = 0;
     while (done < len) {
-        const bool drives = sysio_before_write && sysio_others_pending(fd) && sysio_may_block(fd, flags);
-        int waited = drives ? sysio_before_write(fd, flags) : 0;
+        const bool waits = sysio_before_write && sysio_others_pending(fd) && sysio_may_block(fd, flags);
+        int waited = waits ? sysio_before_write(fd, flags) : 0;
         ssize_t sent = -1;
         if (waited < 0)
             errno = -waited;
         else
-            sent = real()->send(fd, data + done, len - done, flags | (drives ? MSG_DONTWAIT : 0));
-        if (drives && waited == 0 && sent < 0 && errno == EAGAIN)
+            sent = real()->send(fd, data + done, len - done, flags | (waits ? MSG_DONTWAIT : 0));
+        if (waits && waited == 0 && sent < 0 && errno == EAGAIN)
             continue;
         if (sent < 0)
             return done ? (ssize_t)done : -1;
         done += (size_t)sent;
-        if (!drives)
+        if (!waits)
             break;
     }
     return (ssize_t)done;
 }
 
-ssize_t sysio_send(const struct conn_handle *handle, const void *data, size_t len, int flags)
-{
-    struct parking parking
-        __attribute__((cleanup(come_back))) = {.handle = handle, .role = &handle->conn->tx};
-    if (flags & MSG_DONTWAIT) /* not a cancellation point: the role is not parked */
-        return net_send_with(handle->fd, data, len, flags);
-    handle->conn->writer_frame = (uintptr_t)&parking;
-    lock_block(parking.role);
-    parking.away = true;
-    ssize_t sent = send_driving(handle->fd, data, len, flags);
-    if (sent < 0)
-        sent = -errno;
-    parking.away = false;
-    if (!lock_unblock(parking.role))
-        return -ESTALE;
-    if (!fdtable_current(handle)) { /* closed meanwhile, and the number may be another connection's */
-        conn_release(handle->conn, &handle->conn->tx);
-        return -ESTALE;
-    }
-    return sent;
-}
-
-/* True: the role is ours again; false: it is not held. */
-static bool take_back(const struct conn_handle *handle)
+struct io_result sysio_send(const struct conn_handle *handle, const void *data, size_t len, int flags)
 {
     struct conn *conn = handle->conn;
-    switch (conn_take_rx(conn)) {
-    case LOCK_TAKEN:
-    case LOCK_RECOVERED: /* from a reader who died in the kernel: forgotten, as in recv_begin() */
-        if (!map_rx(handle))
-            return false;
-        if (fdtable_current(handle))
-            return true;
-        break;
-    case LOCK_OWNER_DIED:
-        error_set(handle, EIO, "a process died while it was reading");
-        break;
-    case LOCK_BLOCKED:
-    case LOCK_REENTERED:
-        return false;
-    }
-    conn_release(conn, &conn->rx);
-    return false;
+    struct blocked_call call __attribute__((cleanup(cancelled))) = {.handle = handle, .lock = &conn->tx_lock};
+    /* Not a cancellation point then, and the lock is not marked as blocked. */
+    if (flags & MSG_DONTWAIT)
+        return io_done(net_send_with(handle->fd, data, len, flags));
+    conn->tx.frame = frame_of(&call);
+    lock_block(call.lock);
+    call.away = true;
+    ssize_t sent = send_waiting(handle->fd, data, len, flags);
+    if (sent < 0)
+        sent = -errno;
+    call.away = false;
+    if (!lock_unblock(call.lock))
+        return io_is(IO_LOCK_LOST);
+    if (fdtable_current(handle))
+        return io_done(sent);
+    /* The descriptor was closed meanwhile, and its number may be another connection's. */
+    conn_release_tx(conn);
+    return io_is(IO_LOCK_LOST);
 }
 
-/* While something is outstanding, what we wait for may depend on it: another connection's last bytes, say, in
- * a program that has both ends. With `message`, or without it into `buffer`. */
-static inline ssize_t receive_driving(int fd, struct msghdr *message, void *buffer, size_t len, int flags)
+/* While something is pending, what the call waits for may depend on it: another connection's last bytes, say,
+ * in a program that has both ends. With `message`, or without it into `buffer`. */
+static inline ssize_t receive_waiting(int fd, struct msghdr *message, void *buffer, size_t len, int flags)
 {
     int waited = sysio_before_read ? sysio_before_read(fd, flags) : 0;
     if (waited < 0) {
@@ -133,37 +112,37 @@ static inline ssize_t receive_driving(int fd, struct msghdr *message, void *buff
     return message ? real()->recvmsg(fd, message, flags) : real()->recv(fd, buffer, len, flags);
 }
 
-static inline ssize_t receive_parked(const struct conn_handle *handle, struct msghdr *message, void *buffer,
-                                     size_t len, int flags)
+static inline struct io_result receive_blocked(const struct conn_handle *handle, struct msghdr *message,
+                                               void *buffer, size_t len, int flags)
 {
-    struct parking parking
-        __attribute__((cleanup(come_back))) = {.handle = handle, .role = &handle->conn->rx};
-    handle->conn->reader_frame = (uintptr_t)&parking;
-    lock_block(parking.role);
-    parking.away = true;
-    ssize_t got = receive_driving(handle->fd, message, buffer, len, flags);
+    struct conn *conn = handle->conn;
+    struct blocked_call call __attribute__((cleanup(cancelled))) = {.handle = handle, .lock = &conn->rx_lock};
+    conn->rx.frame = frame_of(&call);
+    lock_block(call.lock);
+    call.away = true;
+    ssize_t got = receive_waiting(handle->fd, message, buffer, len, flags);
     if (got < 0)
         got = -errno;
-    parking.away = false;
+    call.away = false;
     /* A signal handler of this thread may have read from the same connection meanwhile, and be done: then
-     * what we have got is what follows. */
-    if (!lock_unblock(parking.role) && !take_back(handle))
-        return -ESTALE;
-    return got;
+     * what was received here is what follows. */
+    if (!lock_unblock(call.lock) && hold_rx(handle, HOLD_WAIT) != HOLD_TAKEN)
+        return io_is(IO_LOCK_LOST);
+    return io_done(got);
 }
 
-ssize_t sysio_recv(const struct conn_handle *handle, void *buffer, size_t len, int flags)
-{
-    if (flags & MSG_DONTWAIT) /* not a cancellation point: the role is not parked */
-        return net_recv(handle->fd, buffer, len, flags);
-    return receive_parked(handle, NULL, buffer, len, flags);
-}
-
-ssize_t sysio_recvmsg(const struct conn_handle *handle, struct msghdr *message, int flags)
+struct io_result sysio_recv(const struct conn_handle *handle, void *buffer, size_t len, int flags)
 {
     if (flags & MSG_DONTWAIT)
-        return net_recvmsg(handle->fd, message, flags);
-    return receive_parked(handle, message, NULL, 0, flags);
+        return io_done(net_recv(handle->fd, buffer, len, flags));
+    return receive_blocked(handle, NULL, buffer, len, flags);
+}
+
+struct io_result sysio_recvmsg(const struct conn_handle *handle, struct msghdr *message, int flags)
+{
+    if (flags & MSG_DONTWAIT)
+        return io_done(net_recvmsg(handle->fd, message, flags));
+    return receive_blocked(handle, message, NULL, 0, flags);
 }
 
 bool sysio_may_block(int fd, int flags)

@@ -3,7 +3,6 @@
 #include "record/tx_record.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "conn/error.h"
 #include "record/sysio.h"
@@ -18,53 +17,6 @@ struct batch {
     size_t overhead;
 };
 
-struct iov_cursor iov_cursor_of(const struct iovec *iov, size_t count)
-{
-    struct iov_cursor source = {.iov = iov, .count = count};
-    for (size_t i = 0; i < count; i++)
-        source.left += iov[i].iov_len;
-    return source;
-}
-
-const uint8_t *iov_cursor_piece(struct iov_cursor *source, size_t *len)
-{
-    while (source->offset == source->iov[source->index].iov_len) {
-        source->index++;
-        source->offset = 0;
-    }
-    *len = source->iov[source->index].iov_len - source->offset;
-    return (const uint8_t *)source->iov[source->index].iov_base + source->offset;
-}
-
-void iov_cursor_advance(struct iov_cursor *source, size_t len)
-{
-    source->left -= len;
-    while (len > 0) {
-        size_t here = source->iov[source->index].iov_len - source->offset;
-        size_t part = len < here ? len : here;
-        source->offset += part;
-        len -= part;
-        if (len > 0) {
-            source->index++;
-            source->offset = 0;
-        }
-    }
-}
-
-static void gather(struct iov_cursor *source, uint8_t *out, size_t len)
-{
-    while (len > 0) {
-        size_t here;
-        const uint8_t *data = iov_cursor_piece(source, &here);
-        if (here > len)
-            here = len;
-        memcpy(out, data, here);
-        iov_cursor_advance(source, here);
-        out += here;
-        len -= here;
-    }
-}
-
 /* Seals one record from the cursor, straight from the program's memory where it lies in one piece there. */
 static enum tls_result seal_record(struct tls_session *session, struct iov_cursor *source, uint8_t *out,
                                    size_t *out_len)
@@ -75,7 +27,7 @@ static enum tls_result seal_record(struct tls_session *session, struct iov_curso
         iov_cursor_advance(source, len);
     } else {
         data = out + TLS_RECORD_HEADER;
-        gather(source, out + TLS_RECORD_HEADER, len);
+        iov_cursor_gather(source, out + TLS_RECORD_HEADER, len);
     }
     return tls_session_seal(session, data, len, out, out_len);
 }
@@ -98,13 +50,22 @@ static enum tls_result seal_batch(struct tls_session *session, struct iov_cursor
     return TLS_OK;
 }
 
-/* Keeps ciphertext that has to follow, whatever the program does. */
-static int keep_cipher(const struct conn_handle *handle, const uint8_t *cipher, size_t len)
+static struct io_result failed(const struct conn_handle *handle, enum tls_result result)
 {
-    if (txbuf_append(handle->conn, cipher, len))
-        return -EAGAIN;
+    error_from_tls(handle, &handle->conn->session, result);
+    return io_done(-error_of_tls(result));
+}
+
+static struct io_result no_memory(const struct conn_handle *handle)
+{
     error_set(handle, ENOBUFS, "no memory for the rest of a record");
-    return -ENOBUFS;
+    return io_done(-ENOBUFS);
+}
+
+/* Keeps ciphertext that has to follow, whatever the program does. */
+static struct io_result keep_cipher(const struct conn_handle *handle, const uint8_t *cipher, size_t len)
+{
+    return txbuf_append(handle->conn, cipher, len) ? io_done(-EAGAIN) : no_memory(handle);
 }
 
 /* Content bytes of a record that are on the wire with its first `sent` bytes. */
@@ -114,11 +75,11 @@ static size_t content_sent(size_t sent)
 }
 
 /*
- * The kernel took `sent` bytes of the batch, not all. Records behind the one that it cut never left, so their
- * sequence numbers are free again. `start` is the cursor at the batch's first byte.
+ * The kernel took `sent` bytes of the batch, not all. Records behind the one that it took in part never left,
+ * so their sequence numbers are free again. `start` is the cursor at the batch's first byte.
  */
-static int keep_partial(const struct conn_handle *handle, struct iov_cursor *start, const struct batch *batch,
-                        const uint8_t *cipher, size_t sent)
+static struct io_result sent_in_part(const struct conn_handle *handle, struct iov_cursor *start,
+                                     const struct batch *batch, const uint8_t *cipher, size_t sent)
 {
     struct conn *conn = handle->conn;
     const size_t full = TLS_PLAINTEXT_MAX + batch->overhead;
@@ -126,38 +87,36 @@ static int keep_partial(const struct conn_handle *handle, struct iov_cursor *sta
     conn->session.tx.sequence = batch->first_sequence + whole;
     iov_cursor_advance(start, whole * TLS_PLAINTEXT_MAX);
     if (inside == 0)
-        return -EAGAIN;
+        return io_done(-EAGAIN);
     if (size > TLS_PLAINTEXT_MAX)
         size = TLS_PLAINTEXT_MAX;
-    if (content_sent(inside) >= size) { /* all content is on the wire: the rest is fixed */
+    /* All content is on the wire: the rest is fixed. */
+    if (content_sent(inside) >= size) {
         conn->session.tx.sequence++;
         iov_cursor_advance(start, size);
         return keep_cipher(handle, cipher + sent, size + batch->overhead - inside);
     }
-    if (!conn->tx_chunk && !(conn->tx_chunk = arena_chunk_take())) {
-        error_set(handle, ENOBUFS, "no memory for the rest of a record");
-        return -ENOBUFS;
-    }
-    conn->partial = 1;
-    conn->partial_size = (uint32_t)size;
-    conn->partial_have = (uint32_t)content_sent(inside);
-    conn->partial_sent = (uint32_t)inside;
-    gather(start, arena_chunk(conn->tx_chunk), conn->partial_have);
-    return -EAGAIN;
+    if (!conn->tx.chunk && !(conn->tx.chunk = arena_chunk_take()))
+        return no_memory(handle);
+    conn->tx.partial = (struct conn_partial){
+        .size = (uint32_t)size, .have = (uint32_t)content_sent(inside), .sent = (uint32_t)inside};
+    conn_tx_set(conn, TX_PARTIAL);
+    iov_cursor_gather(start, arena_chunk(conn->tx.chunk), conn->tx.partial.have);
+    return io_done(-EAGAIN);
 }
 
-/* Seals the cut record with `len` bytes of content, which stand in tx_chunk. */
+/* Seals the partial record with `len` bytes of content, which are in tx.chunk. */
 static enum tls_result seal_partial(struct conn *conn, size_t len, uint8_t *cipher, size_t *size)
 {
-    return tls_session_seal_padded(&conn->session, arena_chunk(conn->tx_chunk), len, conn->partial_size - len,
-                                   cipher, size);
+    return tls_session_seal_padded(&conn->session, arena_chunk(conn->tx.chunk), len,
+                                   conn->tx.partial.size - len, cipher, size);
 }
 
 static void end_partial(struct conn *conn)
 {
-    conn->partial = 0;
-    arena_chunk_give(conn->tx_chunk);
-    conn->tx_chunk = 0;
+    conn_tx_clear(conn, TX_PARTIAL);
+    arena_chunk_give(conn->tx.chunk);
+    conn->tx.chunk = 0;
 }
 
 bool tx_record_end_partial(struct conn *conn)
@@ -166,129 +125,123 @@ bool tx_record_end_partial(struct conn *conn)
     size_t size;
     if (!cipher)
         return false;
-    bool handle = seal_partial(conn, conn->partial_have, cipher, &size) == TLS_OK;
-    if (handle) {
+    bool done = seal_partial(conn, conn->tx.partial.have, cipher, &size) == TLS_OK;
+    if (done) {
         end_partial(conn);
-        handle = txbuf_append(conn, cipher + conn->partial_sent, size - conn->partial_sent);
+        done = txbuf_append(conn, cipher + conn->tx.partial.sent, size - conn->tx.partial.sent);
     }
     scratch_give(cipher);
-    return handle;
+    return done;
 }
 
-/* The cut record, sealed again with `len` bytes of content, is now on the wire up to `sent`. The cursor
- * stands where it did before; it moves over those of its bytes that are on the wire. */
-static int resumed(const struct conn_handle *handle, struct iov_cursor *source, const uint8_t *cipher,
-                   size_t size, size_t len, size_t sent)
+/* The partial record, sealed again with `len` bytes of content, is now on the wire up to `sent`. The cursor
+ * is where it was before; it moves over those of its bytes that are on the wire. */
+static struct io_result resumed(const struct conn_handle *handle, struct iov_cursor *source,
+                                const uint8_t *cipher, size_t size, size_t len, size_t sent)
 {
     struct conn *conn = handle->conn;
-    size_t stands = content_sent(sent), had = conn->partial_have;
-    if (stands < len || (stands == len && len < conn->partial_size)) {
+    struct conn_partial *partial = &conn->tx.partial;
+    size_t fixed = content_sent(sent), had = partial->have;
+    if (fixed < len || (fixed == len && len < partial->size)) {
         conn->session.tx.sequence--;
-        conn->partial_have = (uint32_t)stands;
-        conn->partial_sent = (uint32_t)sent;
-        iov_cursor_advance(source, stands - had);
-        return -EAGAIN;
+        partial->have = (uint32_t)fixed;
+        partial->sent = (uint32_t)sent;
+        iov_cursor_advance(source, fixed - had);
+        return io_done(-EAGAIN);
     }
     iov_cursor_advance(source, len - had);
     end_partial(conn);
-    return sent < size ? keep_cipher(handle, cipher + sent, size - sent) : 0;
+    return sent < size ? keep_cipher(handle, cipher + sent, size - sent) : io_done(0);
 }
 
-static int resume_with(const struct conn_handle *handle, struct iov_cursor *source, uint8_t *cipher,
-                       int flags)
+static struct io_result resume_with(const struct conn_handle *handle, struct iov_cursor *source,
+                                    uint8_t *cipher, int flags)
 {
     struct conn *conn = handle->conn;
-    size_t had = conn->partial_have, more = conn->partial_size - had, size;
+    const struct conn_partial partial = conn->tx.partial;
+    size_t had = partial.have, more = partial.size - had, size;
     struct iov_cursor ahead = *source;
     if (more > source->left)
         more = source->left;
-    gather(&ahead, arena_chunk(conn->tx_chunk) + had, more);
+    iov_cursor_gather(&ahead, arena_chunk(conn->tx.chunk) + had, more);
     enum tls_result result = seal_partial(conn, had + more, cipher, &size);
-    if (result != TLS_OK) {
-        error_from_tls(handle, &conn->session, result);
-        return -error_of_tls(result);
-    }
-    ssize_t sent = sysio_send(handle, cipher + conn->partial_sent, size - conn->partial_sent, flags);
-    if (sent == -ESTALE)
-        return -ESTALE;
-    if (sent < 0) {
+    if (result != TLS_OK)
+        return failed(handle, result);
+    struct io_result sent = sysio_send(handle, cipher + partial.sent, size - partial.sent, flags);
+    if (sent.status == IO_LOCK_LOST)
+        return sent;
+    if (sent.value < 0) {
         conn->session.tx.sequence--;
-        return (int)sent;
+        return sent;
     }
-    return resumed(handle, source, cipher, size, had + more, conn->partial_sent + (size_t)sent);
+    return resumed(handle, source, cipher, size, had + more, partial.sent + (size_t)sent.value);
 }
 
-/* The kernel did not take the batch whose first byte the cursor stands at; `sent` is what it said. */
-static int stopped(const struct conn_handle *handle, struct iov_cursor *source, const struct batch *batch,
-                   const uint8_t *cipher, ssize_t sent)
+/* The kernel did not take the batch whose first byte the cursor is at; `sent` is what it said. */
+static struct io_result stopped(const struct conn_handle *handle, struct iov_cursor *source,
+                                const struct batch *batch, const uint8_t *cipher, struct io_result sent)
 {
-    if (sent == -ESTALE)
-        return -ESTALE;
-    if (sent >= 0)
-        return keep_partial(handle, source, batch, cipher, (size_t)sent);
+    if (sent.status == IO_LOCK_LOST)
+        return sent;
+    if (sent.value >= 0)
+        return sent_in_part(handle, source, batch, cipher, (size_t)sent.value);
     handle->conn->session.tx.sequence = batch->first_sequence; /* nothing left */
-    return (int)sent;
+    return sent;
 }
 
-static int send_batches(const struct conn_handle *handle, struct iov_cursor *source, uint8_t *cipher,
-                        int flags)
+static bool sent_all(const struct batch *batch, struct io_result sent)
+{
+    return sent.status == IO_DONE && sent.value == (ssize_t)batch->cipher;
+}
+
+static struct io_result send_batches(const struct conn_handle *handle, struct iov_cursor *source,
+                                     uint8_t *cipher, int flags)
 {
     struct conn *conn = handle->conn;
     struct batch batch;
     while (source->left > 0) {
         struct iov_cursor start = *source;
         enum tls_result result = seal_batch(&conn->session, source, cipher, &batch);
-        if (result != TLS_OK) {
-            error_from_tls(handle, &conn->session, result);
-            return -error_of_tls(result);
-        }
-        ssize_t sent = sysio_send(handle, cipher, batch.cipher, flags);
-        if (sent != (ssize_t)batch.cipher) {
+        if (result != TLS_OK)
+            return failed(handle, result);
+        struct io_result sent = sysio_send(handle, cipher, batch.cipher, flags);
+        if (!sent_all(&batch, sent)) {
             *source = start;
             return stopped(handle, source, &batch, cipher, sent);
         }
     }
-    return 0;
+    return io_done(0);
 }
 
-int tx_record_send_small(const struct conn_handle *handle, struct iov_cursor *source, int flags)
+struct io_result tx_record_send_small(const struct conn_handle *handle, struct iov_cursor *source, int flags)
 {
     struct tls_session *session = &handle->conn->session;
     struct batch batch = {.first_sequence = session->tx.sequence, .records = 1, .plain = source->left};
     uint8_t cipher[SCRATCH_SMALL + TLS_SEAL_OVERHEAD_MAX];
-    enum tls_result result =
-        tls_session_seal(session, source->iov->iov_base, source->left, cipher, &batch.cipher);
-    if (result != TLS_OK) {
-        error_from_tls(handle, session, result);
-        return -error_of_tls(result);
-    }
-    ssize_t sent = sysio_send(handle, cipher, batch.cipher, flags);
-    if (sent == (ssize_t)batch.cipher) {
+    enum tls_result result = tls_session_seal(session, source->at, source->left, cipher, &batch.cipher);
+    if (result != TLS_OK)
+        return failed(handle, result);
+    struct io_result sent = sysio_send(handle, cipher, batch.cipher, flags);
+    if (sent_all(&batch, sent)) {
         source->left = 0;
-        return 0;
+        return io_done(0);
     }
     batch.overhead = tls_session_overhead(session);
     return stopped(handle, source, &batch, cipher, sent);
 }
 
-/* Also when the thread is cancelled. */
-static void give_back(uint8_t **buffer)
+struct io_result tx_record_resume(const struct conn_handle *handle, struct iov_cursor *source, int flags)
 {
-    scratch_give(*buffer);
+    uint8_t *cipher __attribute__((cleanup(scratch_cleanup))) = scratch_take();
+    return cipher ? resume_with(handle, source, cipher, flags) : io_done(-ENOBUFS);
 }
 
-int tx_record_resume(const struct conn_handle *handle, struct iov_cursor *source, int flags)
-{
-    uint8_t *cipher __attribute__((cleanup(give_back))) = scratch_take();
-    return cipher ? resume_with(handle, source, cipher, flags) : -ENOBUFS;
-}
-
-int tx_record_send(const struct conn_handle *handle, struct iov_cursor *source, int flags)
+struct io_result tx_record_send(const struct conn_handle *handle, struct iov_cursor *source, int flags)
 {
     if (source->left <= SCRATCH_SMALL) {
         uint8_t small[SCRATCH_SMALL + TLS_SEAL_OVERHEAD_MAX];
         return send_batches(handle, source, small, flags);
     }
-    uint8_t *cipher __attribute__((cleanup(give_back))) = scratch_take();
-    return cipher ? send_batches(handle, source, cipher, flags) : -ENOBUFS;
+    uint8_t *cipher __attribute__((cleanup(scratch_cleanup))) = scratch_take();
+    return cipher ? send_batches(handle, source, cipher, flags) : io_done(-ENOBUFS);
 }

@@ -3,8 +3,8 @@
 #ifndef SOCKSEAL_TXBUF_H
 #define SOCKSEAL_TXBUF_H
 
-/* Ciphertext that is to be sent before anything new: in tx_chunk, tx_off behind its beginning, tx_len bytes.
- * All with the tx lock held. */
+/* Ciphertext that is to be sent before anything new: in tx.chunk, tx.off bytes behind its beginning, tx.len
+ * bytes. All with the tx lock held. */
 
 #include "conn/conn.h"
 
@@ -17,7 +17,7 @@ bool txbuf_make_room(struct conn *conn);
 /* Gives the chunk back if nothing is left in it. */
 void txbuf_free_idle(struct conn *conn);
 
-/* Brings conn->to_send up to date after a change of the queue or of tx_chunk. */
+/* Brings conn->tx.to_send up to date after a change of the queue or of tx.chunk. */
 void txbuf_account(struct conn *conn);
 
 #endif

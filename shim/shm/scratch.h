@@ -24,4 +24,10 @@ uint8_t *scratch_take(void);
 /* Gives it back; NULL is allowed. */
 void scratch_give(uint8_t *buffer);
 
+/* For __attribute__((cleanup)): also when the thread is cancelled. */
+static inline void scratch_cleanup(uint8_t **buffer)
+{
+    scratch_give(*buffer);
+}
+
 #endif

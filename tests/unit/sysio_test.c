@@ -40,9 +40,9 @@ static uint32_t dead_process(void)
 static void *take_from_reader(void *context)
 {
     struct taking *taking = context;
-    while (!(atomic_load(&taking->conn->rx.word) & LOCK_BLOCKED_BIT))
+    while (!(atomic_load(&taking->conn->rx_lock.word) & LOCK_BLOCKED_BIT))
         sched_yield();
-    atomic_store(&taking->conn->rx.word, taking->word);
+    atomic_store(&taking->conn->rx_lock.word, taking->word);
     return write(taking->peer, "x", 1) == 1 ? context : NULL;
 }
 
@@ -57,7 +57,7 @@ static struct conn_handle make_sealed(int fd)
 }
 
 /* What a reader gets whose role has become `word` meanwhile; the role is his. */
-static ssize_t read_while_taken(struct conn_handle *handle, uint32_t word)
+static struct io_result read_while_taken(struct conn_handle *handle, uint32_t word)
 {
     int ends[2];
     char byte;
@@ -66,9 +66,9 @@ static ssize_t read_while_taken(struct conn_handle *handle, uint32_t word)
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
     *handle = make_sealed(ends[0]);
     struct taking taking = {handle->conn, word, ends[1]};
-    assert_true(lock_try(&handle->conn->rx));
+    assert_true(lock_try(&handle->conn->rx_lock));
     assert_int_equal(pthread_create(&thread, NULL, take_from_reader, &taking), 0);
-    ssize_t got = sysio_recv(handle, &byte, 1, 0);
+    struct io_result got = sysio_recv(handle, &byte, 1, 0);
     assert_int_equal(pthread_join(thread, &result), 0);
     assert_ptr_equal(result, &taking);
     return got;
@@ -79,9 +79,9 @@ static void test_taken_by_a_reader_who_died_in_the_kernel(void **state)
     struct conn_handle handle;
     bool parked;
     (void)state;
-    assert_int_equal(read_while_taken(&handle, dead_process() | LOCK_BLOCKED_BIT), 1);
-    assert_true(lock_mine(&handle.conn->rx, &parked) && !parked);
-    lock_release(&handle.conn->rx);
+    assert_int_equal(read_while_taken(&handle, dead_process() | LOCK_BLOCKED_BIT).value, 1);
+    assert_true(lock_mine(&handle.conn->rx_lock, &parked) && !parked);
+    lock_release(&handle.conn->rx_lock);
     assert_false(conn_failed(handle.conn));
 }
 
@@ -89,10 +89,10 @@ static void test_taken_by_a_reader_who_died_at_work(void **state)
 {
     struct conn_handle handle;
     (void)state;
-    assert_int_equal(read_while_taken(&handle, dead_process()), -ESTALE);
+    assert_int_equal(read_while_taken(&handle, dead_process()).status, IO_LOCK_LOST);
     assert_true(conn_failed(handle.conn));
-    assert_true(lock_try(&handle.conn->rx));
-    lock_release(&handle.conn->rx);
+    assert_true(lock_try(&handle.conn->rx_lock));
+    lock_release(&handle.conn->rx_lock);
 }
 
 int main(void)

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "conn/hold.h"
+
+#include <errno.h>
+
+#include "conn/error.h"
+
+/* Whether this thread, which has the lock of a direction, is in a signal handler above its own call: then
+ * that call's frames are on the stack above this one. If a handler has jumped out of the call instead
+ * (siglongjmp), the frame that it left behind is gone, and its address lies below. */
+static bool is_above_own(const struct lock *lock, uintptr_t frame)
+{
+    bool blocked;
+    return lock_mine(lock, &blocked) && (!blocked || (uintptr_t)__builtin_frame_address(0) < frame);
+}
+
+bool hold_above_own_send(const struct conn *conn)
+{
+    return is_above_own(&conn->tx_lock, conn->tx.frame);
+}
+
+bool hold_above_own_recv(const struct conn *conn)
+{
+    return is_above_own(&conn->rx_lock, conn->rx.frame);
+}
+
+/* HOLD_TAKEN: the lock is held, and *how tells what its last owner left. */
+static enum hold_result acquire(struct lock *lock, enum hold_wait wait, enum lock_result *how)
+{
+    *how = LOCK_BLOCKED;
+    if (wait == HOLD_WAIT)
+        *how = lock_take(lock);
+    else if (wait == HOLD_TRY)
+        *how = lock_try(lock) ? LOCK_TAKEN : LOCK_BLOCKED;
+    else if (!lock_take_soon(lock, how))
+        return HOLD_BUSY;
+    return *how == LOCK_BLOCKED ? HOLD_BLOCKED : *how == LOCK_REENTERED ? HOLD_REENTERED : HOLD_TAKEN;
+}
+
+static enum hold_result not_mapped(const struct conn_handle *handle)
+{
+    error_set(handle, ENOBUFS,
+              "the kernel refuses to map what another process has left in it; check the limit on this "
+              "process's address space (RLIMIT_AS, ulimit -v)");
+    return HOLD_FAILED;
+}
+
+static enum hold_result owner_died(const struct conn_handle *handle, const char *reason)
+{
+    error_set(handle, EIO, reason);
+    return HOLD_FAILED;
+}
+
+static bool has_rx_chunks(const struct conn *conn)
+{
+    return conn->rx.chunk | conn->rx.queue.first | conn->handshake;
+}
+
+static bool has_tx_chunks(const struct conn *conn)
+{
+    return conn->tx.chunk | conn->tx.queue.first | conn->tx.deferred.first;
+}
+
+/* A signal handler above its own thread's computing with tx_lock does not wait for rx_lock: whoever computes
+ * with that may be waiting for tx_lock. */
+static bool computes_with_tx(const struct conn *conn)
+{
+    bool blocked;
+    return lock_mine(&conn->tx_lock, &blocked) && !blocked;
+}
+
+enum hold_result hold_rx(const struct conn_handle *handle, enum hold_wait wait)
+{
+    struct conn *conn = handle->conn;
+    enum lock_result how;
+    if (hold_above_own_recv(conn))
+        return HOLD_REENTERED;
+    const bool nested = wait == HOLD_WAIT && computes_with_tx(conn);
+    enum hold_result result = acquire(&conn->rx_lock, nested ? HOLD_TRY : wait, &how);
+    if (result != HOLD_TAKEN)
+        return nested ? HOLD_REENTERED : result;
+    if (how == LOCK_OWNER_DIED)
+        result = owner_died(handle, "a process died while it was reading");
+    else if (!fdtable_current(handle))
+        result = HOLD_CHANGED;
+    else if (has_rx_chunks(conn) && !conn_map_rx(conn))
+        result = not_mapped(handle);
+    if (result != HOLD_TAKEN)
+        conn_release_rx(conn);
+    return result;
+}
+
+enum hold_result hold_tx(const struct conn_handle *handle, enum hold_wait wait)
+{
+    struct conn *conn = handle->conn;
+    enum lock_result how;
+    if (hold_above_own_send(conn))
+        return HOLD_REENTERED;
+    enum hold_result result = acquire(&conn->tx_lock, wait, &how);
+    if (result != HOLD_TAKEN)
+        return result;
+    if (how != LOCK_TAKEN)
+        result = owner_died(handle, "a sender left in the middle of a record");
+    else if (!fdtable_current(handle))
+        result = HOLD_CHANGED;
+    else if (has_tx_chunks(conn) && !conn_map_tx(conn))
+        result = not_mapped(handle);
+    if (result != HOLD_TAKEN)
+        conn_release_tx(conn);
+    return result;
+}
+
+void hold_drain(const struct conn_handle *handle)
+{
+    if (hold_rx(handle, HOLD_WAIT) == HOLD_TAKEN)
+        conn_release_rx(handle->conn);
+    if (hold_tx(handle, HOLD_WAIT) == HOLD_TAKEN)
+        conn_release_tx(handle->conn);
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "record/rx_record.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "conn/error.h"
+#include "record/tx_flush.h"
+#include "sys/net.h"
+
+enum {
+    DIRECT_FROM = 2048, /* smaller content is opened aside and copied to the program's memory */
+    COPY_BELOW = 4096,  /* smaller content is copied behind other in the queue; larger keeps its chunk */
+};
+
+bool rx_record_has_chunk(struct conn *conn)
+{
+    return conn->rx.chunk || (conn->rx.chunk = arena_chunk_take());
+}
+
+bool rx_record_keep(struct conn *conn, const uint8_t *data, size_t len)
+{
+    if (!rx_record_has_chunk(conn))
+        return false;
+    memcpy(conn_rx_data(conn), data, len);
+    conn->rx.have = (uint32_t)len;
+    return true;
+}
+
+struct rx_step rx_record_fail(const struct conn_handle *handle, enum tls_result result)
+{
+    tx_flush_alert(handle, (enum tls_alert)handle->conn->session.alert_out);
+    error_from_tls(handle, &handle->conn->session, result);
+    return rx_error(-handle->conn->status.error);
+}
+
+int rx_record_truncated(const struct conn_handle *handle)
+{
+    if (handle->conn->status.read_shut || conn_peer_closed(handle->conn))
+        return 0;
+    error_set(handle, ECONNRESET, "the connection was cut: the stream ends without close_notify");
+    return -ECONNRESET;
+}
+
+/* Acts on a record that holds nothing for the program. */
+static struct rx_step act_on(const struct conn_handle *handle, enum tls_event event)
+{
+    struct conn *conn = handle->conn;
+    switch (event) {
+    case TLS_EVENT_CLOSE:
+        conn_enter(conn, CONN_PEER_CLOSED);
+        if (fdtable_current(handle))
+            net_shutdown(handle->fd, SHUT_RD); /* from now on the kernel, too, says readable and end */
+        return rx_is(RX_END);
+    case TLS_EVENT_KEY_UPDATE_ASKED:
+        conn_tx_set(conn, TX_KEY_UPDATE);
+        tx_flush_key_update(handle);
+        break;
+    case TLS_EVENT_DATA:
+    case TLS_EVENT_NONE:
+    case TLS_EVENT_KEY_UPDATE:
+        break;
+    }
+    return rx_is(RX_OTHER);
+}
+
+/* Data has come: a client has sent it after the server's flight, and acknowledges that. A server's may have
+ * left before the client's Finished came there. */
+static void acknowledges(struct conn *conn)
+{
+    if (conn->session.role == TLS_SERVER)
+        conn_tx_clear(conn, TX_PUSH);
+}
+
+/* Opens a record straight into the program's memory. The content type behind the content is written there for
+ * a moment: the byte is put back, since a program may count on memory that a read did not fill. (Of a padded
+ * record this size, which ends one that the kernel took in part, zeros remain there.) */
+static enum tls_result open_direct(struct tls_session *session, uint8_t *record, size_t size, uint8_t *to,
+                                   size_t inner, size_t *len, enum tls_event *event)
+{
+    uint8_t behind = to[inner - 1];
+    enum tls_result result = tls_session_open(session, record, size, to, len, event);
+    to[inner - 1] = behind;
+    return result;
+}
+
+/* Adds a record's content, at `data` in rx.chunk, to the queue. False: no memory. */
+static bool add_to_queue(struct conn *conn, const uint8_t *data, size_t len)
+{
+    struct conn_rx *rx = &conn->rx;
+    bool added = true;
+    if (len < COPY_BELOW && rx->queue.first) {
+        added = chunks_append(&rx->queue, data, len, SIZE_MAX) == len;
+    } else {
+        chunks_adopt(&rx->queue, rx->chunk, TLS_RECORD_HEADER, (uint32_t)len);
+        rx->chunk = 0;
+    }
+    atomic_store_explicit(&rx->readable, rx->queue.total, memory_order_release);
+    return added;
+}
+
+/* A record whose content goes to the program's memory. */
+static enum tls_result open_to_memory(struct tls_session *session, uint8_t *record, size_t size,
+                                      struct iov_cursor *memory, size_t *len, enum tls_event *event)
+{
+    const size_t overhead = tls_session_overhead(session);
+    size_t here = 0, inner = size < overhead ? 0 : size - overhead + 1;
+    uint8_t *in_place = record + TLS_RECORD_HEADER;
+    uint8_t *to = inner < DIRECT_FROM ? NULL : iov_cursor_piece(memory, &here);
+    if (to && here >= inner) {
+        enum tls_result result = open_direct(session, record, size, to, inner, len, event);
+        if (result == TLS_OK && *event == TLS_EVENT_DATA)
+            iov_cursor_advance(memory, *len);
+        return result;
+    }
+    enum tls_result result = tls_session_open(session, record, size, in_place, len, event);
+    if (result == TLS_OK && *event == TLS_EVENT_DATA)
+        iov_cursor_scatter(memory, in_place, *len);
+    return result;
+}
+
+struct rx_step rx_record_take(const struct conn_handle *handle, uint8_t *record, size_t size,
+                              struct iov_cursor *memory)
+{
+    struct conn *conn = handle->conn;
+    enum tls_event event = TLS_EVENT_NONE;
+    size_t len = 0;
+    uint8_t *queued = memory ? NULL : conn_rx_data(conn) + TLS_RECORD_HEADER;
+    enum tls_result result = memory ? open_to_memory(&conn->session, record, size, memory, &len, &event)
+                                    : tls_session_open(&conn->session, record, size, queued, &len, &event);
+    if (result != TLS_OK)
+        return rx_record_fail(handle, result);
+    conn->rx.bulk = event == TLS_EVENT_DATA && len == TLS_PLAINTEXT_MAX;
+    if (event != TLS_EVENT_DATA || len == 0)
+        return act_on(handle, event);
+    if (!memory && !add_to_queue(conn, queued, len)) {
+        error_set(handle, ENOBUFS, "no memory for received data");
+        return rx_error(-ENOBUFS);
+    }
+    acknowledges(conn);
+    return rx_is(RX_DATA);
+}
+
+struct rx_step rx_record_take_all(const struct conn_handle *handle, uint8_t *data, size_t len,
+                                  struct iov_cursor *memory, size_t *used)
+{
+    struct conn *conn = handle->conn;
+    struct rx_step step = rx_is(RX_OTHER);
+    size_t size;
+    for (*used = 0; *used < len; *used += size) {
+        if (tls_record_size(&conn->session, data + *used, len - *used, &size) != TLS_OK || size == 0 ||
+            size > len - *used)
+            break;
+        if (!memory && !rx_record_has_chunk(conn))
+            return rx_error(-ENOBUFS);
+        step = rx_record_take(handle, data + *used, size, memory);
+        if (step.kind == RX_ERROR)
+            return step;
+        if (!memory) { /* it was looked at, and is in the kernel still */
+            conn->rx.decrypted += (uint32_t)size;
+            conn->rx.byte_is_next = 0;
+        }
+        if (step.kind == RX_END) {
+            *used += size;
+            break;
+        }
+    }
+    return step;
+}
