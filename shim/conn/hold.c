@@ -9,20 +9,20 @@
 /* Whether this thread, which has the lock of a direction, is in a signal handler above its own call: then
  * that call's frames are on the stack above this one. If a handler has jumped out of the call instead
  * (siglongjmp), the frame that it left behind is gone, and its address lies below. */
-static bool is_above_own(const struct lock *lock, uintptr_t frame)
+static bool is_above_own(const struct lock *lock, const uintptr_t *frame)
 {
     bool blocked;
-    return lock_mine(lock, &blocked) && (!blocked || (uintptr_t)__builtin_frame_address(0) < frame);
+    return lock_mine(lock, &blocked) && (!blocked || (uintptr_t)__builtin_frame_address(0) < *frame);
 }
 
 bool hold_above_own_send(const struct conn *conn)
 {
-    return is_above_own(&conn->tx_lock, conn->tx.frame);
+    return is_above_own(&conn->tx_lock, &conn->tx.frame);
 }
 
 bool hold_above_own_recv(const struct conn *conn)
 {
-    return is_above_own(&conn->rx_lock, conn->rx.frame);
+    return is_above_own(&conn->rx_lock, &conn->rx.frame);
 }
 
 /* HOLD_TAKEN: the lock is held, and *how tells what its last owner left. */

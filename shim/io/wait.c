@@ -279,6 +279,8 @@ static int before_read(int fd, int flags)
 
 void wait_begin(void)
 {
+    if (handshake_advanced)
+        return;
     sysio_others_pending = others_pending;
     sysio_before_read = before_read;
     sysio_before_write = wait_before_write;
