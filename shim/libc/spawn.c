@@ -286,6 +286,7 @@ DOOR int pidfd_spawn(int *restrict pidfd, const char *restrict path,
 {
     struct spawn spawn = {
         .path = path, .actions = actions, .attributes = attributes, .argv = argv, .envp = envp};
+    real_bind_newer();
     if (real()->pidfd_spawn && is_plain(actions))
         return real()->pidfd_spawn(pidfd, path, actions, attributes, argv, envp);
     return spawn_by_doors(&spawn, NULL, pidfd);
@@ -302,6 +303,7 @@ DOOR int pidfd_spawnp(int *restrict pidfd, const char *restrict file,
                           .argv = argv,
                           .envp = envp,
                           .search = true};
+    real_bind_newer();
     if (real()->pidfd_spawnp && is_plain(actions))
         return real()->pidfd_spawnp(pidfd, file, actions, attributes, argv, envp);
     return spawn_by_doors(&spawn, NULL, pidfd);

@@ -54,8 +54,6 @@ static void bind_lifecycle(void)
     BIND(login_tty);
     BIND(posix_spawn);
     BIND(posix_spawnp);
-    BIND(pidfd_spawn);
-    BIND(pidfd_spawnp);
     BIND(dlopen);
     BIND(dlmopen);
 }
@@ -135,6 +133,12 @@ static void bind_privileges(void)
     BIND(setgroups);
     BIND(initgroups);
     BIND(chroot);
+}
+
+void real_bind_newer(void)
+{
+    BIND(pidfd_spawn);
+    BIND(pidfd_spawnp);
 }
 
 void real_bind(void)

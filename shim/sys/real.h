@@ -130,6 +130,11 @@ struct real {
 
 extern struct real real_table;
 
+/* Binds what glibc has since 2.39 only. Not with the others: a dlsym(3) that finds nothing allocates memory,
+ * and an allocator that opens a file while it starts waits for itself then. For the doors of these functions,
+ * which no allocator calls. */
+void real_bind_newer(void);
+
 /* Binds all of them; any thread, any number of times, without malloc as long as libc has the symbols. */
 void real_bind(void);
 
