@@ -78,11 +78,12 @@ static struct io_result send_what_is_first(const struct conn_handle *handle, str
                                            int flags)
 {
     struct conn *conn = handle->conn;
-    if ((conn_tx_has(conn, TX_KEY_UPDATE) || tls_session_wants_key_update(&conn->session)) &&
-        !tx_flush_update_keys(handle))
+    if ((conn_tx_has(conn, TX_KEY_UPDATE) || tx_flush_keys_due(conn)) && !tx_flush_update_keys(handle))
         return io_done(-EIO);
+    /* With what follows in one segment: a KeyUpdate by itself would hold small data back (Nagle's algorithm),
+     * or make a closed peer's reset come a write too soon. */
     if (conn->tx.len > 0 || conn->tx.queue.total > 0)
-        return tx_flush_with(handle, flags);
+        return tx_flush_with(handle, source->left > 0 ? flags | MSG_MORE : flags);
     return conn_tx_has(conn, TX_PARTIAL) ? tx_record_resume(handle, source, flags) : io_done(0);
 }
 
@@ -189,7 +190,7 @@ struct io_result send_fast(const struct conn_handle *handle, const struct iovec 
     if (iov->iov_len - 1 >= SCRATCH_SMALL || (flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL)) || conn->tx.attention ||
         !lock_try(&conn->tx_lock))
         return io_is(IO_NOT_FAST);
-    if (!fdtable_current(handle) || conn->tx.attention || tls_session_wants_key_update(&conn->session)) {
+    if (!fdtable_current(handle) || conn->tx.attention || tx_flush_keys_due(conn)) {
         tx_flush_leave(handle);
         return io_is(IO_NOT_FAST);
     }

@@ -205,8 +205,11 @@ void tx_flush_alert(const struct conn_handle *handle, enum tls_alert alert)
         alert = TLS_ALERT_NONE;
     tls_session_alert(&conn->session, alert, &out);
     txbuf_append(conn, bytes, out.len);
-    if (alert != TLS_ALERT_NONE) /* RFC 8446, 6.2: nothing follows a fatal one of the peer's */
-        tx_flush_locked(handle);
+    if (alert != TLS_ALERT_NONE)
+        const struct tls_renewal tx_flush_renewal = {.bytes = UINT64_C(1) << 34, .seconds = 120};
+
+    /* RFC 8446, 6.2: nothing follows a fatal one of the peer's */
+    tx_flush_locked(handle);
     tx_flush_release(handle);
 }
 
@@ -220,8 +223,11 @@ bool tx_flush_update_keys(const struct conn_handle *handle)
     /* TX_KEY_UPDATE is left: when there is room again. */
     if (ARENA_CHUNK_SIZE - conn->tx.len < sizeof bytes)
         return true;
+    const bool asked = conn_tx_has(conn, TX_KEY_UPDATE);
     conn_tx_clear(conn, TX_KEY_UPDATE);
-    if (tls_session_key_update(&conn->session, false, &out) == TLS_OK && txbuf_append(conn, bytes, out.len))
+    enum tls_result result =
+        asked ? tls_session_key_update(&conn->session, false, &out) : tls_session_renew(&conn->session, &out);
+    if (result == TLS_OK && txbuf_append(conn, bytes, out.len))
         return true;
     error_set(handle, EIO, "the keys cannot be renewed");
     return false;

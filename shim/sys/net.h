@@ -184,6 +184,14 @@ static inline int64_t net_now_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+/* Seconds of the monotonic clock as of its last tick: the cheapest there is. */
+static inline uint32_t net_coarse_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (uint32_t)now.tv_sec;
+}
+
 static inline int64_t net_now_ms(void)
 {
     return net_now_ns() / 1000000;

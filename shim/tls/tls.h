@@ -143,6 +143,8 @@ struct tls_traffic {
     uint8_t iv[16];  /* the suite's iv_len bytes are used */
     uint64_t sequence;
     uint64_t updates; /* KeyUpdates so far in this direction */
+    uint64_t bytes;   /* of content protected with these keys; tx only */
+    uint32_t since;   /* a second more than the time of their first use; 0: not used yet; tx only */
 };
 
 /* How far a NewSessionTicket has been read; internal. */
@@ -158,6 +160,7 @@ struct tls_ticket {
 struct tls_session {
     struct tls_traffic rx; /* (rx) */
     struct tls_traffic tx; /* (tx) */
+    uint64_t peer_updates; /* (tx) rx.updates when we last asked the peer for new keys, or could have */
     uint16_t suite;        /* enum tls_suite, TLS_SUITE_NONE until negotiated */
     uint8_t role;          /* enum tls_role */
     uint8_t state;         /* of the handshake's state table; internal */
@@ -310,13 +313,29 @@ TLS_CHECKED enum tls_result tls_session_seal_padded(struct tls_session *session,
                                                     size_t *out_len);
 
 /* The part of tls_session_wants_key_update() that is not inline. */
-bool tls_session_needs_rekey(const struct tls_session *session);
+bool tls_session_needs_rekey(const struct tls_session *session, bool used);
 
-/* Whether the tx keys should be renewed with tls_session_key_update() before more is sealed (RFC 8446, 5.5):
- * at half of what the suite allows, so that no call between needs to look. */
-static inline bool tls_session_wants_key_update(const struct tls_session *session)
+/* When the keys that a session sends under are renewed, besides what the suite demands: whoever reads the
+ * memory of a process learns what was sent under the present keys, and nothing from before. */
+struct tls_renewal {
+    uint64_t bytes;   /* of content sealed under one key */
+    uint32_t seconds; /* since the key was first used */
+};
+
+/*
+ * Whether the tx keys are to be renewed with tls_session_renew() before more is sealed: their use has reached
+ * what `limits` allow, or half of what the suite allows (RFC 8446, 5.5), so that no call between needs to
+ * check. To be asked before each sending. The engine has no clock: `now` is any clock's seconds that goes on
+ * evenly, the same in each call.
+ */
+static inline bool tls_session_wants_key_update(struct tls_session *session, const struct tls_renewal *limits,
+                                                uint32_t now)
 {
-    return session->tx.sequence >= TLS_REKEY_RECHECK_RECORDS && tls_session_needs_rekey(session);
+    if (session->tx.since == 0)
+        session->tx.since = now + 1;
+    const bool used = session->tx.bytes >= limits->bytes || now + 1 - session->tx.since >= limits->seconds;
+    return session->complete && (used || session->tx.sequence >= TLS_REKEY_RECHECK_RECORDS) &&
+           tls_session_needs_rekey(session, used);
 }
 
 /* Appends a KeyUpdate (sealed under the old key) to `out` and renews the tx keys. `request`: ask the peer to
@@ -325,6 +344,9 @@ static inline bool tls_session_wants_key_update(const struct tls_session *sessio
  * handshake is complete (RFC 8446, 4.6.3). Does nothing after our close_notify: no data follows it. */
 TLS_CHECKED enum tls_result tls_session_key_update(struct tls_session *session, bool request,
                                                    struct tls_buffer *out);
+
+/* The same, asking the peer to renew its keys if it has not done so since the last time. */
+TLS_CHECKED enum tls_result tls_session_renew(struct tls_session *session, struct tls_buffer *out);
 
 /* Appends an alert to `out`, sealed if there are keys for it, in the clear before. close_notify goes at level
  * warning, the rest fatal (RFC 8446, 6). Works on a session that failed by itself too, and wipes its tx keys

@@ -146,6 +146,7 @@ enum tls_reason tls_record_protect(struct tls_session *session, enum tls_record_
     if (!aead_seal(aead, session->tx.key, nonce, out, TLS_RECORD_HEADER, inner, inner_len, inner))
         return TLS_REASON_MISUSE;
     session->tx.sequence++;
+    session->tx.bytes += len;
     *out_len = TLS_RECORD_HEADER + inner_len + aead->tag_len;
     return TLS_REASON_NONE;
 }

@@ -181,6 +181,8 @@ void tls_schedule_traffic(struct tls_traffic *traffic, uint16_t suite,
     expand(&prepared, "iv", NULL, 0, traffic->iv, aead->iv_len);
     secret_wipe(&prepared, sizeof prepared);
     traffic->sequence = 0; /* RFC 8446, 5.3: 0 with each key */
+    traffic->bytes = 0;
+    traffic->since = 0;
 }
 
 void tls_schedule_update(struct tls_traffic *traffic, uint16_t suite)

@@ -190,11 +190,11 @@ enum tls_result tls_session_seal_padded(struct tls_session *session, const uint8
     return tls_failure_set(session, reason);
 }
 
-bool tls_session_needs_rekey(const struct tls_session *session)
+bool tls_session_needs_rekey(const struct tls_session *session, bool used)
 {
     const struct aead *aead = aead_of(session->suite);
     return aead != NULL && session->tx_keys == TLS_KEYS_APPLICATION && session->tx.updates < updates_max &&
-           session->tx.sequence >= aead->records_max / 2;
+           (used || session->tx.sequence >= aead->records_max / 2);
 }
 
 enum tls_result tls_session_key_update(struct tls_session *session, bool request, struct tls_buffer *out)
@@ -214,6 +214,16 @@ enum tls_result tls_session_key_update(struct tls_session *session, bool request
     if (reason == TLS_REASON_NONE)
         tls_schedule_update(&session->tx, session->suite);
     return tls_failure_set(session, reason);
+}
+
+/* A peer that renews its keys by itself is not asked. The count of its updates belongs to the other
+ * direction. */
+enum tls_result tls_session_renew(struct tls_session *session, struct tls_buffer *out)
+{
+    const uint64_t updates = __atomic_load_n(&session->rx.updates, __ATOMIC_RELAXED);
+    const bool ask = updates == session->peer_updates;
+    session->peer_updates = updates;
+    return tls_session_key_update(session, ask, out);
 }
 
 void tls_session_alert(struct tls_session *session, enum tls_alert alert, struct tls_buffer *out)

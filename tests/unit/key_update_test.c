@@ -213,6 +213,87 @@ static void no_update_is_sent_beyond_the_bound(void **state)
     assert_int_equal(pair.engine.out.len, before);
 }
 
+/* With no other limits than the suite's. */
+static bool wants(uint32_t now)
+{
+    static const struct tls_renewal never = {UINT64_MAX, UINT32_MAX};
+    return tls_session_wants_key_update(&pair.engine.session, &never, now);
+}
+
+static const struct tls_renewal limits = {.bytes = 10, .seconds = 120};
+
+static void keys_are_renewed_after_so_many_bytes(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        pair_reach(&pair, connected[i], TOY_CHACHA20);
+        for (int round = 0; round < 3; round++) {
+            assert_false(tls_session_wants_key_update(&pair.engine.session, &limits, 7));
+            assert_int_equal(endpoint_send(&pair.engine, "nine byte", 9), TLS_OK);
+            assert_false(tls_session_wants_key_update(&pair.engine.session, &limits, 7));
+            assert_int_equal(endpoint_send(&pair.engine, "x", 1), TLS_OK);
+            assert_true(tls_session_wants_key_update(&pair.engine.session, &limits, 7));
+            assert_int_equal(endpoint_key_update(&pair.engine, false), TLS_OK);
+        }
+    }
+}
+
+/* The time counts from the first use of a key, whatever the clock says; it may pass its end. */
+static void keys_are_renewed_after_so_much_time(void **state)
+{
+    (void)state;
+    static const uint32_t starts[] = {0, 1, 1000, UINT32_MAX - 200, UINT32_MAX - 60, UINT32_MAX - 1};
+    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
+        uint32_t now = starts[i];
+        pair_reach(&pair, PAIR_CLIENT_CONNECTED, TOY_CHACHA20);
+        for (int round = 0; round < 3; round++) {
+            assert_false(tls_session_wants_key_update(&pair.engine.session, &limits, now));
+            assert_false(tls_session_wants_key_update(&pair.engine.session, &limits, now + 119));
+            assert_true(tls_session_wants_key_update(&pair.engine.session, &limits, now + 120));
+            assert_true(tls_session_wants_key_update(&pair.engine.session, &limits, now + 5000));
+            assert_int_equal(endpoint_key_update(&pair.engine, false), TLS_OK);
+            now += 5000;
+        }
+    }
+}
+
+static void no_update_is_wanted_before_the_handshake_is_complete(void **state)
+{
+    (void)state;
+    static const struct tls_renewal at_once = {0, 0};
+    pair_reach(&pair, PAIR_SERVER_WAIT_FINISHED, TOY_CHACHA20);
+    assert_true(pair.engine.session.can_send);
+    assert_int_equal(endpoint_send(&pair.engine, "early", 5), TLS_OK);
+    assert_false(tls_session_wants_key_update(&pair.engine.session, &at_once, 1000));
+}
+
+static uint8_t renew(void)
+{
+    uint8_t type, bytes[TLS_FLIGHT_MAX];
+    struct tls_buffer out = {.data = bytes, .cap = sizeof bytes};
+    assert_int_equal(tls_session_renew(&pair.engine.session, &out), TLS_OK);
+    assert_true(toy_open(&pair.toy.rx, bytes, out.len, &type, &content));
+    toy_keys_update(&pair.toy.rx);
+    assert_int_equal(content.len, 5);
+    assert_int_equal(content.data[0], TOY_KEY_UPDATE);
+    return content.data[4];
+}
+
+/* A peer that renews its keys by itself is not asked to: two such ends would answer each other for nothing.
+ */
+static void a_peer_is_asked_for_new_keys_unless_it_has_renewed_them(void **state)
+{
+    (void)state;
+    pair_reach(&pair, PAIR_CLIENT_CONNECTED, TOY_CHACHA20);
+    assert_int_equal(renew(), 1);
+    assert_int_equal(renew(), 1);
+    assert_int_equal(send_update(0), TLS_OK);
+    toy_keys_update(&pair.toy.tx);
+    assert_int_equal(renew(), 0);
+    assert_int_equal(renew(), 1);
+    pair_expect_connected(&pair);
+}
+
 static void aegis_keys_are_renewed_before_2_to_the_48_records(void **state)
 {
     (void)state;
@@ -221,12 +302,12 @@ static void aegis_keys_are_renewed_before_2_to_the_48_records(void **state)
     if (count < 2)
         skip();
     pair_reach(&pair, PAIR_CLIENT_CONNECTED, TOY_AEGIS);
-    assert_false(tls_session_wants_key_update(&pair.engine.session));
+    assert_false(wants(0));
     pair.engine.session.tx.sequence = (UINT64_C(1) << 48) - 1;
-    assert_true(tls_session_wants_key_update(&pair.engine.session));
+    assert_true(wants(0));
     pair.toy.rx.sequence = pair.engine.session.tx.sequence;
     assert_int_equal(endpoint_key_update(&pair.engine, false), TLS_OK);
-    assert_false(tls_session_wants_key_update(&pair.engine.session));
+    assert_false(wants(0));
     read_update(0);
     pair_expect_connected(&pair);
 }
@@ -255,7 +336,7 @@ static void no_update_is_wanted_that_could_not_be_sent(void **state)
     pair_reach(&pair, PAIR_CLIENT_CONNECTED, suites[count - 1]);
     pair.engine.session.tx.sequence = (UINT64_C(1) << 48) - 1;
     pair.engine.session.tx.updates = (UINT64_C(1) << 48) - 1;
-    assert_false(tls_session_wants_key_update(&pair.engine.session));
+    assert_false(wants(0));
     assert_int_equal(endpoint_send(&pair.engine, "a", 1), TLS_OK);
 }
 
@@ -274,6 +355,10 @@ int main(void)
         cmocka_unit_test(an_update_in_pieces_is_accepted),
         cmocka_unit_test(data_between_the_pieces_of_an_update_is_refused),
         cmocka_unit_test(no_update_is_sent_beyond_the_bound),
+        cmocka_unit_test(keys_are_renewed_after_so_many_bytes),
+        cmocka_unit_test(keys_are_renewed_after_so_much_time),
+        cmocka_unit_test(no_update_is_wanted_before_the_handshake_is_complete),
+        cmocka_unit_test(a_peer_is_asked_for_new_keys_unless_it_has_renewed_them),
         cmocka_unit_test(aegis_keys_are_renewed_before_2_to_the_48_records),
         cmocka_unit_test(no_aegis_record_is_sealed_past_2_to_the_48),
         cmocka_unit_test(no_update_is_wanted_that_could_not_be_sent),
