@@ -160,7 +160,8 @@ struct tls_ticket {
 struct tls_session {
     struct tls_traffic rx; /* (rx) */
     struct tls_traffic tx; /* (tx) */
-    uint64_t peer_updates; /* (tx) rx.updates when we last asked the peer for new keys, or could have */
+    uint64_t peer_updates; /* (tx) rx.updates when the tx keys were last renewed; internal */
+    uint8_t peer_periods;  /* (tx) and for how many renewals it has been the same; internal */
     uint16_t suite;        /* enum tls_suite, TLS_SUITE_NONE until negotiated */
     uint8_t role;          /* enum tls_role */
     uint8_t state;         /* of the handshake's state table; internal */
@@ -345,7 +346,8 @@ static inline bool tls_session_wants_key_update(struct tls_session *session, con
 TLS_CHECKED enum tls_result tls_session_key_update(struct tls_session *session, bool request,
                                                    struct tls_buffer *out);
 
-/* The same, asking the peer to renew its keys if it has not done so since the last time. */
+/* The same, asking the peer for new keys too if it has gone on sending under the same ones for longer than we
+ * would. */
 TLS_CHECKED enum tls_result tls_session_renew(struct tls_session *session, struct tls_buffer *out);
 
 /* Appends an alert to `out`, sealed if there are keys for it, in the clear before. close_notify goes at level

@@ -183,7 +183,8 @@ enum tls_reason tls_record_deprotect(struct tls_session *session, const uint8_t 
     if (!aead_open(aead, session->rx.key, nonce, record, TLS_RECORD_HEADER, record + TLS_RECORD_HEADER,
                    sealed, out))
         return TLS_REASON_RECORD_MAC;
-    session->rx.sequence++;
+    /* The sending direction looks at it (tls_session_renew). */
+    __atomic_store_n(&session->rx.sequence, session->rx.sequence + 1, __ATOMIC_RELAXED);
     enum tls_reason reason = unpad(out, inner, out_len, type);
     if (reason != TLS_REASON_NONE)
         memset(out, 0, inner);

@@ -20,6 +20,10 @@ static const uint64_t updates_max = (UINT64_C(1) << 48) - 1;
 
 enum { KEY_UPDATE_NOT_REQUESTED = 0, KEY_UPDATE_REQUESTED = 1 };
 
+/* One period more than a peer needs that renews its keys as we do: it is asked for nothing that it does
+ * anyway, and no answer meets a connection that has been closed. */
+enum { PEER_PERIODS = 2 };
+
 /* Receiving */
 
 /* The header of a message after the handshake is complete. */
@@ -216,14 +220,23 @@ enum tls_result tls_session_key_update(struct tls_session *session, bool request
     return tls_failure_set(session, reason);
 }
 
-/* A peer that renews its keys by itself is not asked. The count of its updates belongs to the other
- * direction. */
-enum tls_result tls_session_renew(struct tls_session *session, struct tls_buffer *out)
+/* Counts the periods that the peer has gone on sending under the same keys. What it counts belongs to the
+ * other direction. */
+static bool peer_keeps_its_keys(struct tls_session *session)
 {
     const uint64_t updates = __atomic_load_n(&session->rx.updates, __ATOMIC_RELAXED);
-    const bool ask = updates == session->peer_updates;
+    const bool sends = __atomic_load_n(&session->rx.sequence, __ATOMIC_RELAXED) > 0;
+    if (updates != session->peer_updates || !sends)
+        session->peer_periods = 0;
+    else if (session->peer_periods < PEER_PERIODS)
+        session->peer_periods++;
     session->peer_updates = updates;
-    return tls_session_key_update(session, ask, out);
+    return session->peer_periods >= PEER_PERIODS;
+}
+
+enum tls_result tls_session_renew(struct tls_session *session, struct tls_buffer *out)
+{
+    return tls_session_key_update(session, peer_keeps_its_keys(session), out);
 }
 
 void tls_session_alert(struct tls_session *session, enum tls_alert alert, struct tls_buffer *out)
