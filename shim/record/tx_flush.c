@@ -205,13 +205,12 @@ void tx_flush_alert(const struct conn_handle *handle, enum tls_alert alert)
         alert = TLS_ALERT_NONE;
     tls_session_alert(&conn->session, alert, &out);
     txbuf_append(conn, bytes, out.len);
-    if (alert != TLS_ALERT_NONE)
-        const struct tls_renewal tx_flush_renewal = {.bytes = UINT64_C(1) << 34, .seconds = 120};
-
-    /* RFC 8446, 6.2: nothing follows a fatal one of the peer's */
-    tx_flush_locked(handle);
+    if (alert != TLS_ALERT_NONE) /* RFC 8446, 6.2: nothing follows a fatal one of the peer's */
+        tx_flush_locked(handle);
     tx_flush_release(handle);
 }
+
+const struct tls_renewal tx_flush_renewal = {.bytes = UINT64_C(1) << 34, .seconds = 120};
 
 bool tx_flush_update_keys(const struct conn_handle *handle)
 {
