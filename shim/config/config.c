@@ -17,6 +17,10 @@
 
 enum { TIMEOUT_DEFAULT_S = 10, TIMEOUT_MAX_S = 3600 };
 
+/* How long keys are used: two minutes, as in WireGuard, and 16 GiB. */
+#define RENEWAL_BYTES (UINT64_C(1) << 34)
+enum { RENEWAL_SECONDS = 120 };
+
 /* The program may change its environment and its directory: what is needed later is copied here. */
 static struct {
     struct config config;
@@ -24,7 +28,7 @@ static struct {
     char log_file[PATH_MAX];
     char keylog_file[PATH_MAX];
     char identities[TLS_OFFERED_PSKS_MAX * (TLS_IDENTITY_MAX + 1)];
-} loaded;
+} loaded = {.config.renewal = {.bytes = RENEWAL_BYTES, .seconds = RENEWAL_SECONDS}};
 
 static unsigned faults;
 
@@ -87,19 +91,32 @@ static enum log_level read_log_level(void)
                                        "'quiet', 'error', 'warn', 'info' or 'debug'");
 }
 
+/* Gives a whole number from 1 to `max`. */
+static unsigned read_number(const char *variable, unsigned max, unsigned otherwise, const char *expected)
+{
+    const char *text = variable_value(variable);
+    unsigned number = 0;
+    if (!text)
+        return otherwise;
+    size_t digits = strspn(text, "0123456789");
+    for (size_t i = 0; i < digits && number <= max; i++)
+        number = number * 10 + (unsigned)(text[i] - '0');
+    if (text[digits] != '\0' || number < 1 || number > max)
+        report(variable, text, strlen(text), expected);
+    return number;
+}
+
 static unsigned read_timeout_ms(void)
 {
-    static const char variable[] = "SOCKSEAL_HANDSHAKE_TIMEOUT";
-    const char *text = variable_value(variable);
-    unsigned seconds = 0;
-    if (!text)
-        return TIMEOUT_DEFAULT_S * 1000;
-    size_t digits = strspn(text, "0123456789");
-    for (size_t i = 0; i < digits && seconds <= TIMEOUT_MAX_S; i++)
-        seconds = seconds * 10 + (unsigned)(text[i] - '0');
-    if (text[digits] != '\0' || seconds < 1 || seconds > TIMEOUT_MAX_S)
-        report(variable, text, strlen(text), "whole seconds, 1 to 3600");
-    return seconds * 1000;
+    return 1000 * read_number("SOCKSEAL_HANDSHAKE_TIMEOUT", TIMEOUT_MAX_S, TIMEOUT_DEFAULT_S,
+                              "whole seconds, 1 to 3600");
+}
+
+/* Tests have keys renewed every few records. */
+static uint64_t read_renewal_bytes(void)
+{
+    const unsigned bytes = read_number("SOCKSEAL_TEST_REKEY", 1 << 24, 0, "bytes, 1 to 16777216");
+    return bytes > 0 ? bytes : RENEWAL_BYTES;
 }
 
 static uint16_t suite_of_word(const char *word, size_t len)
@@ -232,6 +249,7 @@ static void read_variables(struct config *config, const char *ports)
     config->strict = read_strict();
     config->close_removed_keys = read_removed_keys();
     config->keylog_file = read_path("SOCKSEAL_KEYLOG_FILE", loaded.keylog_file);
+    config->renewal.bytes = read_renewal_bytes();
     config->active = true;
 }
 

@@ -15,7 +15,7 @@
 enum { CONFIG_EXIT_STATUS = 78 }; /* EX_CONFIG of sysexits.h */
 
 struct config {
-    bool active;           /* SOCKSEAL_PORTS is set and not empty; all else is unset when this is false */
+    bool active; /* SOCKSEAL_PORTS is set and not empty; all else but `renewal` is unset when this is false */
     bool accept_plaintext; /* SOCKSEAL_PLAINTEXT=accept */
     bool strict;           /* SOCKSEAL_STRICT=1 */
     unsigned handshake_timeout_ms;
@@ -27,6 +27,9 @@ struct config {
     const char *identities[TLS_OFFERED_PSKS_MAX]; /* SOCKSEAL_IDENTITY: what a connecting side offers */
     size_t identity_count;                        /* 0: whatever the key file holds */
     bool close_removed_keys;                      /* SOCKSEAL_REMOVED_KEYS=close */
+    /* When a connection's keys are renewed: who reads the memory of a process then learns no more than that
+     * of a connection's past. Set even when `active` is false. */
+    struct tls_renewal renewal;
     struct rules rules;
 };
 

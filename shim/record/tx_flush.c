@@ -210,8 +210,6 @@ void tx_flush_alert(const struct conn_handle *handle, enum tls_alert alert)
     tx_flush_release(handle);
 }
 
-const struct tls_renewal tx_flush_renewal = {.bytes = UINT64_C(1) << 34, .seconds = 120};
-
 bool tx_flush_update_keys(const struct conn_handle *handle)
 {
     struct conn *conn = handle->conn;

@@ -8,6 +8,7 @@
  * and what the program wrote before keys were installed. In tx.chunk as ciphertext, in tx.queue as plaintext.
  */
 
+#include "config/config.h"
 #include "conn/hold.h"
 #include "conn/result.h"
 #include "sys/net.h"
@@ -51,14 +52,10 @@ void tx_flush_key_update(const struct conn_handle *handle);
 /* Renews the sending keys, tx_lock held; false: the connection has failed. */
 bool tx_flush_update_keys(const struct conn_handle *handle);
 
-/* How long keys are used: two minutes as in WireGuard, and 16 GiB. So the memory of a process that is read
- * later opens no more than that of a connection's past. */
-extern const struct tls_renewal tx_flush_renewal;
-
 /* Whether our keys are to be renewed before more is sealed. */
 static inline bool tx_flush_keys_due(struct conn *conn)
 {
-    return tls_session_wants_key_update(&conn->session, &tx_flush_renewal, net_coarse_seconds());
+    return tls_session_wants_key_update(&conn->session, &config_get()->renewal, net_coarse_seconds());
 }
 
 #endif

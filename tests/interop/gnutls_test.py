@@ -75,6 +75,15 @@ class GnutlsCli(GnutlsCase):
             client.expect("Rekey was completed")
             self.exchange(server, client, f"after {command.strip('^')}")
 
+    def test_keys_renewed_with_every_record(self):
+        """GnuTLS takes eight KeyUpdates a second."""
+        port, server = self.nc_listening(SOCKSEAL_TEST_REKEY=1)
+        client = self.gnutls_cli(port, "-d", "4")
+        client.expect("Handshake was completed")
+        for number in range(6):
+            self.exchange(server, client, number)
+        self.assertGreaterEqual(bytes(client.err.data).count(b"KEY_UPDATE (24) was received"), 4, client.report())
+
     def test_hello_retry_request(self):
         """The client sends a share of its first group alone, P-256, and supports X25519."""
         server, client = self.connected("--single-key-share", priority=P256_FIRST)
@@ -119,6 +128,14 @@ class GnutlsServ(GnutlsCase):
         for number in range(3):
             client.type(f"a line {number}")
             client.expect(f"a line {number}\n")
+
+    def test_keys_renewed_with_every_record(self):
+        port, server = self.gnutls_serv("--echo", "-d", "4")
+        client = self.nc_connecting(port, SOCKSEAL_TEST_REKEY=1)
+        for number in range(6):
+            client.type(f"a line {number}")
+            client.expect(f"a line {number}\n")
+        self.assertGreaterEqual(bytes(server.err.data).count(b"KEY_UPDATE (24) was received"), 4, server.report())
 
     def test_many_lines_both_ways(self):
         """gnutls-serv echoes text, so that as much comes back."""

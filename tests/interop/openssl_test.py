@@ -61,6 +61,55 @@ class OpensslCase(sealed.TestCase):
 
 
 @sealed_only
+class KeyRenewal(OpensslCase):
+    """The sealed side renews its keys by itself, here every few records, and asks a peer that keeps its own."""
+
+    OURS, THEIRS = f"<<< TLS 1.3, {KEY_UPDATE}", f">>> TLS 1.3, {KEY_UPDATE}"
+
+    def pairs(self, **how):
+        """The sealed program listens, then connects: (sealed, stock)."""
+        port, server = self.nc_listening(**how)
+        yield server, self.s_client(port, "-msg")
+        port, server = self.s_server("-msg")
+        yield self.nc_connecting(port, **how), server
+
+    def count(self, stock, what):
+        return bytes(stock.out.data).count(what.encode())
+
+    def test_every_record(self):
+        for one, stock in self.pairs(SOCKSEAL_TEST_REKEY=1):
+            for number in range(12):
+                self.exchange(stock, one, number)
+            self.assertGreaterEqual(self.count(stock, self.OURS), 10)
+            self.assertGreaterEqual(self.count(stock, self.THEIRS), 3, "the peer was not asked")
+
+    def test_not_before_its_time(self):
+        for one, stock in self.pairs():
+            for number in range(12):
+                self.exchange(stock, one, number)
+            self.assertEqual(self.count(stock, "KeyUpdate"), 0)
+
+    def test_bulk(self):
+        for quantity in (1, 60000):
+            with self.subTest(bytes=quantity):
+                port, server = self.nc_listening(SOCKSEAL_TEST_REKEY=quantity)
+                self.transfer(server, self.s_client(port, "-quiet", digest_only=True), 8 * MIB)
+                port, server = self.nc_listening(SOCKSEAL_TEST_REKEY=quantity, digest_only=True)
+                self.transfer(self.s_client(port, "-quiet"), server, 8 * MIB)
+                port, server = self.s_server("-quiet", digest_only=True)
+                self.transfer(self.nc_connecting(port, SOCKSEAL_TEST_REKEY=quantity), server, 8 * MIB)
+
+    def test_two_sealed_programs(self):
+        port, server = self.nc_listening(SOCKSEAL_TEST_REKEY=1, digest_only=True)
+        client = self.nc_connecting(port, SOCKSEAL_TEST_REKEY=1, digest_only=True)
+        inputs = [sealed.HashedStream(8 * MIB, number) for number in range(2)]
+        server.feed(inputs[0])
+        client.feed(inputs[1])
+        self.assertEqual(client.expect_length(8 * MIB), inputs[0].digest())
+        self.assertEqual(server.expect_length(8 * MIB), inputs[1].digest())
+
+
+@sealed_only
 class SClient(OpensslCase):
     """The sealed program listens."""
 
