@@ -12,7 +12,8 @@ DESTDIR ?=
 BINDIR ?= $(PREFIX)/bin
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
-MANDIR ?= $(PREFIX)/share/man
+DATADIR ?= $(PREFIX)/share
+MANDIR ?= $(DATADIR)/man
 
 # A variant has a directory of its own: make BUILD=build/clang CC=clang, make BUILD=build/asan SAN=address,undefined
 BUILD ?= build
@@ -141,11 +142,16 @@ install: all
 	install -D -m 0755 $(BUILD)/libsockseal.so "$(DESTDIR)$(LIBDIR)/libsockseal.so"
 	install -D -m 0644 include/sockseal.h "$(DESTDIR)$(INCLUDEDIR)/sockseal.h"
 	install -D -m 0644 shim/cli/sockseal.1 "$(DESTDIR)$(MANDIR)/man1/sockseal.1"
+	install -D -m 0644 shim/cli/sockseal.keys.5 "$(DESTDIR)$(MANDIR)/man5/sockseal.keys.5"
 	install -D -m 0644 shim/cli/sockseal.7 "$(DESTDIR)$(MANDIR)/man7/sockseal.7"
+	install -D -m 0644 shim/cli/completion/sockseal.bash "$(DESTDIR)$(DATADIR)/bash-completion/completions/sockseal"
+	install -D -m 0644 shim/cli/completion/_sockseal "$(DESTDIR)$(DATADIR)/zsh/site-functions/_sockseal"
 
 uninstall:
 	rm -f "$(DESTDIR)$(BINDIR)/sockseal" "$(DESTDIR)$(LIBDIR)/libsockseal.so" "$(DESTDIR)$(INCLUDEDIR)/sockseal.h" \
-		"$(DESTDIR)$(MANDIR)/man1/sockseal.1" "$(DESTDIR)$(MANDIR)/man7/sockseal.7"
+		"$(DESTDIR)$(MANDIR)/man1/sockseal.1" "$(DESTDIR)$(MANDIR)/man5/sockseal.keys.5" \
+		"$(DESTDIR)$(MANDIR)/man7/sockseal.7" "$(DESTDIR)$(DATADIR)/bash-completion/completions/sockseal" \
+		"$(DESTDIR)$(DATADIR)/zsh/site-functions/_sockseal"
 
 # Keeps libsodium, which takes a network to get; distclean does not.
 clean:

@@ -424,6 +424,36 @@ class VerbTest(CommandTest):
             self.assertEqual((result.returncode, result.stderr), (0, ""))
             self.assertRegex(result.stdout, r"\Ausage: sockseal \[?%s\b" % verb)
 
+    def options(self, verb):
+        return set(re.findall(r"(?<![\w-])--[a-z-]+", re.sub(r"\A.*\n", "", self.sockseal(verb, "--help").stdout)))
+
+    def test_the_manual_and_the_completions_know_every_option(self):
+        pages = {}
+        for name in ("sockseal.1", "completion/sockseal.bash", "completion/_sockseal"):
+            with open(os.path.join(ROOT, "shim", "cli", name), encoding="utf-8") as file:
+                pages[name] = file.read().replace("\\-", "-")
+        for option in self.options("run") | self.options("keygen"):
+            for name, text in pages.items():
+                self.assertIn(option, text, name)
+
+    def complete(self, *words):
+        script = ("source %s/shim/cli/completion/sockseal.bash; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); _sockseal;"
+                  " printf '%%s\\n' \"${COMPREPLY[@]}\"" % ROOT)
+        result = subprocess.run(["bash", "--norc", "-c", script, "bash", "sockseal", *words], capture_output=True,
+                                text=True, cwd=self.directory, timeout=30, check=True)
+        self.assertEqual(result.stderr, "")
+        return result.stdout.split()
+
+    def test_completion_in_bash(self):
+        self.assertEqual(self.complete("keyg"), ["keygen"])
+        self.assertEqual(self.complete("--plain"), ["--plaintext"])
+        self.assertEqual(self.complete("--plaintext", "a"), ["accept"])
+        self.assertEqual(self.complete("keygen", "--ap"), ["--append"])
+        self.assertEqual(self.complete("keys", "ke"), ["keys"])
+        self.assertEqual(self.complete("-p", "9", "-k", "keys", "-i", ""), ["me", "you"])
+        self.assertEqual(self.complete("-p", "9", "cat", "ke"), ["keys"])
+        self.assertIn("true", self.complete("check", "tru"))
+
     def test_without_arguments_there_are_examples(self):
         result = self.sockseal()
         self.assertEqual(result.returncode, USAGE)

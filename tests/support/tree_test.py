@@ -6,6 +6,7 @@ import ast
 import glob
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 import unittest
@@ -128,7 +129,8 @@ class Installation(unittest.TestCase):
             self.make("install", "DESTDIR=" + stage, "PREFIX=/opt/seal")
             prefix = os.path.join(stage, "opt", "seal")
             for path in ("bin/sockseal", "lib/libsockseal.so", "include/sockseal.h", "share/man/man1/sockseal.1",
-                         "share/man/man7/sockseal.7"):
+                         "share/man/man5/sockseal.keys.5", "share/man/man7/sockseal.7",
+                         "share/bash-completion/completions/sockseal", "share/zsh/site-functions/_sockseal"):
                 self.assertTrue(os.path.isfile(os.path.join(prefix, path)), path)
             keys = os.path.join(stage, "keys")
             subprocess.run([prefix + "/bin/sockseal", "keygen", "-o", keys], stdout=subprocess.DEVNULL, check=True,
@@ -149,12 +151,16 @@ class Installation(unittest.TestCase):
                         "include/sockseal.h"], cwd=ROOT, check=True, timeout=60)
 
     def test_manual_pages_are_well_formed(self):
-        for page in ("shim/cli/sockseal.1", "shim/cli/sockseal.7"):
+        for page in sorted(glob.glob(os.path.join(ROOT, "shim", "cli", "*.[1-8]"))):
             with open(os.path.join(ROOT, page), encoding="utf-8") as file:
                 text = file.read()
             self.assertIn(".TH ", text)
             for section in ("NAME", "DESCRIPTION", "SEE ALSO"):
                 self.assertIn("\n.SH %s\n" % section, text, page)
+            if shutil.which("groff"):
+                result = subprocess.run(["groff", "-man", "-ww", "-z", page], capture_output=True, text=True, check=True,
+                                        timeout=60)
+                self.assertEqual(result.stderr, "", page)
 
 
 class Table(unittest.TestCase):
