@@ -5,10 +5,12 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include "config/config.h"
 #include "config/keyring_file.h"
 #include "config/rules.h"
+#include "crypto/sha256.h"
 #include "diag/log.h"
 #include "sys/file.h"
 
@@ -227,6 +229,27 @@ void keyring_freeze(void)
 {
     keyring_release(keyring_current());
     atomic_store(&frozen, true);
+}
+
+bool keyring_is_frozen(void)
+{
+    return atomic_load(&frozen);
+}
+
+uint64_t keyring_tag(const struct keyring *keyring, const uint8_t *identity, size_t len)
+{
+    static const uint8_t label[] = "sockseal removed keys 1";
+    uint8_t hash[SHA256_LEN];
+    uint64_t tag;
+    for (size_t i = 0; i < keyring->count; i++) {
+        const struct tls_psk *psk = &keyring->psks[i];
+        if (psk->identity_len != len || memcmp(psk->identity, identity, len) != 0)
+            continue;
+        sha256_hmac(psk->key, psk->key_len, label, sizeof label - 1, hash);
+        memcpy(&tag, hash, sizeof tag);
+        return tag | 1;
+    }
+    return 0;
 }
 
 const struct keyring *keyring_acquire(void)

@@ -60,6 +60,13 @@ void keyring_freeze(void);
  * first one was keyring_acquire(). */
 const struct keyring *keyring_current(void);
 
+/* Whether keyring_freeze() was called. */
+bool keyring_is_frozen(void);
+
+/* A number that tells a key under an identity from another one, and nothing of the key: of HMAC-SHA-256 under
+ * it. 0 if there is no key of this identity. */
+uint64_t keyring_tag(const struct keyring *keyring, const uint8_t *identity, size_t len);
+
 /* Gives up a keyring; the last holder of one that has been replaced wipes it. NULL is allowed. */
 void keyring_release(const struct keyring *keyring);
 

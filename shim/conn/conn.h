@@ -143,6 +143,7 @@ struct conn {
     /* Belongs to the holder of both locks. */
     arena_ref handshake; /* chunk with the struct tls_handshake, until established */
     struct address local, peer;
+    uint64_t key_tag; /* keyring_tag() of its key, with SOCKSEAL_REMOVED_KEYS=close; 0: not known */
     struct tls_session session;
 };
 

@@ -12,6 +12,7 @@
 #include "conn/reap.h"
 #include "crypto/secret.h"
 #include "diag/log.h"
+#include "io/revoke.h"
 #include "io/wait.h"
 #include "record/handshake.h"
 #include "sys/net.h"
@@ -86,6 +87,8 @@ int socket_seal(int fd, struct conn *conn, bool inherit)
     lock_release(&conn->rx_lock);
     if (result < 0)
         socket_unseal(&handle);
+    else
+        revoke_watch();
     reap_dead_holders();
     return result;
 }

@@ -6,6 +6,7 @@
 #include "libc/streams.h"
 
 #include "io/exit.h"
+#include "io/revoke.h"
 #include "libc/door.h"
 #include "process/fork.h"
 #include "shm/self.h"
@@ -38,6 +39,13 @@ static void before_fork(void)
     errno = saved;
 }
 
+static void in_child(void)
+{
+    fork_in_child();
+    if (fdtable_bound() > 0)
+        revoke_watch();
+}
+
 static void end(void)
 {
     int saved = errno;
@@ -67,13 +75,15 @@ __attribute__((constructor)) static void load(void)
     limit_begin();
     fork_begin();
     wait_begin();
-    pthread_atfork(before_fork, fork_in_parent, fork_in_child);
+    pthread_atfork(before_fork, fork_in_parent, in_child);
     if (!streams_at_end(end))
         atexit(end);
     at_quick_exit(end);
     environment_save();
     exec_adopt_inherited(environment_take(ENVIRONMENT_STATE));
     startup_report();
+    if (fdtable_bound() > 0)
+        revoke_watch();
 }
 
 /* Destructors and stdio may write after this. */

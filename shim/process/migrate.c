@@ -51,6 +51,7 @@ static bool copy_state(const struct arena_view *view, const struct conn *from, s
     to->local = from->local;
     to->peer = from->peer;
     to->session = from->session;
+    to->key_tag = from->key_tag;
     to->rx.chunk = to->tx.chunk = to->handshake = 0;
     to->rx.queue = to->tx.queue = to->tx.deferred = (struct chunk_list){0};
     return copy_chunk(view, from->rx.chunk, &to->rx.chunk) &&

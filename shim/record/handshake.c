@@ -145,6 +145,16 @@ static int look_connected(const struct conn_handle *handle)
     return 1;
 }
 
+/* Remembers which key it is, so that the connection can end with it (io/revoke.h). */
+static void note_key(struct conn *conn)
+{
+    if (!config_get()->close_removed_keys)
+        return;
+    const struct keyring *keys = keyring_current();
+    conn->key_tag = keys ? keyring_tag(keys, conn->session.identity, conn->session.identity_len) : 0;
+    keyring_release(keys);
+}
+
 static void finish(const struct conn_handle *handle)
 {
     struct conn *conn = handle->conn;
@@ -152,6 +162,7 @@ static void finish(const struct conn_handle *handle)
     tls_handshake_wipe(state_of(conn));
     conn->handshake = 0;
     arena_chunk_give(state);
+    note_key(conn);
     conn_enter(conn, CONN_ESTABLISHED);
     pending_settle(handle);
     if (log_enabled(LOG_INFO)) {

@@ -221,6 +221,87 @@ class Unusable(Case):
 
 
 @sealed_only
+class Removed(Case):
+    """SOCKSEAL_REMOVED_KEYS=close."""
+
+    def setUp(self):
+        super().setUp()
+        self.both = [("kept", secrets.token_hex(32)), ("removed", secrets.token_hex(32))]
+        self.server_keys = self.write_keys("server", *self.both)
+        self.port_number = self.port()
+
+    def pair(self, identity, server_steps, **how):
+        """A connection under this identity, of which the server waits in a call."""
+        address, port = sealed.loopback(), self.port_number
+        server = self.run_peer("serve", address, port, *server_steps, SOCKSEAL_KEY_FILE=self.server_keys,
+                               SOCKSEAL_REMOVED_KEYS="close", **how)
+        self.wait_listening(port, server)
+        client_keys = self.write_keys("client", *(pair for pair in self.both if pair[0] == identity))
+        client = self.run_peer("connect", address, port, "send:hello", "recv", "wait", "send:more", "recv",
+                               SOCKSEAL_KEY_FILE=client_keys)
+        client.expect("recv b'welcome'")
+        return server, client
+
+    def test_connections_end_with_their_key(self):
+        steps = ("recv", "send:welcome", "recv", "send:bye", "close")
+        server, client = self.pair("removed", steps)
+        kept_server, kept_client = self.pair("kept", steps)
+        self.write_keys("server", self.both[0])
+        server.expect("recv EKEYREVOKED")
+        server.expect_log("error", "'removed'", "taken out of the key file")
+        client.type("")
+        client.expect("recv ECONNRESET")
+        kept_client.type("")
+        kept_client.expect("recv b'bye'")
+        kept_server.expect("recv b'more'")
+
+    def test_a_key_that_is_replaced_is_gone_too(self):
+        server, _ = self.pair("removed", ("recv", "send:welcome", "recv"))
+        self.write_keys("server", self.both[0], ("removed", secrets.token_hex(32)))
+        server.expect("recv EKEYREVOKED")
+
+    def test_a_broken_file_ends_nothing(self):
+        server, client = self.pair("removed", ("recv", "send:welcome", "recv", "send:bye", "close"))
+        (self.directory / "server").write_text("rubbish")
+        server.expect_log("error", "stay in use")
+        client.type("")
+        client.expect("recv b'bye'")
+
+    def test_in_a_child_that_was_forked(self):
+        script = """
+import os, socket, sys
+sock = socket.create_server((sys.argv[1], int(sys.argv[2]))).accept()[0]
+sock.recv(10)
+if os.fork() == 0:
+    sock.sendall(b"welcome")
+    try:
+        sock.recv(10)
+    except OSError as error:
+        os.write(1, os.strerror(error.errno).encode())
+    os._exit(0)
+sock.close()
+os.wait()
+"""
+        address, port = sealed.loopback(), self.port_number
+        server = self.run_program(sealed.PYTHON, "-c", script, address, port, SOCKSEAL_KEY_FILE=self.server_keys,
+                                  SOCKSEAL_REMOVED_KEYS="close")
+        self.wait_listening(port, server)
+        client = self.run_peer("connect", address, port, "send:hello", "recv", "recv",
+                               SOCKSEAL_KEY_FILE=self.write_keys("client", self.both[1]))
+        client.expect("recv b'welcome'")
+        self.write_keys("server", self.both[0])
+        server.expect("Key has been revoked")
+
+    def test_without_it_there_is_no_thread_of_the_librarys(self):
+        script = ("import os, socket, sys; sock = socket.create_connection((sys.argv[1], int(sys.argv[2])));"
+                  " sock.sendall(b'x'); sock.recv(1); print(len(os.listdir('/proc/self/task')), flush=True)")
+        for how, expected in (({}, "1"), ({"SOCKSEAL_REMOVED_KEYS": "close"}, "2")):
+            port, _ = self.serve("recv", "send:x", "recv")
+            client = self.run_program(sealed.PYTHON, "-c", script, self.address, port, **how)
+            client.expect(expected + "\n")
+
+
+@sealed_only
 class Flood(Case):
     def test_a_thousand_refused_connections_do_not_fill_the_log(self):
         """Whoever can reach the port decides how often it is tried."""

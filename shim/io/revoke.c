@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "io/revoke.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "config/config.h"
+#include "config/keyring.h"
+#include "conn/error.h"
+#include "conn/fdtable.h"
+#include "record/tx_flush.h"
+#include "sys/file.h"
+#include "sys/net.h"
+
+enum { LOOK_MS = 1000 };
+
+/* The process in which the thread is; 0: none. */
+static _Atomic int watched_process;
+
+/* Whether the connection's key is gone. One that has no key yet is looked at when it has. */
+static bool is_revoked(const struct conn *conn, const struct keyring *keys)
+{
+    return conn_phase(conn) >= CONN_ESTABLISHED && !conn_failed(conn) && conn->key_tag != 0 &&
+           keyring_tag(keys, conn->session.identity, conn->session.identity_len) != conn->key_tag;
+}
+
+static void end_revoked(int fd, const struct keyring *keys)
+{
+    struct conn_handle handle = fdtable_find(fd);
+    if (!handle.conn || handle.conn == &fdtable_dead || !conn_pin(handle.conn, handle.generation))
+        return;
+    if (is_revoked(handle.conn, keys)) {
+        tx_flush_alert(&handle, TLS_ALERT_ACCESS_DENIED);
+        error_set(&handle, EKEYREVOKED, "the connection's key was taken out of the key file");
+    }
+    conn_unpin(handle.conn);
+}
+
+/* Whether the process has a sealed connection. */
+static bool look(void)
+{
+    const struct keyring *keys = keyring_acquire();
+    bool any = false;
+    for (int fd = 0; fd < fdtable_bound(); fd++) {
+        if (!fdtable_has(fd))
+            continue;
+        any = true;
+        if (keys)
+            end_revoked(fd, keys);
+    }
+    keyring_release(keys);
+    return any;
+}
+
+static void *watch(void *unused)
+{
+    const struct timespec second = {LOOK_MS / 1000, 0};
+    do {
+        net_ppoll(NULL, 0, &second);
+        /* A filter of the program's own may not allow a thread to end: it sleeps for good instead. */
+        if (keyring_is_frozen())
+            net_ppoll(NULL, 0, NULL);
+    } while (look());
+    atomic_store(&watched_process, 0);
+    if (fdtable_bound() > 0 && look())
+        revoke_watch(); /* one came after the last look */
+    return unused;
+}
+
+void revoke_watch(void)
+{
+    pthread_t thread;
+    sigset_t all, before;
+    int self = sys_getpid(), process = atomic_load(&watched_process);
+    if (!config_get()->close_removed_keys || process == self ||
+        !atomic_compare_exchange_strong(&watched_process, &process, self))
+        return;
+    sigfillset(&all);
+    sys_sigprocmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&thread, NULL, watch, NULL);
+    sys_sigprocmask(SIG_SETMASK, &before, NULL);
+    if (error == 0)
+        pthread_detach(thread);
+    else
+        atomic_store(&watched_process, 0);
+}
