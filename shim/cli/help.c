@@ -10,6 +10,7 @@ static const char usage[] = "usage: sockseal [run] [OPTION...] [--] PROGRAM [ARG
                             "       sockseal keygen [-o FILE [--append]] [-b BYTES] [IDENTITY...]\n"
                             "       sockseal keygen --pair A[=ADDRESS] B[=ADDRESS] [-o DIRECTORY]\n"
                             "       sockseal keys [FILE]\n"
+                            "       sockseal ping [OPTION...] HOST PORT\n"
                             "       sockseal VERB --help\n";
 
 static const char examples[] =
@@ -70,10 +71,19 @@ static const char keys[] =
     "over\n"
     "the telephone. Exit status 1 if the file cannot be used.\n";
 
+static const char ping[] =
+    "Makes one sealed connection and says how far it comes: name, TCP, TLS, suite and identity. When a step\n"
+    "fails, says what is probably wrong. Nothing is sent to the program at the other end. The options are "
+    "those\n"
+    "of run; -t is the time for each step. Exit status: 0 if the other end has proved that it has the key, "
+    "else\n"
+    "1; 78 if the configuration has a fault.\n";
+
 static const struct {
     const char *verb;
     const char *text;
-} helps[] = {{"run", run}, {"shell", shell}, {"check", check}, {"keygen", keygen}, {"keys", keys}};
+} helps[] = {{"run", run},       {"shell", shell}, {"check", check},
+             {"keygen", keygen}, {"keys", keys},   {"ping", ping}};
 
 /* The lines of the usage that begin with the verb. */
 static void print_usage_of(const char *verb)

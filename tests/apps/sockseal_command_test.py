@@ -419,7 +419,7 @@ class ConfigurationFileTest(CommandTest):
 
 class VerbTest(CommandTest):
     def test_help(self):
-        for verb in ("run", "shell", "check", "keygen", "keys"):
+        for verb in ("run", "shell", "check", "keygen", "keys", "ping"):
             result = self.sockseal(verb, "--help")
             self.assertEqual((result.returncode, result.stderr), (0, ""))
             self.assertRegex(result.stdout, r"\Ausage: sockseal \[?%s\b" % verb)

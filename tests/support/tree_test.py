@@ -163,6 +163,21 @@ class Installation(unittest.TestCase):
                 self.assertEqual(result.stderr, "", page)
 
 
+class Promises(unittest.TestCase):
+    def test_the_tests_that_the_security_page_names_exist(self):
+        sources = ""
+        for path in files(".py", ".c"):
+            if "/tests/" in path:
+                with open(path, encoding="utf-8") as file:
+                    sources += file.read()
+        with open(os.path.join(ROOT, ".github", "SECURITY.md"), encoding="utf-8") as file:
+            text = file.read()
+        for name in re.findall(r"`(test_\w+|\w+Test)`", text):
+            self.assertRegex(sources, r"(def|void|class) %s\b" % name)
+        for path in re.findall(r"`(tests/[\w/.]+)`", text):
+            self.assertTrue(os.path.exists(os.path.join(ROOT, path)), path)
+
+
 class Table(unittest.TestCase):
     def test_the_table_of_programs_can_be_made(self):
         """It reads the files of tests/apps without running them, at the end of a long run."""
