@@ -70,6 +70,7 @@ AEGIS := $(BUILD)/obj/shim/crypto/aegis
 TARGET := $(shell $(CC) -dumpmachine)
 ifneq ($(filter x86_64-%,$(TARGET)),)
 $(AEGIS)/aegis_aesni.o: INSTRUCTIONS := -maes -msse4.1
+$(AEGIS)/aegis_avx.o: INSTRUCTIONS := -maes -mavx
 $(AEGIS)/aegis_vaes256.o: INSTRUCTIONS := -maes -mavx2 -mvaes
 $(AEGIS)/aegis_vaes512.o: INSTRUCTIONS := -maes -mavx2 -mvaes -mavx512f -mavx512vl
 else ifneq ($(filter aarch64-%,$(TARGET)),)

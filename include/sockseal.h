@@ -33,7 +33,9 @@ enum sockseal_state {
 enum sockseal_suite {
     SOCKSEAL_SUITE_NONE = 0,                   /* not negotiated yet */
     SOCKSEAL_SUITE_CHACHA20_POLY1305 = 0x1303, /* TLS_CHACHA20_POLY1305_SHA256 */
-    SOCKSEAL_SUITE_AEGIS_128L = 0xff5e,        /* SOCKSEAL_AEGIS_128L_SHA256, a private-use code point */
+    SOCKSEAL_SUITE_AEGIS_128L = 0x1307,        /* TLS_AEGIS_128L_SHA256 */
+    SOCKSEAL_SUITE_AEGIS_128X2 = 0xff52,       /* SOCKSEAL_AEGIS_128X2_SHA256, a private-use code point */
+    SOCKSEAL_SUITE_AEGIS_128X4 = 0xff54,       /* SOCKSEAL_AEGIS_128X4_SHA256, the same */
 };
 
 /* Later versions add fields at the end; as for TCP_INFO, at most *optlen bytes are written and *optlen is set

@@ -124,8 +124,10 @@ static uint16_t suite_of_word(const char *word, size_t len)
     static const struct {
         const char *word;
         uint16_t suite;
-    } suites[] = {{"aegis128l", TLS_SUITE_AEGIS_128L_SHA256},
-                  {"chacha20", TLS_SUITE_CHACHA20_POLY1305_SHA256}};
+    } suites[CONFIG_SUITES_MAX] = {{"aegis128l", TLS_SUITE_AEGIS_128L_SHA256},
+                                   {"aegis128x2", TLS_SUITE_AEGIS_128X2_SHA256},
+                                   {"aegis128x4", TLS_SUITE_AEGIS_128X4_SHA256},
+                                   {"chacha20", TLS_SUITE_CHACHA20_POLY1305_SHA256}};
     for (size_t i = 0; i < sizeof suites / sizeof suites[0]; i++)
         if (strlen(suites[i].word) == len && memcmp(suites[i].word, word, len) == 0)
             return suites[i].suite;
@@ -144,19 +146,25 @@ static const char *next_word(const char **text, size_t *len)
     return word;
 }
 
+static bool has_suite(const struct config *config, uint16_t suite)
+{
+    for (size_t i = 0; i < config->suite_count; i++)
+        if (config->suites[i] == suite)
+            return true;
+    return false;
+}
+
 static void read_suites(struct config *config)
 {
     static const char variable[] = "SOCKSEAL_SUITES";
-    static const char expected[] = "'aegis128l' or 'chacha20', or both, each once, with a comma between them";
+    static const char expected[] = "'aegis128x4', 'aegis128x2', 'aegis128l', 'chacha20' or several of them, "
+                                   "each once, with commas between";
     const char *text = variable_value(variable);
-    if (!text)
-        text = "aegis128l,chacha20";
     while (text) {
         size_t len;
         const char *word = next_word(&text, &len);
         uint16_t suite = suite_of_word(word, len);
-        if (suite == TLS_SUITE_NONE || config->suite_count == 2 ||
-            (config->suite_count == 1 && config->suites[0] == suite)) {
+        if (suite == TLS_SUITE_NONE || has_suite(config, suite)) {
             report(variable, word, len, expected);
             return;
         }

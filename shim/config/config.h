@@ -12,15 +12,18 @@
 #include "config/rules.h"
 #include "tls/tls.h"
 
-enum { CONFIG_EXIT_STATUS = 78 }; /* EX_CONFIG of sysexits.h */
+enum {
+    CONFIG_EXIT_STATUS = 78, /* EX_CONFIG of sysexits.h */
+    CONFIG_SUITES_MAX = 4,
+};
 
 struct config {
     bool active; /* SOCKSEAL_PORTS is set and not empty; all else but `renewal` is unset when this is false */
     bool accept_plaintext; /* SOCKSEAL_PLAINTEXT=accept */
     bool strict;           /* SOCKSEAL_STRICT=1 */
     unsigned handshake_timeout_ms;
-    uint16_t suites[2]; /* enum tls_suite, in order of preference */
-    size_t suite_count;
+    uint16_t suites[CONFIG_SUITES_MAX]; /* enum tls_suite, in order of preference */
+    size_t suite_count;                 /* 0 if unset: what suits the processor */
     const char *key_file;    /* NULL if unset; own copies, since the program may change its environment */
     const char *log_file;    /* NULL if unset */
     const char *keylog_file; /* NULL if unset */

@@ -2,88 +2,125 @@
  * Copyright (c) 2026 the sockseal authors */
 #include "crypto/aead.h"
 
-#include <sodium.h>
-#include <string.h>
+#include "crypto/aegis/aegis.h"
+#include "crypto/chacha20.h"
+
+_Static_assert((int)AEAD_TAG_LEN == CHACHA20_TAG_LEN && (int)AEAD_TAG_LEN == AEGIS_TAG_LEN,
+               "all suites have tags of the same length");
 
 bool aead_pretend_no_aes;
 
-static bool chacha20_seal(const uint8_t *key, const uint8_t *nonce, const uint8_t *aad, size_t aad_len,
-                          const uint8_t *in, size_t len, uint8_t *out)
+static bool seal_chacha20(const struct aead_message *message, uint8_t *tag)
 {
-    return crypto_aead_chacha20poly1305_ietf_encrypt(out, NULL, in, len, aad, aad_len, NULL, nonce, key) == 0;
+    chacha20_seal(message, tag);
+    return true;
 }
 
-static bool chacha20_open(const uint8_t *key, const uint8_t *nonce, const uint8_t *aad, size_t aad_len,
-                          const uint8_t *in, size_t len, uint8_t *out)
+static bool open_chacha20(const struct aead_message *message, const uint8_t *tag)
 {
-    const size_t tag_len = crypto_aead_chacha20poly1305_ietf_ABYTES;
-    if (len < tag_len)
-        return false;
-    if (crypto_aead_chacha20poly1305_ietf_decrypt(out, NULL, NULL, in, len, aad, aad_len, nonce, key) == 0)
-        return true;
-    memset(out, 0, len - tag_len);
-    return false;
+    return chacha20_open(message, tag);
 }
 
-/* RFC 8439. RFC 8446, 5.5 sets no limit on records below the sequence number's own. */
-const struct aead aead_chacha20 = {
+static bool seal_aegis_128l(const struct aead_message *message, uint8_t *tag)
+{
+    return aegis_seal(AEGIS_128L, message, tag, AEGIS_TAG_LEN);
+}
+
+static bool open_aegis_128l(const struct aead_message *message, const uint8_t *tag)
+{
+    return aegis_open(AEGIS_128L, message, tag, AEGIS_TAG_LEN);
+}
+
+static bool seal_aegis_128x2(const struct aead_message *message, uint8_t *tag)
+{
+    return aegis_seal(AEGIS_128X2, message, tag, AEGIS_TAG_LEN);
+}
+
+static bool open_aegis_128x2(const struct aead_message *message, const uint8_t *tag)
+{
+    return aegis_open(AEGIS_128X2, message, tag, AEGIS_TAG_LEN);
+}
+
+static bool seal_aegis_128x4(const struct aead_message *message, uint8_t *tag)
+{
+    return aegis_seal(AEGIS_128X4, message, tag, AEGIS_TAG_LEN);
+}
+
+static bool open_aegis_128x4(const struct aead_message *message, const uint8_t *tag)
+{
+    return aegis_open(AEGIS_128X4, message, tag, AEGIS_TAG_LEN);
+}
+
+/* RFC 8446, 5.5 sets no limit on records below the sequence number's own. */
+static const struct aead chacha20 = {
     .suite = AEAD_CHACHA20_POLY1305,
-    .key_len = crypto_aead_chacha20poly1305_ietf_KEYBYTES,
-    .iv_len = crypto_aead_chacha20poly1305_ietf_NPUBBYTES,
-    .tag_len = crypto_aead_chacha20poly1305_ietf_ABYTES,
+    .key_len = CHACHA20_KEY_LEN,
+    .iv_len = CHACHA20_NONCE_LEN,
     .records_max = UINT64_MAX,
-    .seal = chacha20_seal,
-    .open = chacha20_open,
+    .seal = seal_chacha20,
+    .open = open_chacha20,
 };
 
-#ifndef SOCKSEAL_NO_AEGIS
+/* draft-denis-tls-aegis: tags of 128 bits; keys are renewed before 2^48 records. */
+#define AEGIS(code_point, seal_it, open_it)                                                                  \
+    {                                                                                                        \
+        .suite = (code_point), .key_len = AEGIS_KEY_LEN, .iv_len = AEGIS_NONCE_LEN,                          \
+        .records_max = UINT64_C(1) << 48, .seal = (seal_it), .open = (open_it)                               \
+    }
+static const struct aead aegis_128l = AEGIS(AEAD_AEGIS_128L, seal_aegis_128l, open_aegis_128l);
+static const struct aead aegis_128x2 = AEGIS(AEAD_AEGIS_128X2, seal_aegis_128x2, open_aegis_128x2);
+static const struct aead aegis_128x4 = AEGIS(AEAD_AEGIS_128X4, seal_aegis_128x4, open_aegis_128x4);
+#undef AEGIS
 
-static bool aegis_seal(const uint8_t *key, const uint8_t *nonce, const uint8_t *aad, size_t aad_len,
-                       const uint8_t *in, size_t len, uint8_t *out)
+const struct aead *aead_of(uint16_t suite)
 {
-    return crypto_aead_aegis128l_encrypt_detached(out, out + len, NULL, in, len, aad, aad_len, NULL, nonce,
-                                                  key) == 0;
+    switch (suite) {
+    case AEAD_AEGIS_128X4:
+        return &aegis_128x4;
+    case AEAD_AEGIS_128X2:
+        return &aegis_128x2;
+    case AEAD_AEGIS_128L:
+        return &aegis_128l;
+    case AEAD_CHACHA20_POLY1305:
+        return &chacha20;
+    default:
+        return NULL;
+    }
 }
 
-static bool aegis_open(const uint8_t *key, const uint8_t *nonce, const uint8_t *aad, size_t aad_len,
-                       const uint8_t *in, size_t len, uint8_t *out)
-{
-    const size_t tag_len = crypto_aead_aegis128l_ABYTES;
-    if (len < tag_len)
-        return false;
-    len -= tag_len;
-    if (crypto_aead_aegis128l_decrypt_detached(out, NULL, in, len, in + len, aad, aad_len, nonce, key) == 0)
-        return true;
-    memset(out, 0, len);
-    return false;
-}
-
-/* RFC 10032 with the 256-bit tag; keys are renewed before 2^48 records. */
-const struct aead aead_aegis = {
-    .suite = AEAD_AEGIS_128L,
-    .key_len = crypto_aead_aegis128l_KEYBYTES,
-    .iv_len = crypto_aead_aegis128l_NPUBBYTES,
-    .tag_len = crypto_aead_aegis128l_ABYTES,
-    .records_max = UINT64_C(1) << 48,
-    .seal = aegis_seal,
-    .open = aegis_open,
-};
-
-/* libsodium's portable AEGIS is slower than ChaCha20 and not constant in time everywhere. */
 static bool has_aes(void)
 {
-    return !aead_pretend_no_aes && (sodium_runtime_has_aesni() != 0 || sodium_runtime_has_armcrypto() != 0);
+    return !aead_pretend_no_aes && aegis_usable();
 }
-
-#endif
 
 bool aead_usable(uint16_t suite)
 {
-    if (aead_of(suite) == NULL)
+    return suite == AEAD_CHACHA20_POLY1305 || (aead_of(suite) != NULL && has_aes());
+}
+
+const uint16_t *aead_default_suites(size_t *count)
+{
+    static const uint16_t all[] = {AEAD_AEGIS_128X4, AEAD_AEGIS_128X2, AEAD_AEGIS_128L,
+                                   AEAD_CHACHA20_POLY1305};
+    const size_t first = !has_aes() ? 3 : (size_t)(AEGIS_128X4 - aegis_widest());
+    *count = sizeof all / sizeof *all - first;
+    return all + first;
+}
+
+bool aead_seal(const struct aead *aead, const uint8_t *key, const uint8_t *nonce, const uint8_t *ad,
+               size_t ad_len, const uint8_t *in, size_t len, uint8_t *out)
+{
+    struct aead_part part = {in, out, len};
+    const struct aead_message message = {key, nonce, ad, ad_len, &part, 1};
+    return aead->seal(&message, out + len);
+}
+
+bool aead_open(const struct aead *aead, const uint8_t *key, const uint8_t *nonce, const uint8_t *ad,
+               size_t ad_len, const uint8_t *in, size_t len, uint8_t *out)
+{
+    if (len < AEAD_TAG_LEN)
         return false;
-#ifndef SOCKSEAL_NO_AEGIS
-    if (suite == AEAD_AEGIS_128L)
-        return has_aes();
-#endif
-    return true;
+    struct aead_part part = {in, out, len - AEAD_TAG_LEN};
+    const struct aead_message message = {key, nonce, ad, ad_len, &part, 1};
+    return aead->open(&message, in + len - AEAD_TAG_LEN);
 }

@@ -4,66 +4,59 @@
 #define SOCKSEAL_AEAD_H
 
 /*
- * The AEAD of each TLS suite, over libsodium. No allocation, no state: a `const struct aead` is found by the
- * suite's code point at each use, so that nothing that is kept holds a pointer.
+ * The AEAD of each TLS suite. No allocation, no state: a `const struct aead` is found by the suite's code
+ * point at each use, so that nothing that is kept holds a pointer.
  */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum { AEAD_KEY_MAX = 32, AEAD_IV_MAX = 16, AEAD_TAG_MAX = 32 };
+#include "crypto/aead_parts.h"
+
+enum { AEAD_KEY_MAX = 32, AEAD_IV_MAX = 16, AEAD_TAG_LEN = 16 };
 
 /* The suites' code points on the wire (tls/tls.h: enum tls_suite). */
-enum { AEAD_CHACHA20_POLY1305 = 0x1303, AEAD_AEGIS_128L = 0xFF5E };
+enum {
+    AEAD_CHACHA20_POLY1305 = 0x1303,
+    AEAD_AEGIS_128L = 0x1307,
+    AEAD_AEGIS_128X2 = 0xFF52,
+    AEAD_AEGIS_128X4 = 0xFF54,
+};
 
 struct aead {
     uint16_t suite; /* the code point on the wire */
     uint8_t key_len;
-    uint8_t iv_len; /* of the nonce too */
-    uint8_t tag_len;
+    uint8_t iv_len;       /* of the nonce too */
     uint64_t records_max; /* how many records one key may protect (RFC 8446, 5.5) */
-    bool (*seal)(const uint8_t *key, const uint8_t *nonce, const uint8_t *aad, size_t aad_len,
-                 const uint8_t *in, size_t len, uint8_t *out);
-    bool (*open)(const uint8_t *key, const uint8_t *nonce, const uint8_t *aad, size_t aad_len,
-                 const uint8_t *in, size_t len, uint8_t *out);
+    /* Encrypts, and writes the tag of AEAD_TAG_LEN bytes. False, with nothing written, if it cannot. */
+    bool (*seal)(const struct aead_message *message, uint8_t *tag);
+    /* Decrypts. False, with zeros in all of the output, if the tag does not fit. */
+    bool (*open)(const struct aead_message *message, const uint8_t *tag);
 };
 
 /* Set by tests: behave as on a processor without AES instructions. */
 extern bool aead_pretend_no_aes;
 
-extern const struct aead aead_chacha20;
-#ifndef SOCKSEAL_NO_AEGIS
-extern const struct aead aead_aegis;
-#endif
+/* The AEAD of a suite, or NULL if there is none. */
+const struct aead *aead_of(uint16_t suite);
 
-/* The AEAD of a suite, or NULL if this build does not have it. */
-static inline const struct aead *aead_of(uint16_t suite)
-{
-#ifndef SOCKSEAL_NO_AEGIS
-    if (suite == AEAD_AEGIS_128L)
-        return &aead_aegis;
-#endif
-    return suite == AEAD_CHACHA20_POLY1305 ? &aead_chacha20 : NULL;
-}
-
-/* Whether to offer and to choose the suite here: compiled in, and fast on this processor. secret_init() must
- * have run. */
+/* Whether to offer and to choose the suite here: known, and with AES instructions where it needs them.
+ * secret_init() must have run. */
 bool aead_usable(uint16_t suite);
 
-/* Writes len + tag_len bytes to `out`, which is `in` or does not overlap it. False if libsodium refuses. */
-static inline bool aead_seal(const struct aead *aead, const uint8_t *key, const uint8_t *nonce,
-                             const uint8_t *aad, size_t aad_len, const uint8_t *in, size_t len, uint8_t *out)
-{
-    return aead->seal(key, nonce, aad, aad_len, in, len, out);
-}
+/* The suites to offer and to choose from where the user says nothing, the best for this processor first:
+ * *count of them. AEGIS-128X is among them only where its lanes fit one register. */
+const uint16_t *aead_default_suites(size_t *count);
 
-/* Opens `len` bytes, tag included (at least tag_len), into len - tag_len bytes at `out`, which is `in` or
- * does not overlap it. False, with zeros in `out`, if they do not authenticate. */
-static inline bool aead_open(const struct aead *aead, const uint8_t *key, const uint8_t *nonce,
-                             const uint8_t *aad, size_t aad_len, const uint8_t *in, size_t len, uint8_t *out)
-{
-    return aead->open(key, nonce, aad, aad_len, in, len, out);
-}
+/* The same as aead->seal for a message of one part, with the tag behind it: writes len + AEAD_TAG_LEN bytes
+ * to `out`, which is `in` or does not overlap it. */
+bool aead_seal(const struct aead *aead, const uint8_t *key, const uint8_t *nonce, const uint8_t *ad,
+               size_t ad_len, const uint8_t *in, size_t len, uint8_t *out);
+
+/* Opens `len` bytes, tag included, into len - AEAD_TAG_LEN bytes at `out`, which is `in` or does not overlap
+ * it. False, with zeros in `out`, if they do not authenticate. */
+bool aead_open(const struct aead *aead, const uint8_t *key, const uint8_t *nonce, const uint8_t *ad,
+               size_t ad_len, const uint8_t *in, size_t len, uint8_t *out);
 
 #endif

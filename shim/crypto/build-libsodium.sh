@@ -8,11 +8,11 @@
 # In this order, the first that works:
 #   SODIUM_PREFIX=DIR     an installed libsodium with a position-independent lib/libsodium.a
 #   SODIUM_TARBALL=FILE   libsodium's source, of any distribution or upstream
-#   the system's          when it has AEGIS (1.0.19) and its archive can be part of a shared object
+#   the system's          when its archive can be part of a shared object
 #   Debian's source       of the suite SODIUM_SUITE (default forky), over apt, which verifies the signature. It
 #                         has an apt state of its own, so that the system's package lists are not touched; no
 #                         root is needed
-#   the system's, shared  whatever its version, then with ChaCha20-Poly1305 alone
+#   the system's, shared
 #
 # It is static so that a program's own libsodium never meets this one.
 set -eu
@@ -39,17 +39,14 @@ choose() {
     say "$choice"
 }
 
-# links CFLAGS LIBS: whether a shared object can be linked from them. The symbol that is asked for came with
-# 1.0.19.
+# links CFLAGS LIBS: whether a shared object can be linked from them.
 links() {
     cat >"$work/try.c" <<'END'
 #include <sodium.h>
 int try_sodium(unsigned char *, const unsigned char *);
 int try_sodium(unsigned char *out, const unsigned char *in)
 {
-#ifndef SOCKSEAL_NO_AEGIS
-    crypto_aead_aegis128l_encrypt(out, 0, in, 16, in, 5, 0, in, in);
-#endif
+    crypto_aead_chacha20poly1305_ietf_encrypt(out, 0, in, 16, in, 5, 0, in, in);
     return sodium_init() + crypto_scalarmult_curve25519(out, in, in);
 }
 END
@@ -138,19 +135,19 @@ use_debian_source() {
 }
 
 use_shared() {
-    if ! links "-DSOCKSEAL_NO_AEGIS" "-lsodium"; then
+    if ! links "" "-lsodium"; then
         [ "$(id -u)" = 0 ] &&
             DEBIAN_FRONTEND=noninteractive apt-get install -qq -y libsodium-dev >"$dir/apt.log" 2>&1 &&
-            links "-DSOCKSEAL_NO_AEGIS" "-lsodium" || return 1
+            links "" "-lsodium" || return 1
     fi
-    choose "the system's shared library, WITHOUT AEGIS-128L: connections will use ChaCha20-Poly1305, which is several \
-times slower. SODIUM_TARBALL= names the source of 1.0.19 or later to build from; after make distclean it is looked for again." "-DSOCKSEAL_NO_AEGIS" "-lsodium"
+    choose "the system's shared library: every sealed program loads it, and meets its own if it has another. \
+SODIUM_TARBALL= names a source to build from; after make distclean it is looked for again." "" "-lsodium"
 }
 
 find_libsodium() {
     if [ -n "${SODIUM_PREFIX:-}" ]; then
         use_prefix "$SODIUM_PREFIX" "static, from $SODIUM_PREFIX" && return
-        say "SODIUM_PREFIX=$SODIUM_PREFIX has no libsodium >= 1.0.19 that links into a shared object:"
+        say "SODIUM_PREFIX=$SODIUM_PREFIX has no libsodium that links into a shared object:"
         tail -n 5 "$work/try.log" >&2
         return 1
     fi
@@ -162,7 +159,7 @@ find_libsodium() {
     [ -d "$dir/root" ] && use_prefix "$dir/root" "static, built before" && return
     use_debian_source && return
     use_shared && return
-    say "none found. Without network: make SODIUM_TARBALL=FILE (source of 1.0.19 or later) or SODIUM_PREFIX=DIR"
+    say "none found. Without network: make SODIUM_TARBALL=FILE (source) or SODIUM_PREFIX=DIR"
     return 1
 }
 

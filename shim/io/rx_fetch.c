@@ -69,9 +69,9 @@ static struct io_result reached_end(struct rx_fetch *fetch)
 
 /* As much ciphertext as certainly fits, opened, `room` bytes: whole records in it are either fewer than fill
  * these, at the most that one holds (RFC 8446, 5.1), or they bring all the overhead that is added here. */
-static size_t cipher_for(size_t room, size_t overhead)
+static size_t cipher_for(size_t room)
 {
-    return room + (room + TLS_PLAINTEXT_MAX - 1) / TLS_PLAINTEXT_MAX * overhead;
+    return room + (room + TLS_PLAINTEXT_MAX - 1) / TLS_PLAINTEXT_MAX * TLS_SEAL_OVERHEAD;
 }
 
 /*
@@ -85,11 +85,10 @@ static struct io_result receive_into(struct rx_fetch *fetch, size_t whole, uint8
                                      int flags)
 {
     struct conn *conn = fetch->handle->conn;
-    const size_t overhead = tls_session_overhead(&conn->session);
     size_t first = whole ? whole - conn->rx.have : 0, more = fetch->memory.left;
     if (whole)
-        more -= whole - overhead;
-    size_t decrypted = conn->rx.decrypted, second = decrypted + cipher_for(more, overhead);
+        more -= whole - TLS_SEAL_OVERHEAD;
+    size_t decrypted = conn->rx.decrypted, second = decrypted + cipher_for(more);
     if (second > cap)
         second = cap;
     struct iovec iov[2] = {{whole ? conn_rx_data(conn) + conn->rx.have : NULL, first}, {buffer, second}};
@@ -124,7 +123,7 @@ static struct io_result receive_large(struct rx_fetch *fetch, size_t whole, int 
 
 static struct io_result receive_small(struct rx_fetch *fetch, size_t whole, int flags)
 {
-    uint8_t buffer[READINESS_MAX + SCRATCH_SMALL + TLS_SEAL_OVERHEAD_MAX];
+    uint8_t buffer[READINESS_MAX + SCRATCH_SMALL + TLS_SEAL_OVERHEAD];
     return receive_into(fetch, whole, buffer, sizeof buffer, flags);
 }
 
@@ -167,8 +166,7 @@ static struct io_result fetch_step(struct rx_fetch *fetch, int flags)
             return complete_header(fetch, flags);
         if (tls_record_size(&conn->session, conn_rx_data(conn), TLS_RECORD_HEADER, &whole) != TLS_OK)
             return io_done(rx_record_fail(fetch->handle, TLS_FAIL_PROTOCOL).error);
-        size_t overhead = tls_session_overhead(&conn->session);
-        if (whole < overhead || whole - overhead > fetch->memory.left)
+        if (whole < TLS_SEAL_OVERHEAD || whole - TLS_SEAL_OVERHEAD > fetch->memory.left)
             return fill_queue(fetch, flags);
     }
     struct io_result result = fetch->memory.left <= SCRATCH_SMALL ? receive_small(fetch, whole, flags)
@@ -251,7 +249,7 @@ static inline struct io_result fetch_fast(const struct conn_handle *handle, void
                                           uint8_t *buffer, size_t cap)
 {
     struct conn *conn = handle->conn;
-    size_t ask = cipher_for(len, tls_session_overhead(&conn->session));
+    size_t ask = cipher_for(len);
     if (ask > cap)
         ask = cap;
     struct io_result result = sysio_recv(handle, buffer, ask, flags);
@@ -275,7 +273,7 @@ static inline struct io_result fetch_fast(const struct conn_handle *handle, void
 struct io_result rx_fetch_fast(const struct conn_handle *handle, void *to, size_t len, int flags)
 {
     if (len <= SCRATCH_SMALL) {
-        uint8_t small[SCRATCH_SMALL + TLS_SEAL_OVERHEAD_MAX];
+        uint8_t small[SCRATCH_SMALL + TLS_SEAL_OVERHEAD];
         return fetch_fast(handle, to, len, flags, small, sizeof small);
     }
     uint8_t *buffer __attribute__((cleanup(scratch_cleanup))) = scratch_take();

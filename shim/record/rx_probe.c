@@ -53,12 +53,12 @@ bool rx_probe_ready(const struct conn_handle *handle)
  */
 static size_t unopened(const struct conn_handle *handle)
 {
-    const size_t overhead = tls_session_overhead(&handle->conn->session), full = TLS_PLAINTEXT_MAX + overhead;
+    const size_t full = TLS_PLAINTEXT_MAX + TLS_SEAL_OVERHEAD;
     int queued = 0;
     if (net_ioctl(handle->fd, FIONREAD, &queued) < 0 || (size_t)queued <= handle->conn->rx.decrypted)
         return 0;
     size_t rest = (size_t)queued - handle->conn->rx.decrypted, records = (rest + full - 1) / full;
-    return rest > records * overhead ? rest - records * overhead : 0;
+    return rest > records * TLS_SEAL_OVERHEAD ? rest - records * TLS_SEAL_OVERHEAD : 0;
 }
 
 size_t rx_probe_available(const struct conn_handle *handle)

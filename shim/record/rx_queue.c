@@ -177,15 +177,15 @@ static struct rx_step open_seen(const struct conn_handle *handle, uint8_t *data,
 struct rx_step rx_queue_gather(const struct conn_handle *handle, size_t want, bool *drained)
 {
     struct conn *conn = handle->conn;
-    const size_t overhead = tls_session_overhead(&conn->session),
-                 most = GATHER_RECORDS * (TLS_PLAINTEXT_MAX + overhead);
+    const size_t most = GATHER_RECORDS * (TLS_PLAINTEXT_MAX + TLS_SEAL_OVERHEAD);
     *drained = false;
     if (want < FIRST_LOOK || conn->rx.decrypted > 0 || conn->rx.have > 0)
         return rx_queue_fill(handle, MSG_DONTWAIT);
     uint8_t *buffer __attribute__((cleanup(scratch_cleanup))) = scratch_take();
     if (!buffer)
         return rx_error(-ENOBUFS);
-    const size_t ask = want + (want / TLS_PLAINTEXT_MAX + 1) * overhead; /* if the records are full */
+    const size_t ask =
+        want + (want / TLS_PLAINTEXT_MAX + 1) * TLS_SEAL_OVERHEAD; /* if the records are full */
     const size_t look = ask < most ? ask : most;
     struct io_result seen = sysio_recv(handle, buffer, look, MSG_PEEK | MSG_DONTWAIT);
     if (seen.value <= 0)
@@ -216,8 +216,8 @@ bool rx_queue_has_bulk(const struct conn_handle *handle)
              net_recv(handle->fd, header, sizeof header, MSG_PEEK | MSG_DONTWAIT) != (long)sizeof header)
         return false;
     return tls_record_size(&conn->session, header, sizeof header, &size) == TLS_OK &&
-           size == TLS_PLAINTEXT_MAX + tls_session_overhead(&conn->session) &&
-           net_ioctl(handle->fd, FIONREAD, &queued) == 0 && (size_t)queued >= size - conn->rx.have;
+           size == TLS_PLAINTEXT_MAX + TLS_SEAL_OVERHEAD && net_ioctl(handle->fd, FIONREAD, &queued) == 0 &&
+           (size_t)queued >= size - conn->rx.have;
 }
 
 void rx_queue_free_idle_chunk(struct conn *conn)

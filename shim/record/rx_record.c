@@ -74,18 +74,6 @@ static void acknowledges(struct conn *conn)
         conn_tx_clear(conn, TX_PUSH);
 }
 
-/* Opens a record straight into the program's memory. The content type behind the content is written there for
- * a moment: the byte is put back, since a program may count on memory that a read did not fill. (Of a padded
- * record this size, which ends one that the kernel took in part, zeros remain there.) */
-static enum tls_result open_direct(struct tls_session *session, uint8_t *record, size_t size, uint8_t *to,
-                                   size_t inner, size_t *len, enum tls_event *event)
-{
-    uint8_t behind = to[inner - 1];
-    enum tls_result result = tls_session_open(session, record, size, to, len, event);
-    to[inner - 1] = behind;
-    return result;
-}
-
 /* Adds a record's content, at `data` in rx.chunk, to the queue. False: no memory. */
 static bool add_to_queue(struct conn *conn, const uint8_t *data, size_t len)
 {
@@ -101,16 +89,16 @@ static bool add_to_queue(struct conn *conn, const uint8_t *data, size_t len)
     return added;
 }
 
-/* A record whose content goes to the program's memory. */
+/* A record whose content goes to the program's memory: a large one straight there. (Of a padded record this
+ * size, which ends one that the kernel took in part, zeros remain there behind the content.) */
 static enum tls_result open_to_memory(struct tls_session *session, uint8_t *record, size_t size,
                                       struct iov_cursor *memory, size_t *len, enum tls_event *event)
 {
-    const size_t overhead = tls_session_overhead(session);
-    size_t here = 0, inner = size < overhead ? 0 : size - overhead + 1;
+    size_t here = 0, most = size < TLS_SEAL_OVERHEAD ? 0 : size - TLS_SEAL_OVERHEAD;
     uint8_t *in_place = record + TLS_RECORD_HEADER;
-    uint8_t *to = inner < DIRECT_FROM ? NULL : iov_cursor_piece(memory, &here);
-    if (to && here >= inner) {
-        enum tls_result result = open_direct(session, record, size, to, inner, len, event);
+    uint8_t *to = most < DIRECT_FROM ? NULL : iov_cursor_piece(memory, &here);
+    if (to && here >= most) {
+        enum tls_result result = tls_session_open(session, record, size, to, len, event);
         if (result == TLS_OK && *event == TLS_EVENT_DATA)
             iov_cursor_advance(memory, *len);
         return result;

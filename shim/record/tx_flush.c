@@ -18,16 +18,16 @@
  * Finished travels with its first data, in one segment. */
 static bool seal_queue(struct conn *conn)
 {
-    size_t overhead = tls_session_overhead(&conn->session), have, sealed_len;
+    size_t have, sealed_len;
     if (!txbuf_make_room(conn))
         return false;
     while (conn->tx.queue.total > 0) {
         size_t room = ARENA_CHUNK_SIZE - conn->tx.len;
         const uint8_t *data = chunks_head(&conn->tx.queue, &have);
-        if (room <= overhead)
+        if (room <= TLS_SEAL_OVERHEAD)
             break;
-        if (have > room - overhead)
-            have = room - overhead;
+        if (have > room - TLS_SEAL_OVERHEAD)
+            have = room - TLS_SEAL_OVERHEAD;
         if (have > TLS_PLAINTEXT_MAX)
             have = TLS_PLAINTEXT_MAX;
         uint8_t *record = arena_chunk(conn->tx.chunk) + conn->tx.len;
@@ -213,7 +213,7 @@ void tx_flush_alert(const struct conn_handle *handle, enum tls_alert alert)
 bool tx_flush_update_keys(const struct conn_handle *handle)
 {
     struct conn *conn = handle->conn;
-    uint8_t bytes[TLS_SEAL_OVERHEAD_MAX + 16];
+    uint8_t bytes[TLS_SEAL_OVERHEAD + 16];
     struct tls_buffer out = {.data = bytes, .cap = sizeof bytes};
     if (conn_tx_has(conn, TX_PARTIAL) && !tx_record_end_partial(conn))
         return false;

@@ -14,7 +14,6 @@ struct batch {
     uint64_t first_sequence;
     size_t records;
     size_t plain, cipher;
-    size_t overhead;
 };
 
 /* Seals one record from the cursor, straight from the program's memory where it lies in one piece there. */
@@ -35,8 +34,7 @@ static enum tls_result seal_record(struct tls_session *session, struct iov_curso
 static enum tls_result seal_batch(struct tls_session *session, struct iov_cursor *source, uint8_t *out,
                                   struct batch *batch)
 {
-    *batch =
-        (struct batch){.first_sequence = session->tx.sequence, .overhead = tls_session_overhead(session)};
+    *batch = (struct batch){.first_sequence = session->tx.sequence};
     size_t before = source->left;
     while (source->left > 0 && batch->records < SCRATCH_RECORDS) {
         size_t len;
@@ -82,7 +80,7 @@ static struct io_result sent_in_part(const struct conn_handle *handle, struct io
                                      const struct batch *batch, const uint8_t *cipher, size_t sent)
 {
     struct conn *conn = handle->conn;
-    const size_t full = TLS_PLAINTEXT_MAX + batch->overhead;
+    const size_t full = TLS_PLAINTEXT_MAX + TLS_SEAL_OVERHEAD;
     size_t whole = sent / full, inside = sent % full, size = batch->plain - whole * TLS_PLAINTEXT_MAX;
     conn->session.tx.sequence = batch->first_sequence + whole;
     iov_cursor_advance(start, whole * TLS_PLAINTEXT_MAX);
@@ -94,7 +92,7 @@ static struct io_result sent_in_part(const struct conn_handle *handle, struct io
     if (content_sent(inside) >= size) {
         conn->session.tx.sequence++;
         iov_cursor_advance(start, size);
-        return keep_cipher(handle, cipher + sent, size + batch->overhead - inside);
+        return keep_cipher(handle, cipher + sent, size + TLS_SEAL_OVERHEAD - inside);
     }
     if (!conn->tx.chunk && !(conn->tx.chunk = arena_chunk_take()))
         return no_memory(handle);
@@ -217,7 +215,7 @@ struct io_result tx_record_send_small(const struct conn_handle *handle, struct i
 {
     struct tls_session *session = &handle->conn->session;
     struct batch batch = {.first_sequence = session->tx.sequence, .records = 1, .plain = source->left};
-    uint8_t cipher[SCRATCH_SMALL + TLS_SEAL_OVERHEAD_MAX];
+    uint8_t cipher[SCRATCH_SMALL + TLS_SEAL_OVERHEAD];
     enum tls_result result = tls_session_seal(session, source->at, source->left, cipher, &batch.cipher);
     if (result != TLS_OK)
         return failed(handle, result);
@@ -226,7 +224,6 @@ struct io_result tx_record_send_small(const struct conn_handle *handle, struct i
         source->left = 0;
         return io_done(0);
     }
-    batch.overhead = tls_session_overhead(session);
     return stopped(handle, source, &batch, cipher, sent);
 }
 
@@ -239,7 +236,7 @@ struct io_result tx_record_resume(const struct conn_handle *handle, struct iov_c
 struct io_result tx_record_send(const struct conn_handle *handle, struct iov_cursor *source, int flags)
 {
     if (source->left <= SCRATCH_SMALL) {
-        uint8_t small[SCRATCH_SMALL + TLS_SEAL_OVERHEAD_MAX];
+        uint8_t small[SCRATCH_SMALL + TLS_SEAL_OVERHEAD];
         return send_batches(handle, source, small, flags);
     }
     uint8_t *cipher __attribute__((cleanup(scratch_cleanup))) = scratch_take();

@@ -30,10 +30,10 @@ enum {
     TLS_PLAINTEXT_MAX = 16384,        /* content of a record (RFC 8446, 5.1) */
     TLS_CIPHERTEXT_MAX = 16384 + 256, /* encrypted_record of a TLSCiphertext (RFC 8446, 5.2) */
     TLS_RECORD_MAX = TLS_RECORD_HEADER + TLS_CIPHERTEXT_MAX,
-    TLS_TAG_MAX = 32,
-    TLS_SEAL_OVERHEAD_MAX = TLS_RECORD_HEADER + 1 + TLS_TAG_MAX, /* what sealing adds to content, at most */
-    TLS_IDENTITY_MAX = 128,                                      /* bytes of a PSK identity that we accept */
-    TLS_OFFERED_PSKS_MAX = 8,                                    /* identities in one ClientHello of ours */
+    TLS_TAG_LEN = 16,                                        /* of every suite here */
+    TLS_SEAL_OVERHEAD = TLS_RECORD_HEADER + 1 + TLS_TAG_LEN, /* what sealing adds to content */
+    TLS_IDENTITY_MAX = 128,                                  /* bytes of a PSK identity that we accept */
+    TLS_OFFERED_PSKS_MAX = 8,                                /* identities in one ClientHello of ours */
     TLS_FLIGHT_MAX = 2048,      /* no call writes more than this to its output buffer (seal apart) */
     TLS_HANDSHAKE_SIZE = 20480, /* bytes of a struct tls_handshake */
 };
@@ -41,7 +41,11 @@ enum {
 enum tls_suite {
     TLS_SUITE_NONE = 0,
     TLS_SUITE_CHACHA20_POLY1305_SHA256 = 0x1303,
-    TLS_SUITE_AEGIS_128L_SHA256 = 0xFF5E, /* private use: AEGIS-128L with a 256-bit tag */
+    TLS_SUITE_AEGIS_128L_SHA256 = 0x1307,
+    /* Private use (RFC 8446, 11), until numbers are registered: AEGIS-128X2 and X4 as draft-denis-tls-aegis
+     * has them. Not the draft's own 0xFF01 and 0xFF03, which are reserved for tests. */
+    TLS_SUITE_AEGIS_128X2_SHA256 = 0xFF52,
+    TLS_SUITE_AEGIS_128X4_SHA256 = 0xFF54,
 };
 
 enum tls_role { TLS_CLIENT, TLS_SERVER };
@@ -130,7 +134,7 @@ struct tls_config {
     struct tls_psk_memo *memos; /* of the first memo_count keys, one each; may be NULL, and fewer or more */
     size_t memo_count;
     const uint16_t *suites; /* enum tls_suite, in order of preference; only the usable ones count */
-    size_t suite_count;
+    size_t suite_count;     /* 0: those that suit the processor, the best first */
     void (*random)(uint8_t *out, size_t len); /* NULL: libsodium's; tests give their own */
     /* NSS key log (label, client random, secret), or NULL. */
     void (*keylog)(const char *label, const uint8_t client_random[32], const uint8_t secret[32]);
@@ -272,17 +276,9 @@ bool tls_handshake_more(struct tls_session *session, struct tls_handshake *hands
 /* Wipes the handshake's secrets. */
 void tls_handshake_wipe(struct tls_handshake *handshake);
 
-/* Bytes that sealing adds to the content of one record: header, content type, tag. Valid once the suite is
- * known; before that TLS_SEAL_OVERHEAD_MAX. */
-static inline size_t tls_session_overhead(const struct tls_session *session)
-{
-    return session->suite == TLS_SUITE_CHACHA20_POLY1305_SHA256 ? TLS_SEAL_OVERHEAD_MAX - 16
-                                                                : TLS_SEAL_OVERHEAD_MAX;
-}
-
 /*
- * Opens one whole record of an established session. `out` needs room for len - overhead + 1 bytes (the
- * content type and padding are written there too) and may be `record + TLS_RECORD_HEADER` for opening in
+ * Opens one whole record of an established session. `out` needs room for len - TLS_SEAL_OVERHEAD bytes
+ * (padding is written there too) and may be `record + TLS_RECORD_HEADER` for opening in
  * place; otherwise the two must not overlap. On TLS_OK *event says what it held and, for TLS_EVENT_DATA,
  * *out_len how many bytes of content. On failure nothing of the record is left in `out`.
  */
@@ -291,7 +287,7 @@ TLS_CHECKED enum tls_result tls_session_open(struct tls_session *session, uint8_
 
 /*
  * Seals `len` (0 to TLS_PLAINTEXT_MAX) bytes of application data as one record at `out`, which needs room for
- * len + tls_session_overhead(), and may not overlap `content` unless content == out + TLS_RECORD_HEADER.
+ * len + TLS_SEAL_OVERHEAD, and may not overlap `content` unless content == out + TLS_RECORD_HEADER.
  * Gives the record's size in *out_len. TLS_FAIL_LIMIT when the sequence number is used up.
  *
  * Undoing: a caller that has sent no byte of the record may restore session->tx.sequence to what it was
@@ -306,7 +302,7 @@ TLS_CHECKED enum tls_result tls_session_seal(struct tls_session *session, const 
  *
  * Sealing again: a caller that has sent only the first m bytes of a record may restore session->tx.sequence,
  * seal a record of the same size whose content has the same first m - TLS_RECORD_HEADER bytes, and send it
- * from byte m on. Both suites are stream ciphers within a record, so what was sent is the beginning of the
+ * from byte m on. All suites are stream ciphers within a record, so what was sent is the beginning of the
  * new record too, and one ciphertext leaves.
  */
 TLS_CHECKED enum tls_result tls_session_seal_padded(struct tls_session *session, const uint8_t *content,

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "crypto/aead.h"
 #include "crypto/secret.h"
 
 _Static_assert(sizeof(struct tls_handshake_data) <= sizeof(struct tls_handshake),
@@ -14,6 +15,14 @@ _Static_assert(sizeof(struct tls_hello_reader) <= TLS_STORED_MAX, "the reader sh
 struct tls_handshake_data *tls_call_data(struct tls_handshake *handshake)
 {
     return (struct tls_handshake_data *)(void *)handshake->opaque;
+}
+
+const uint16_t *tls_call_suites(const struct tls_config *config, size_t *count)
+{
+    if (config->suite_count == 0)
+        return aead_default_suites(count);
+    *count = config->suite_count;
+    return config->suites;
 }
 
 void tls_call_reset(struct tls_handshake *handshake)

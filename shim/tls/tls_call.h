@@ -78,6 +78,9 @@ struct tls_call {
     struct tls_buffer *out;
 };
 
+/* The suites of a configuration, or those that suit the processor if it has none. */
+const uint16_t *tls_call_suites(const struct tls_config *config, size_t *count);
+
 /* Makes the memory ready for a handshake. */
 void tls_call_reset(struct tls_handshake *handshake);
 

@@ -14,12 +14,14 @@
 
 static void choose_suites(const struct tls_config *config, struct tls_hello_offer *offer)
 {
-    for (size_t i = 0; i < config->suite_count && offer->suite_count < TLS_HELLO_SUITES_MAX; i++) {
+    size_t count;
+    const uint16_t *suites = tls_call_suites(config, &count);
+    for (size_t i = 0; i < count && offer->suite_count < TLS_HELLO_SUITES_MAX; i++) {
         bool again = false;
         for (size_t j = 0; j < offer->suite_count; j++)
-            again = again || offer->suites[j] == config->suites[i];
-        if (!again && aead_usable(config->suites[i]))
-            offer->suites[offer->suite_count++] = config->suites[i];
+            again = again || offer->suites[j] == suites[i];
+        if (!again && aead_usable(suites[i]))
+            offer->suites[offer->suite_count++] = suites[i];
     }
 }
 
@@ -79,8 +81,8 @@ enum tls_reason tls_client_more(const struct tls_call *call)
     struct tls_handshake_data *handshake = call->handshake;
     struct tls_client_state *client = &handshake->client;
     size_t len = client->unsent_end - client->unsent;
-    if (len > TLS_FLIGHT_MAX - TLS_SEAL_OVERHEAD_MAX)
-        len = TLS_FLIGHT_MAX - TLS_SEAL_OVERHEAD_MAX;
+    if (len > TLS_FLIGHT_MAX - TLS_SEAL_OVERHEAD)
+        len = TLS_FLIGHT_MAX - TLS_SEAL_OVERHEAD;
     enum tls_reason reason = tls_record_append(call->session, TLS_RECORD_HANDSHAKE,
                                                handshake->stored + client->unsent, len, call->out);
     client->unsent += (uint32_t)len;

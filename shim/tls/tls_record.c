@@ -10,8 +10,11 @@
 #include "tls/tls_schedule.h"
 
 _Static_assert((int)TLS_SUITE_CHACHA20_POLY1305_SHA256 == AEAD_CHACHA20_POLY1305 &&
-                   (int)TLS_SUITE_AEGIS_128L_SHA256 == AEAD_AEGIS_128L,
+                   (int)TLS_SUITE_AEGIS_128L_SHA256 == AEAD_AEGIS_128L &&
+                   (int)TLS_SUITE_AEGIS_128X2_SHA256 == AEAD_AEGIS_128X2 &&
+                   (int)TLS_SUITE_AEGIS_128X4_SHA256 == AEAD_AEGIS_128X4,
                "a suite has one code point");
+_Static_assert((int)TLS_TAG_LEN == AEAD_TAG_LEN, "and a tag of the same length everywhere");
 
 void tls_record_begin(struct tls_session *session, enum tls_role role)
 {
@@ -131,36 +134,39 @@ enum tls_reason tls_record_protect(struct tls_session *session, enum tls_record_
 {
     const struct aead *aead = aead_of(session->suite);
     uint8_t nonce[AEAD_IV_MAX];
-    uint8_t *inner = out + TLS_RECORD_HEADER;
+    uint8_t *inner = out + TLS_RECORD_HEADER, *tail = inner + len;
     *out_len = 0;
     if (session->tx.sequence == UINT64_MAX) /* RFC 8446, 5.3: it must not wrap */
         return TLS_REASON_SEQUENCE;
     const size_t inner_len = len + 1 + padding;
-    put_header(out, TLS_RECORD_APPLICATION_DATA, inner_len + aead->tag_len);
-    if (inner != content && len > 0)
-        memcpy(inner, content, len);
-    inner[len] = (uint8_t)type; /* TLSInnerPlaintext (RFC 8446, 5.2) */
+    put_header(out, TLS_RECORD_APPLICATION_DATA, inner_len + TLS_TAG_LEN);
+    *tail = (uint8_t)type;
     if (padding > 0)
-        memset(inner + len + 1, 0, padding);
+        memset(tail + 1, 0, padding);
     make_nonce(aead, &session->tx, nonce);
-    if (!aead_seal(aead, session->tx.key, nonce, out, TLS_RECORD_HEADER, inner, inner_len, inner))
+    /* TLSInnerPlaintext (RFC 8446, 5.2): content, type, padding; the content from where it is */
+    struct aead_part parts[] = {{content, inner, len}, {tail, tail, 1 + padding}};
+    const struct aead_message message = {session->tx.key, nonce, out, TLS_RECORD_HEADER, parts, 2};
+    if (!aead->seal(&message, inner + inner_len))
         return TLS_REASON_MISUSE;
     session->tx.sequence++;
     session->tx.bytes += len;
-    *out_len = TLS_RECORD_HEADER + inner_len + aead->tag_len;
+    *out_len = TLS_RECORD_HEADER + inner_len + TLS_TAG_LEN;
     return TLS_REASON_NONE;
 }
 
-/* Finds the content type behind the padding (RFC 8446, 5.4). */
-static enum tls_reason unpad(const uint8_t *inner, size_t len, size_t *content_len, uint8_t *type)
+/* Finds the content type (RFC 8446, 5.4) in `len` bytes of inner plaintext and its `last` byte behind them.
+ */
+static enum tls_reason unpad(const uint8_t *inner, size_t len, uint8_t last, size_t *content_len,
+                             uint8_t *type)
 {
-    while (len > 0 && inner[len - 1] == 0)
-        len--;
-    if (len == 0)
+    *type = last;
+    while (*type == 0 && len > 0)
+        *type = inner[--len];
+    if (*type == 0)
         return TLS_REASON_RECORD_PADDING;
-    *type = inner[len - 1];
-    *content_len = len - 1;
-    if (*content_len == 0 && (*type == TLS_RECORD_HANDSHAKE || *type == TLS_RECORD_ALERT))
+    *content_len = len;
+    if (len == 0 && (*type == TLS_RECORD_HANDSHAKE || *type == TLS_RECORD_ALERT))
         return TLS_REASON_RECORD_EMPTY; /* RFC 8446, 5.4 */
     return TLS_REASON_NONE;
 }
@@ -169,25 +175,29 @@ enum tls_reason tls_record_deprotect(struct tls_session *session, const uint8_t 
                                      uint8_t *out, size_t *out_len, uint8_t *type)
 {
     const struct aead *aead = aead_of(session->suite);
-    uint8_t nonce[AEAD_IV_MAX];
+    uint8_t nonce[AEAD_IV_MAX], last = 0;
+    const uint8_t *body = record + TLS_RECORD_HEADER;
     const size_t sealed = len - TLS_RECORD_HEADER;
     *out_len = 0;
-    if (sealed < (size_t)aead->tag_len)
+    if (sealed < TLS_TAG_LEN)
         return TLS_REASON_RECORD_MAC; /* RFC 8446, 5.2: what cannot be decrypted */
-    const size_t inner = sealed - aead->tag_len;
+    const size_t inner = sealed - TLS_TAG_LEN, before_last = inner > 0 ? inner - 1 : 0;
     if (inner > TLS_PLAINTEXT_MAX + 1)
         return TLS_REASON_RECORD_LONG; /* RFC 8446, 5.4 */
     if (session->rx.sequence == UINT64_MAX)
         return TLS_REASON_SEQUENCE; /* RFC 8446, 5.3 */
     make_nonce(aead, &session->rx, nonce);
-    if (!aead_open(aead, session->rx.key, nonce, record, TLS_RECORD_HEADER, record + TLS_RECORD_HEADER,
-                   sealed, out))
+    /* The last byte, which is the content type unless there is padding, does not go to the content's place.
+     */
+    struct aead_part parts[] = {{body, out, before_last}, {body + before_last, &last, inner - before_last}};
+    const struct aead_message message = {session->rx.key, nonce, record, TLS_RECORD_HEADER, parts, 2};
+    if (!aead->open(&message, body + inner))
         return TLS_REASON_RECORD_MAC;
     /* The sending direction looks at it (tls_session_renew). */
     __atomic_store_n(&session->rx.sequence, session->rx.sequence + 1, __ATOMIC_RELAXED);
-    enum tls_reason reason = unpad(out, inner, out_len, type);
+    enum tls_reason reason = unpad(out, before_last, last, out_len, type);
     if (reason != TLS_REASON_NONE)
-        memset(out, 0, inner);
+        memset(out, 0, before_last);
     return reason;
 }
 
@@ -196,7 +206,7 @@ enum tls_reason tls_record_append(struct tls_session *session, enum tls_record_t
 {
     uint8_t *at = out->data + out->len;
     size_t added = TLS_RECORD_HEADER + len;
-    if (out->cap - out->len < len + TLS_SEAL_OVERHEAD_MAX || session->tx_keys == TLS_KEYS_WIPED)
+    if (out->cap - out->len < len + TLS_SEAL_OVERHEAD || session->tx_keys == TLS_KEYS_WIPED)
         return TLS_REASON_MISUSE;
     if (session->tx_keys != TLS_KEYS_NONE && type != TLS_RECORD_CHANGE_CIPHER_SPEC) {
         enum tls_reason reason = tls_record_protect(session, type, content, len, 0, at, &added);

@@ -114,10 +114,11 @@ static bool offers_suite(const struct tls_offer *offer, uint16_t suite)
  * 8446, 4.2.11). */
 static enum tls_reason choose_suite(const struct tls_call *call, uint16_t *suite)
 {
-    for (size_t i = 0; i < call->config->suite_count; i++) {
-        uint16_t candidate = call->config->suites[i];
-        if (aead_usable(candidate) && offers_suite(&call->handshake->hello.offer, candidate)) {
-            *suite = candidate;
+    size_t count;
+    const uint16_t *suites = tls_call_suites(call->config, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (aead_usable(suites[i]) && offers_suite(&call->handshake->hello.offer, suites[i])) {
+            *suite = suites[i];
             return TLS_REASON_NONE;
         }
     }

@@ -12,7 +12,11 @@ const char *tls_suite_name(uint16_t suite)
     case TLS_SUITE_CHACHA20_POLY1305_SHA256:
         return "TLS_CHACHA20_POLY1305_SHA256";
     case TLS_SUITE_AEGIS_128L_SHA256:
-        return "SOCKSEAL_AEGIS_128L_SHA256";
+        return "TLS_AEGIS_128L_SHA256";
+    case TLS_SUITE_AEGIS_128X2_SHA256:
+        return "SOCKSEAL_AEGIS_128X2_SHA256";
+    case TLS_SUITE_AEGIS_128X4_SHA256:
+        return "SOCKSEAL_AEGIS_128X4_SHA256";
     default:
         return "unknown";
     }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 # Copyright (c) 2026 the sockseal authors
-"""The suite is chosen by the processor: AEGIS-128L where both ends have AES instructions, else ChaCha20-Poly1305.
+"""The suite is chosen by the processor: AEGIS where both ends have AES instructions, in the width that both have
+registers for, else ChaCha20-Poly1305.
 
 qemu-user runs one end, or both, on a processor of before 2010, with the library preloaded inside; nothing in the
 library knows of the test. The data is larger than a record and goes both ways.
@@ -21,12 +22,20 @@ import sealed
 EMULATORS = {"x86_64": ("qemu-x86_64", "Nehalem", "Westmere")}
 MACHINE = platform.machine()
 
-AEGIS, CHACHA = "SOCKSEAL_AEGIS_128L_SHA256", "TLS_CHACHA20_POLY1305_SHA256"
+AEGIS, CHACHA = "TLS_AEGIS_128L_SHA256", "TLS_CHACHA20_POLY1305_SHA256"
+WIDE = {"aegis128x2": "SOCKSEAL_AEGIS_128X2_SHA256", "aegis128x4": "SOCKSEAL_AEGIS_128X4_SHA256"}
 SIZE = 200_000
 
 
-def has_aes():
-    return " aes " in Path("/proc/cpuinfo").read_text()
+def has(*flags):
+    return all(f" {flag} " in Path("/proc/cpuinfo").read_text() for flag in flags)
+
+
+def own_suite():
+    """What two ends on this machine agree on."""
+    if not has("aes"):
+        return CHACHA
+    return WIDE["aegis128x4"] if has("vaes", "avx512vl") else WIDE["aegis128x2"] if has("vaes", "avx2") else AEGIS
 
 
 @unittest.skipUnless(MACHINE in EMULATORS, f"no emulated processor without AES instructions is known for {MACHINE}")
@@ -79,9 +88,23 @@ class Processor(sealed.TestCase):
         """Else the tests above would say nothing: it is the processor that made the difference."""
         self.agree(EMULATORS[MACHINE][2], EMULATORS[MACHINE][2], AEGIS)
 
-    @unittest.skipUnless(has_aes(), "this machine has no AES instructions itself")
+    @unittest.skipUnless(has("aes"), "this machine has no AES instructions itself")
     def test_this_machine_with_an_emulated_one_with_aes_instructions(self):
         self.agree(EMULATORS[MACHINE][2], None, AEGIS)
+
+    def test_two_ends_on_this_machine_agree_on_its_best(self):
+        self.agree(None, None, own_suite())
+
+    def check_wide(self, word):
+        self.agree(EMULATORS[MACHINE][2], None, WIDE[word], {"SOCKSEAL_SUITES": word}, {"SOCKSEAL_SUITES": word})
+
+    @unittest.skipUnless(has("aes"), "this machine has no AES instructions itself")
+    def test_two_lanes_that_are_asked_for_work_without_wide_registers(self):
+        self.check_wide("aegis128x2")
+
+    @unittest.skipUnless(has("aes"), "this machine has no AES instructions itself")
+    def test_four_lanes_that_are_asked_for_work_without_wide_registers(self):
+        self.check_wide("aegis128x4")
 
     def test_aegis_alone_on_a_processor_without_it_fails_and_sends_nothing(self):
         """SOCKSEAL_SUITES cannot bring the slow AEGIS back; what is left is no suite, and no plaintext either."""

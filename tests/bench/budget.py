@@ -5,7 +5,7 @@ import peers as p
 from part_pieces import WHOLE
 
 RECORD = 16384
-SUITE = {p.AEGIS: "aegis128l", p.CHACHA: "chacha20"}
+SUITE = p.SEAL_SUITES
 
 
 class Pieces:
@@ -48,7 +48,7 @@ def limit(pieces, size):
     """The least that a sealed message can take of plain's time: the kernel's part and the cipher's, nothing else."""
     plain = pieces.get(WHOLE.format(size))
     record = min(size, RECORD)
-    cipher = size // record * sum(pieces.get(f"aegis128l {what} {record}") for what in ("seal", "open"))
+    cipher = size // record * sum(pieces.get(f"{SUITE[p.AEGIS]} {what} {record}") for what in ("seal", "open"))
     sealed = pieces.get(WHOLE.format(size), p.AEGIS)
     return (f"With nothing but the kernel's part and the cipher's, AEGIS would take {(plain + cipher) / plain:.2f} of "
             f"plain's CPU time; it takes {sealed / plain:.2f}.")

@@ -33,15 +33,25 @@ OWN_TLS = (TLS_AES, TLS_CHACHA, TLS_PSK)
 TUNNELS = (STUNNEL, SPIPED, SSH, SOCAT)
 ALL = (PLAIN, AEGIS, CHACHA, TLS_AES, TLS_CHACHA, STUNNEL, SPIPED, SSH, SOCAT)
 
-LABELS = {PLAIN: "plain TCP", AEGIS: "sockseal AEGIS-128L", CHACHA: "sockseal ChaCha20", TLS_AES: "own TLS AES-128-GCM",
+
+
+def best_aegis():
+    """The suite that two sockseals on this machine agree on, as SOCKSEAL_SUITES names it."""
+    flags = Path("/proc/cpuinfo").read_text().split()
+    wide = "x4" if {"vaes", "avx512vl"} <= set(flags) else "x2" if {"vaes", "avx2"} <= set(flags) else "l"
+    return f"aegis128{wide}"
+
+
+BEST_AEGIS = best_aegis()
+LABELS = {PLAIN: "plain TCP", AEGIS: f"sockseal AEGIS-{BEST_AEGIS[5:].upper()}", CHACHA: "sockseal ChaCha20", TLS_AES: "own TLS AES-128-GCM",
           TLS_CHACHA: "own TLS ChaCha20", TLS_PSK: "own TLS PSK AES-128-GCM", STUNNEL: "stunnel PSK AES-128-GCM",
           NONE: "no library", EMPTY: "an empty library", UNSET: "sockseal, no SOCKSEAL_PORTS",
           ELSEWHERE: "sockseal, other ports", SPIPED: "spiped", SSH: "ssh -L AES-128-GCM",
           SOCAT: "socat OPENSSL AES-128-GCM"}
-SUITES = {AEGIS: "SOCKSEAL_AEGIS_128L_SHA256", CHACHA: "TLS_CHACHA20_POLY1305_SHA256",
+SUITES = {AEGIS: f"{'TLS' if BEST_AEGIS == 'aegis128l' else 'SOCKSEAL'}_AEGIS_{BEST_AEGIS[5:].upper()}_SHA256", CHACHA: "TLS_CHACHA20_POLY1305_SHA256",
           TLS_AES: "TLS_AES_128_GCM_SHA256", TLS_CHACHA: "TLS_CHACHA20_POLY1305_SHA256",
           TLS_PSK: "TLS_AES_128_GCM_SHA256"}
-SEAL_SUITES = {AEGIS: "aegis128l", CHACHA: "chacha20"}
+SEAL_SUITES = {AEGIS: BEST_AEGIS, CHACHA: "chacha20"}
 SSH_CIPHER = "aes128-gcm@openssh.com"
 
 OPENSSL_CONF = """openssl_conf = all

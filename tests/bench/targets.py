@@ -102,7 +102,7 @@ def evaluate(parts):
             *latency(rows),
             *at_least(rows, "connections", CONNECTIONS, p.AEGIS, {p.TLS_AES: 1.5, p.STUNNEL: 3}),
             *memory(rows), *unsealed(rows),
-            *cipher_limit(rows, p.CHACHA, "chacha20", 0.9), *cipher_limit(rows, p.AEGIS, "aegis128l", None)]
+            *cipher_limit(rows, p.CHACHA, "chacha20", 0.9), *cipher_limit(rows, p.AEGIS, p.BEST_AEGIS, None)]
 
 
 def table(found):

@@ -109,6 +109,7 @@ static const struct setting good_settings[] = {
     {"SOCKSEAL_PLAINTEXT=refuse", NULL},
     {"SOCKSEAL_SUITES=chacha20", NULL},
     {"SOCKSEAL_SUITES=chacha20,aegis128l", NULL},
+    {"SOCKSEAL_SUITES=aegis128x4,aegis128x2,aegis128l,chacha20", NULL},
     {"SOCKSEAL_HANDSHAKE_TIMEOUT=1", NULL},
     {"SOCKSEAL_HANDSHAKE_TIMEOUT=3600", NULL},
     {"SOCKSEAL_LOG=quiet", NULL},
@@ -279,12 +280,15 @@ static void rules_decide_what_is_sealed(void)
     }
 }
 
-static void both_suites_carry_data(void)
+static void every_suite_carries_data(void)
 {
-    const char *chacha20[] = {"SOCKSEAL_SUITES=chacha20", NULL};
-    const char *aegis128l[] = {"SOCKSEAL_SUITES=aegis128l,chacha20", NULL};
-    assert_string_equal(exchange(chacha20).out, "hello\n");
-    assert_string_equal(exchange(aegis128l).out, "hello\n");
+    static const char *const suites[] = {"SOCKSEAL_SUITES=chacha20", "SOCKSEAL_SUITES=aegis128l,chacha20",
+                                         "SOCKSEAL_SUITES=aegis128x2,chacha20",
+                                         "SOCKSEAL_SUITES=aegis128x4,chacha20"};
+    for (size_t i = 0; i < sizeof suites / sizeof *suites; i++) {
+        const char *changes[] = {suites[i], NULL};
+        assert_string_equal(exchange(changes).out, "hello\n");
+    }
 }
 
 static const struct suite_test tests[] = {
@@ -293,7 +297,7 @@ static const struct suite_test tests[] = {
     {.name = "nothing is read without ports", .run = nothing_is_read_without_ports},
     {.name = "key files, good and bad", .run = key_files_good_and_bad},
     {.name = "rules decide what is sealed", .run = rules_decide_what_is_sealed},
-    {.name = "both suites carry data", .run = both_suites_carry_data},
+    {.name = "every suite carries data", .run = every_suite_carries_data},
 };
 
 static const struct suite_role roles[] = {{"nothing", nothing_role}, {"exchange", exchange_role}};

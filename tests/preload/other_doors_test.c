@@ -205,7 +205,8 @@ static void what_a_program_can_ask(void)
     assert_int_equal(info.state, SOCKSEAL_ESTABLISHED);
     assert_int_equal(info.server, 0);
     assert_true(info.identity_len > 0);
-    assert_true(info.suite == SOCKSEAL_SUITE_AEGIS_128L || info.suite == SOCKSEAL_SUITE_CHACHA20_POLY1305);
+    assert_true(info.suite == SOCKSEAL_SUITE_AEGIS_128L || info.suite == SOCKSEAL_SUITE_AEGIS_128X2 ||
+                info.suite == SOCKSEAL_SUITE_AEGIS_128X4 || info.suite == SOCKSEAL_SUITE_CHACHA20_POLY1305);
     len = 4;
     assert_int_equal(getsockopt(pair[1], SOCKSEAL_SOL, SOCKSEAL_INFO, &info, &len), 0);
     assert_int_equal(len, 4);

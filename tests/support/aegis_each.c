@@ -61,38 +61,38 @@ struct aegis_case aegis_random_case(size_t ad_len)
     return made;
 }
 
-static struct aegis_message message_of(const struct aegis_case *with, struct aegis_part *copy,
-                                       const struct aegis_part *parts, size_t count)
+static struct aead_message message_of(const struct aegis_case *with, struct aead_part *copy,
+                                      const struct aead_part *parts, size_t count)
 {
     if (count > 0)
         memcpy(copy, parts, count * sizeof *parts);
-    return (struct aegis_message){with->key, with->nonce, with->ad, with->ad_len, copy, count};
+    return (struct aead_message){with->key, with->nonce, with->ad, with->ad_len, copy, count};
 }
 
 void aegis_seal_parts(const struct aegis_variant *variant, const struct aegis_case *with,
-                      const struct aegis_part *parts, size_t count, uint8_t *tag)
+                      const struct aead_part *parts, size_t count, uint8_t *tag)
 {
-    struct aegis_part copy[PARTS_MAX];
-    const struct aegis_message message = message_of(with, copy, parts, count);
+    struct aead_part copy[PARTS_MAX];
+    const struct aead_message message = message_of(with, copy, parts, count);
     aegis_seal_on(variant->backend, variant->kind, &message, tag, variant->tag_len);
 }
 
 bool aegis_open_parts(const struct aegis_variant *variant, const struct aegis_case *with,
-                      const struct aegis_part *parts, size_t count, const uint8_t *tag)
+                      const struct aead_part *parts, size_t count, const uint8_t *tag)
 {
-    struct aegis_part copy[PARTS_MAX];
-    const struct aegis_message message = message_of(with, copy, parts, count);
+    struct aead_part copy[PARTS_MAX];
+    const struct aead_message message = message_of(with, copy, parts, count);
     return aegis_open_on(variant->backend, variant->kind, &message, tag, variant->tag_len);
 }
 
 void aegis_seal_whole(const struct aegis_variant *variant, const struct aegis_case *with, const uint8_t *in,
                       size_t len, uint8_t *out, uint8_t *tag)
 {
-    aegis_seal_parts(variant, with, &(struct aegis_part){in, out, len}, 1, tag);
+    aegis_seal_parts(variant, with, &(struct aead_part){in, out, len}, 1, tag);
 }
 
 bool aegis_open_whole(const struct aegis_variant *variant, const struct aegis_case *with, const uint8_t *in,
                       size_t len, uint8_t *out, const uint8_t *tag)
 {
-    return aegis_open_parts(variant, with, &(struct aegis_part){in, out, len}, 1, tag);
+    return aegis_open_parts(variant, with, &(struct aead_part){in, out, len}, 1, tag);
 }

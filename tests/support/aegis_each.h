@@ -37,9 +37,9 @@ struct aegis_case aegis_random_case(size_t ad_len);
 
 /* Seals or opens parts; the calls use them up, so the array is copied. At most 64 of them. */
 void aegis_seal_parts(const struct aegis_variant *variant, const struct aegis_case *with,
-                      const struct aegis_part *parts, size_t count, uint8_t *tag);
+                      const struct aead_part *parts, size_t count, uint8_t *tag);
 bool aegis_open_parts(const struct aegis_variant *variant, const struct aegis_case *with,
-                      const struct aegis_part *parts, size_t count, const uint8_t *tag);
+                      const struct aead_part *parts, size_t count, const uint8_t *tag);
 
 /* The same for a message in one part. */
 void aegis_seal_whole(const struct aegis_variant *variant, const struct aegis_case *with, const uint8_t *in,

@@ -2,8 +2,12 @@
  * Copyright (c) 2026 the sockseal authors */
 #include "endpoint.h"
 
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include "crypto/secret.h"
 
@@ -81,16 +85,19 @@ static void take_rest_of_flight(struct endpoint *endpoint)
     }
 }
 
+/* Into memory that ends where the content must end, or in place. */
 static enum tls_result open_record(struct endpoint *endpoint, uint8_t *record, size_t len)
 {
+    enum { CANARY = 0xa5 };
     enum tls_event event = TLS_EVENT_NONE;
-    size_t out_len = 0, overhead = tls_session_overhead(&endpoint->session);
-    size_t room = len + 1 > overhead ? len + 1 - overhead : 0;
+    size_t out_len = 0, room = len > TLS_SEAL_OVERHEAD ? len - TLS_SEAL_OVERHEAD : 0;
     uint8_t *own = endpoint->in_place ? NULL : malloc(room + 1);
     uint8_t *out = own == NULL ? record + TLS_RECORD_HEADER : own;
     if (own != NULL)
-        memset(own, 0, room);
+        memset(own, CANARY, room + 1);
     enum tls_result result = tls_session_open(&endpoint->session, record, len, out, &out_len, &event);
+    if (own != NULL)
+        assert_int_equal(own[room], CANARY);
     if (result == TLS_OK) {
         endpoint->events[event]++;
         if (event == TLS_EVENT_DATA)
@@ -142,7 +149,7 @@ enum tls_result endpoint_receive(struct endpoint *endpoint, const void *bytes, s
 
 enum tls_result endpoint_send(struct endpoint *endpoint, const void *content, size_t len)
 {
-    size_t room = len + tls_session_overhead(&endpoint->session), out_len = 0;
+    size_t room = len + TLS_SEAL_OVERHEAD, out_len = 0;
     uint8_t *out = malloc(room);
     enum tls_result result = tls_session_seal(&endpoint->session, content, len, out, &out_len);
     if (result == TLS_OK)

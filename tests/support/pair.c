@@ -13,8 +13,8 @@
 
 const uint16_t *pair_suites(size_t *count)
 {
-    static const uint16_t suites[] = {TOY_CHACHA20, TOY_AEGIS};
-    *count = secret_init() && aead_usable(TOY_AEGIS) ? 2 : 1;
+    static const uint16_t suites[] = {TOY_CHACHA20, TOY_AEGIS, TOY_AEGIS_X2, TOY_AEGIS_X4};
+    *count = secret_init() && aead_usable(TOY_AEGIS) ? sizeof suites / sizeof *suites : 1;
     return suites;
 }
 

@@ -30,7 +30,7 @@ enum pair_state {
     PAIR_SERVER_CONNECTED,
 };
 
-/* The suites to run a test with: *count of them, TOY_AEGIS only where the machine and the build have it. */
+/* The suites to run a test with: *count of them, AEGIS only where the machine has it. */
 const uint16_t *pair_suites(size_t *count);
 
 /* Makes a new pair; the engine has the first or, as a client, has sent its ClientHello. */

@@ -2,9 +2,9 @@
  * Copyright (c) 2026 the sockseal authors */
 #include "toy_tls.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "aegis_model.h"
 
 static void hmac(const uint8_t *key, size_t key_len, const void *data, size_t len, uint8_t out[32])
 {
@@ -115,19 +115,20 @@ void toy_finished(const struct toy *toy, bool of_server, struct toy_buffer *mess
     toy_message(message, TOY_FINISHED, mac, sizeof mac);
 }
 
+/* 0 for a suite that is not AEGIS. */
+static int aegis_lanes(uint16_t suite)
+{
+    return suite == TOY_AEGIS ? 1 : suite == TOY_AEGIS_X2 ? 2 : suite == TOY_AEGIS_X4 ? 4 : 0;
+}
+
 static size_t key_len(uint16_t suite)
 {
-    return suite == TOY_AEGIS ? 16 : 32;
+    return aegis_lanes(suite) ? 16 : 32;
 }
 
 static size_t iv_len(uint16_t suite)
 {
-    return suite == TOY_AEGIS ? 16 : 12;
-}
-
-size_t toy_tag_len(uint16_t suite)
-{
-    return suite == TOY_AEGIS ? 32 : 16;
+    return aegis_lanes(suite) ? 16 : 12;
 }
 
 void toy_keys_set(struct toy_keys *keys, uint16_t suite, const uint8_t secret[32])
@@ -156,31 +157,21 @@ static void next_nonce(struct toy_keys *keys, uint8_t nonce[16])
     keys->sequence++;
 }
 
-static void no_such_suite(void)
-{
-    fprintf(stderr, "toy peer: libsodium lacks this suite\n");
-    abort();
-}
-
 void toy_seal_inner(struct toy_keys *keys, const void *inner, size_t len, struct toy_buffer *out)
 {
     uint8_t nonce[16];
-    struct toy_buffer sealed = {.len = len + toy_tag_len(keys->suite)};
+    struct toy_buffer sealed = {.len = len + TOY_TAG_LEN};
     size_t header = out->len;
     toy_put_number(out, TOY_DATA, 1);
     toy_put_number(out, 0x0303, 2);
     toy_put_number(out, sealed.len, 2);
     next_nonce(keys, nonce);
-    if (keys->suite == TOY_CHACHA20)
+    if (aegis_lanes(keys->suite))
+        aegis_model_encrypt(aegis_lanes(keys->suite), keys->key, nonce, out->data + header, 5, inner, len,
+                            sealed.data, sealed.data + len, TOY_TAG_LEN);
+    else
         crypto_aead_chacha20poly1305_ietf_encrypt(sealed.data, NULL, inner, len, out->data + header, 5, NULL,
                                                   nonce, keys->key);
-#ifndef SOCKSEAL_NO_AEGIS
-    else if (keys->suite == TOY_AEGIS)
-        crypto_aead_aegis128l_encrypt(sealed.data, NULL, inner, len, out->data + header, 5, NULL, nonce,
-                                      keys->key);
-#endif
-    else
-        no_such_suite();
     toy_put(out, sealed.data, sealed.len);
 }
 
@@ -199,18 +190,18 @@ bool toy_open(struct toy_keys *keys, const uint8_t *record, size_t len, uint8_t 
               struct toy_buffer *content)
 {
     uint8_t nonce[16];
-    unsigned long long inner = 0;
-    int failed = -1;
+    bool good;
+    if (len < 5 + TOY_TAG_LEN)
+        return false;
+    size_t inner = len - 5 - TOY_TAG_LEN;
     next_nonce(keys, nonce);
-    if (keys->suite == TOY_CHACHA20)
-        failed = crypto_aead_chacha20poly1305_ietf_decrypt(content->data, &inner, NULL, record + 5, len - 5,
-                                                           record, 5, nonce, keys->key);
-#ifndef SOCKSEAL_NO_AEGIS
-    else if (keys->suite == TOY_AEGIS)
-        failed = crypto_aead_aegis128l_decrypt(content->data, &inner, NULL, record + 5, len - 5, record, 5,
-                                               nonce, keys->key);
-#endif
-    if (failed != 0)
+    if (aegis_lanes(keys->suite))
+        good = aegis_model_decrypt(aegis_lanes(keys->suite), keys->key, nonce, record, 5, record + 5, inner,
+                                   content->data, record + 5 + inner, TOY_TAG_LEN);
+    else
+        good = crypto_aead_chacha20poly1305_ietf_decrypt(content->data, NULL, NULL, record + 5, len - 5,
+                                                         record, 5, nonce, keys->key) == 0;
+    if (!good)
         return false;
     while (inner > 0 && content->data[inner - 1] == 0)
         inner--;

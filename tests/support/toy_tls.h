@@ -5,16 +5,18 @@
 
 /*
  * A toy TLS 1.3 peer (RFC 8446) with an external PSK and X25519, client or server, for tests of the protocol
- * engine: an independent implementation over libsodium's primitives, and one that misbehaves on request. It
- * offers steps, not a state machine: a test builds each message, breaks it if it likes, and says when it
- * enters the transcript and when keys change.
+ * engine: an independent implementation over libsodium's primitives and a slow AEGIS, and one that misbehaves
+ * on request. It offers steps, not a state machine: a test builds each message, breaks it if it likes, and
+ * says when it enters the transcript and when keys change.
  */
 
 #include "toy_codec.h"
 
 #include <sodium.h>
 
-enum { TOY_CHACHA20 = 0x1303, TOY_AEGIS = 0xFF5E };
+enum { TOY_CHACHA20 = 0x1303, TOY_AEGIS = 0x1307, TOY_AEGIS_X2 = 0xFF52, TOY_AEGIS_X4 = 0xFF54 };
+
+enum { TOY_TAG_LEN = 16 }; /* what sealing adds to a TLSInnerPlaintext */
 
 /* One direction's traffic keys; `suite` 0: records go in the clear. */
 struct toy_keys {
@@ -92,9 +94,6 @@ void toy_keys_update(struct toy_keys *keys);
 void toy_seal(struct toy_keys *keys, uint8_t type, const void *content, size_t len, size_t padding,
               struct toy_buffer *out);
 void toy_seal_inner(struct toy_keys *keys, const void *inner, size_t len, struct toy_buffer *out);
-
-/* What sealing adds to a TLSInnerPlaintext. */
-size_t toy_tag_len(uint16_t suite);
 
 /* Opens the whole record at `record`: content without padding, and its type. False if it does not
  * authenticate. */

@@ -32,15 +32,15 @@ static struct aegis_case prepare(const struct aegis_variant *variant, size_t len
 static void check_cut(const struct aegis_variant *variant, const struct aegis_case *with, const uint8_t *tag,
                       const size_t *cut, size_t count, size_t len)
 {
-    struct aegis_part seal[16] = {{0}}, open[16] = {{0}};
+    struct aead_part seal[16] = {{0}}, open[16] = {{0}};
     uint8_t made[32];
     size_t at = 0;
     memset(out, CANARY, len + 1);
     memset(back, CANARY, len + 1);
     for (size_t i = 0; i < count; at += cut[i++]) {
         uint8_t *place = out + (len - at - cut[i]), *home = back + (len - at - cut[i]);
-        seal[i] = (struct aegis_part){plain + at, place, cut[i]};
-        open[i] = (struct aegis_part){place, home, cut[i]};
+        seal[i] = (struct aead_part){plain + at, place, cut[i]};
+        open[i] = (struct aead_part){place, home, cut[i]};
     }
     aegis_seal_parts(variant, with, seal, count, made);
     assert_memory_equal(made, tag, variant->tag_len);
@@ -94,7 +94,7 @@ static void nothing_but_a_tag(void **state)
         uint8_t tag[32], other[32];
         with.ad = NULL;
         aegis_seal_parts(&variant, &with, NULL, 0, tag);
-        aegis_seal_parts(&variant, &with, &(struct aegis_part){NULL, NULL, 0}, 1, other);
+        aegis_seal_parts(&variant, &with, &(struct aead_part){NULL, NULL, 0}, 1, other);
         assert_memory_equal(tag, other, variant.tag_len);
         assert_true(aegis_open_parts(&variant, &with, NULL, 0, tag));
         other[0] ^= 1;
@@ -164,11 +164,11 @@ static void a_record_in_place(void **state)
             const struct aegis_case with = prepare(&variant, len, tag);
             type = plain[len - 1];
             memcpy(out, plain, len - 1);
-            const struct aegis_part seal[] = {{out, out, len - 1}, {&type, out + len - 1, 1}};
+            const struct aead_part seal[] = {{out, out, len - 1}, {&type, out + len - 1, 1}};
             aegis_seal_parts(&variant, &with, seal, 2, made);
             assert_memory_equal(out, sealed, len);
             assert_memory_equal(made, tag, variant.tag_len);
-            const struct aegis_part open[] = {{out, out, len - 1}, {out + len - 1, &back_type, 1}};
+            const struct aead_part open[] = {{out, out, len - 1}, {out + len - 1, &back_type, 1}};
             assert_true(aegis_open_parts(&variant, &with, open, 2, tag));
             assert_memory_equal(out, plain, len - 1);
             assert_int_equal(back_type, type);
@@ -216,7 +216,7 @@ static void at_the_edge_of_memory(void **state)
 static void assert_refused(const struct aegis_variant *variant, const struct aegis_case *with, size_t len,
                            const uint8_t *tag)
 {
-    const struct aegis_part parts[] = {{sealed, out, len / 3}, {sealed + len / 3, back, len - len / 3}};
+    const struct aead_part parts[] = {{sealed, out, len / 3}, {sealed + len / 3, back, len - len / 3}};
     memset(out, CANARY, len + 1);
     memset(back, CANARY, len + 1);
     assert_false(aegis_open_parts(variant, with, parts, 2, tag));

@@ -36,9 +36,9 @@ static const size_t lengths[] = {0, 1, 31, 32, 65, 128, 200, 1000};
 
 /* Not aegis_open_on(): the answer is public, but valgrind cannot know. */
 static bool open_directly(const struct aegis_variant *variant, const struct aegis_case *with,
-                          struct aegis_part *parts, size_t count)
+                          struct aead_part *parts, size_t count)
 {
-    const struct aegis_message message = {with->key, with->nonce, with->ad, with->ad_len, parts, count};
+    const struct aead_message message = {with->key, with->nonce, with->ad, with->ad_len, parts, count};
     bool fits = variant->backend->code[variant->kind].open(&message, tag, variant->tag_len);
     VALGRIND_MAKE_MEM_DEFINED(&fits, sizeof fits);
     return fits;
@@ -54,12 +54,12 @@ static void no_branch_or_address_depends_on_undefined_secrets(void **state)
             aegis_random_bytes(plain, len);
             VALGRIND_MAKE_MEM_UNDEFINED(with.key, sizeof with.key);
             VALGRIND_MAKE_MEM_UNDEFINED(plain, len);
-            const struct aegis_part parts[] = {{plain, sealed, first},
-                                               {plain + first, sealed + first, len - first}};
+            const struct aead_part parts[] = {{plain, sealed, first},
+                                              {plain + first, sealed + first, len - first}};
             aegis_seal_parts(&variant, &with, parts, 2, tag);
             VALGRIND_MAKE_MEM_DEFINED(sealed, len); /* public from now on */
             VALGRIND_MAKE_MEM_DEFINED(tag, sizeof tag);
-            struct aegis_part open[] = {{sealed, back, first}, {sealed + first, back + first, len - first}};
+            struct aead_part open[] = {{sealed, back, first}, {sealed + first, back + first, len - first}};
             assert_true(open_directly(&variant, &with, open, 2));
             VALGRIND_MAKE_MEM_DEFINED(&with, sizeof with);
             VALGRIND_MAKE_MEM_DEFINED(plain, len);
@@ -88,7 +88,7 @@ static void on_step(int signal, siginfo_t *info, void *context)
 }
 
 /* Calls a backend's code one instruction at a time, with nothing in registers but its arguments. */
-static __attribute__((noinline)) bool step_through(uintptr_t code, const struct aegis_message *message,
+static __attribute__((noinline)) bool step_through(uintptr_t code, const struct aead_message *message,
                                                    uint8_t *out_tag, size_t tag_len)
 {
     __asm__ volatile("mov %%rsp, %%rbx\n\t"
@@ -128,8 +128,8 @@ static __attribute__((noinline)) bool step_through(uintptr_t code, const struct 
 static void trace_once(const struct aegis_variant *variant, size_t len, bool opening)
 {
     static struct aegis_case with;
-    static struct aegis_part parts[2];
-    static struct aegis_message message;
+    static struct aead_part parts[2];
+    static struct aead_message message;
     const struct aegis_code *code = &variant->backend->code[variant->kind];
     const size_t first = len / 2 / variant->block * variant->block;
     with = aegis_random_case(0);
@@ -139,9 +139,9 @@ static void trace_once(const struct aegis_variant *variant, size_t len, bool ope
     aegis_seal_whole(variant, &with, plain, len, sealed, tag);
     const uint8_t *in = opening ? sealed : plain;
     uint8_t *out = opening ? back : sealed;
-    parts[0] = (struct aegis_part){in, out, first};
-    parts[1] = (struct aegis_part){in + first, out + first, len - first};
-    message = (struct aegis_message){with.key, with.nonce, with.ad, with.ad_len, parts, 2};
+    parts[0] = (struct aead_part){in, out, first};
+    parts[1] = (struct aead_part){in + first, out + first, len - first};
+    message = (struct aead_message){with.key, with.nonce, with.ad, with.ad_len, parts, 2};
     trace = 0xcbf29ce484222325;
     steps = 0;
     bool fits = step_through(opening ? (uintptr_t)code->open : (uintptr_t)code->seal, &message, tag,
@@ -248,7 +248,7 @@ static uint8_t stack[STACK] __attribute__((aligned(64))), registers[32][64] __at
 static ucontext_t test_context, stack_context;
 static struct {
     const struct aegis_variant *variant;
-    const struct aegis_message *message;
+    const struct aead_message *message;
     bool opening;
 } job;
 
@@ -308,8 +308,8 @@ static void check_wiped(const struct aegis_variant *variant, size_t len, bool op
     learn_secrets(variant, &with, len);
     const uint8_t *in = opening ? sealed : plain;
     const size_t first = len / 3;
-    struct aegis_part parts[] = {{in, back, first}, {in + first, back + first, len - first}};
-    const struct aegis_message message = {with.key, with.nonce, with.ad, with.ad_len, parts, 2};
+    struct aead_part parts[] = {{in, back, first}, {in + first, back + first, len - first}};
+    const struct aead_message message = {with.key, with.nonce, with.ad, with.ad_len, parts, 2};
     memset(stack, 0, sizeof stack);
     memset(registers, 0, sizeof registers);
     job.variant = variant;

@@ -157,7 +157,7 @@ static size_t random_len(void)
 static void one_lane_with_the_long_tag_equals_libsodium(void **state)
 {
     (void)state;
-#ifdef SOCKSEAL_NO_AEGIS
+#ifndef crypto_aead_aegis128l_KEYBYTES /* libsodium 1.0.18 */
     skip();
 #else
     const char *full = getenv("SOCKSEAL_TEST_FULL");

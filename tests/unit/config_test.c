@@ -74,9 +74,7 @@ static void assert_bad(const char *variable, const char *value, const char *word
 static bool has_defaults(const struct config *config)
 {
     return config->active && !config->accept_plaintext && !config->strict &&
-           config->handshake_timeout_ms == 10000 && config->suite_count == 2 &&
-           config->suites[0] == TLS_SUITE_AEGIS_128L_SHA256 &&
-           config->suites[1] == TLS_SUITE_CHACHA20_POLY1305_SHA256 && !config->key_file &&
+           config->handshake_timeout_ms == 10000 && config->suite_count == 0 && !config->key_file &&
            config->identity_count == 0 && !config->close_removed_keys && !config->keylog_file &&
            config->rules.count == 1;
 }
@@ -207,9 +205,20 @@ static bool chacha20_first(const struct config *config)
            config->suites[1] == TLS_SUITE_AEGIS_128L_SHA256;
 }
 
+static bool all_suites(const struct config *config)
+{
+    return config->suite_count == 4 && config->suites[0] == TLS_SUITE_AEGIS_128X2_SHA256 &&
+           config->suites[1] == TLS_SUITE_CHACHA20_POLY1305_SHA256 &&
+           config->suites[2] == TLS_SUITE_AEGIS_128X4_SHA256 &&
+           config->suites[3] == TLS_SUITE_AEGIS_128L_SHA256;
+}
+
 static void test_suites(void **state)
 {
     (void)state;
+    assert_good("SOCKSEAL_SUITES", "aegis128x2,chacha20,aegis128x4,aegis128l", all_suites);
+    assert_bad("SOCKSEAL_SUITES", "aegis128x2,chacha20,aegis128x4,aegis128l,aegis128x2", "aegis128x2");
+    assert_bad("SOCKSEAL_SUITES", "aegis128x", "aegis128x");
     assert_good("SOCKSEAL_SUITES", "chacha20", only_chacha20);
     assert_good("SOCKSEAL_SUITES", "chacha20 , aegis128l", chacha20_first);
     assert_bad("SOCKSEAL_SUITES", "aes256gcm", "aes256gcm");

@@ -147,17 +147,13 @@ static void binder_labels_are_those_of_the_rfcs(void **state)
 static void key_updates_agree_with_the_toy(void **state)
 {
     (void)state;
-    static const uint16_t suites[] = {TOY_CHACHA20, TOY_AEGIS};
+    static const uint16_t suites[] = {TOY_CHACHA20, TOY_AEGIS, TOY_AEGIS_X2, TOY_AEGIS_X4};
     uint8_t secret[32];
     memset(secret, 0x29, sizeof secret);
-    for (size_t s = 0; s < 2; s++) {
-#ifdef SOCKSEAL_NO_AEGIS
-        if (suites[s] == TOY_AEGIS)
-            continue;
-#endif
+    for (size_t s = 0; s < sizeof suites / sizeof *suites; s++) {
         struct tls_traffic traffic;
         struct toy_keys keys;
-        size_t key_len = suites[s] == TOY_AEGIS ? 16 : 32, iv_len = suites[s] == TOY_AEGIS ? 16 : 12;
+        size_t key_len = suites[s] == TOY_CHACHA20 ? 32 : 16, iv_len = suites[s] == TOY_CHACHA20 ? 12 : 16;
         tls_schedule_traffic(&traffic, suites[s], secret);
         toy_keys_set(&keys, suites[s], secret);
         for (int generation = 0; generation < 5; generation++) {

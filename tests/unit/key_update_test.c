@@ -306,18 +306,20 @@ static void aegis_keys_are_renewed_before_2_to_the_48_records(void **state)
 {
     (void)state;
     size_t count;
-    pair_suites(&count);
+    const uint16_t *suites = pair_suites(&count);
     if (count < 2)
         skip();
-    pair_reach(&pair, PAIR_CLIENT_CONNECTED, TOY_AEGIS);
-    assert_false(wants(0));
-    pair.engine.session.tx.sequence = (UINT64_C(1) << 48) - 1;
-    assert_true(wants(0));
-    pair.toy.rx.sequence = pair.engine.session.tx.sequence;
-    assert_int_equal(endpoint_key_update(&pair.engine, false), TLS_OK);
-    assert_false(wants(0));
-    read_update(0);
-    pair_expect_connected(&pair);
+    for (size_t i = 1; i < count; i++) {
+        pair_reach(&pair, PAIR_CLIENT_CONNECTED, suites[i]);
+        assert_false(wants(0));
+        pair.engine.session.tx.sequence = (UINT64_C(1) << 48) - 1;
+        assert_true(wants(0));
+        pair.toy.rx.sequence = pair.engine.session.tx.sequence;
+        assert_int_equal(endpoint_key_update(&pair.engine, false), TLS_OK);
+        assert_false(wants(0));
+        read_update(0);
+        pair_expect_connected(&pair);
+    }
 }
 
 /* RFC 8446, 5.5: the bound itself, for a caller that did not renew its keys. */
@@ -325,14 +327,16 @@ static void no_aegis_record_is_sealed_past_2_to_the_48(void **state)
 {
     (void)state;
     size_t count;
-    pair_suites(&count);
+    const uint16_t *suites = pair_suites(&count);
     if (count < 2)
         skip();
-    pair_reach(&pair, PAIR_SERVER_CONNECTED, TOY_AEGIS);
-    pair.engine.session.tx.sequence = UINT64_C(1) << 48;
-    size_t before = pair.engine.out.len;
-    assert_int_equal(endpoint_send(&pair.engine, "a", 1), TLS_FAIL_LIMIT);
-    assert_int_equal(pair.engine.out.len, before);
+    for (size_t i = 1; i < count; i++) {
+        pair_reach(&pair, PAIR_SERVER_CONNECTED, suites[i]);
+        pair.engine.session.tx.sequence = UINT64_C(1) << 48;
+        size_t before = pair.engine.out.len;
+        assert_int_equal(endpoint_send(&pair.engine, "a", 1), TLS_FAIL_LIMIT);
+        assert_int_equal(pair.engine.out.len, before);
+    }
 }
 
 /* A caller that asks first would otherwise never get to its data. */

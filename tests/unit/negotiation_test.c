@@ -300,7 +300,9 @@ static void names_are_those_of_the_registries(void **state)
 {
     (void)state;
     assert_string_equal(tls_suite_name(0x1303), "TLS_CHACHA20_POLY1305_SHA256");
-    assert_non_null(strstr(tls_suite_name(0xFF5E), "AEGIS_128L"));
+    assert_string_equal(tls_suite_name(0x1307), "TLS_AEGIS_128L_SHA256");
+    assert_non_null(strstr(tls_suite_name(0xFF52), "AEGIS_128X2"));
+    assert_non_null(strstr(tls_suite_name(0xFF54), "AEGIS_128X4"));
     assert_string_equal(tls_alert_name(0), "close_notify");
     assert_string_equal(tls_alert_name(10), "unexpected_message");
     assert_string_equal(tls_alert_name(20), "bad_record_mac");

@@ -8,11 +8,11 @@
 
 /* The code goes forward over a part, so an output that begins inside its input would overwrite what has not
  * been read: there the input is moved first. */
-static void untangle(const struct aegis_message *message)
+static inline void untangle(const struct aead_message *message)
 {
     for (size_t i = 0; i < message->count; i++) {
-        struct aegis_part *part = &message->parts[i];
-        if ((uintptr_t)part->out - (uintptr_t)part->in - 1 < part->len - (part->len > 0)) {
+        struct aead_part *part = &message->parts[i];
+        if ((uintptr_t)part->out - (uintptr_t)part->in - 1 < part->len - 1 && part->len > 0) {
             memmove(part->out, part->in, part->len);
             part->in = part->out;
         }
@@ -20,21 +20,19 @@ static void untangle(const struct aegis_message *message)
 }
 
 void aegis_seal_on(const struct aegis_backend *backend, enum aegis_kind kind,
-                   const struct aegis_message *message, uint8_t *tag, size_t tag_len)
+                   const struct aead_message *message, uint8_t *tag, size_t tag_len)
 {
     untangle(message);
     backend->code[kind].seal(message, tag, tag_len);
 }
 
 bool aegis_open_on(const struct aegis_backend *backend, enum aegis_kind kind,
-                   const struct aegis_message *message, const uint8_t *tag, size_t tag_len)
+                   const struct aead_message *message, const uint8_t *tag, size_t tag_len)
 {
     untangle(message);
     if (backend->code[kind].open(message, tag, tag_len))
         return true;
-    for (size_t i = 0; i < message->count; i++)
-        if (message->parts[i].len > 0)
-            memset(message->parts[i].out, 0, message->parts[i].len);
+    aead_parts_clear(message);
     return false;
 }
 
@@ -43,7 +41,12 @@ bool aegis_usable(void)
     return aegis_cpu_backends()[0] != NULL;
 }
 
-bool aegis_seal(enum aegis_kind kind, const struct aegis_message *message, uint8_t *tag, size_t tag_len)
+enum aegis_kind aegis_widest(void)
+{
+    return aegis_cpu_backends()[0]->widest;
+}
+
+bool aegis_seal(enum aegis_kind kind, const struct aead_message *message, uint8_t *tag, size_t tag_len)
 {
     const struct aegis_backend *best = aegis_cpu_backends()[0];
     if (best)
@@ -51,8 +54,11 @@ bool aegis_seal(enum aegis_kind kind, const struct aegis_message *message, uint8
     return best != NULL;
 }
 
-bool aegis_open(enum aegis_kind kind, const struct aegis_message *message, const uint8_t *tag, size_t tag_len)
+bool aegis_open(enum aegis_kind kind, const struct aead_message *message, const uint8_t *tag, size_t tag_len)
 {
     const struct aegis_backend *best = aegis_cpu_backends()[0];
-    return best && aegis_open_on(best, kind, message, tag, tag_len);
+    if (best)
+        return aegis_open_on(best, kind, message, tag, tag_len);
+    aead_parts_clear(message);
+    return false;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC
  * Copyright (c) 2026 the sockseal authors */
 
-/* AEGIS with AES-NI: one block a register. Compiled with the flags for it. */
+/* AEGIS with AES-NI and nothing newer. Compiled with the flags for it. */
 
 #include "crypto/aegis/aegis_backend.h"
 
@@ -9,31 +9,8 @@
 
 #include "crypto/aegis/aegis_x86.h"
 
-#include "crypto/aegis/aegis_common.h"
-
-#define HALF  1
-#define WHOLE 2
-#include "crypto/aegis/aegis_pair.h"
-
-#define HALF  2
-#define WHOLE 4
-#include "crypto/aegis/aegis_pair.h"
-
-#define LANES       1
-#define WIPED_STACK 320
-#include "crypto/aegis/aegis_lanes.h"
-
-#define LANES       2
-#define WIPED_STACK 640
-#include "crypto/aegis/aegis_lanes.h"
-
-#define LANES       4
-#define WIPED_STACK 1536
-#include "crypto/aegis/aegis_lanes.h"
-
-const struct aegis_backend aegis_aesni = {
-    "AES-NI",
-    {{seal_x1, open_x1}, {seal_x2, open_x2}, {seal_x4, open_x4}},
-};
+#define BACKEND      aegis_aesni
+#define BACKEND_NAME "AES-NI"
+#include "crypto/aegis/aegis_single.h"
 
 #endif

@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "crypto/aegis/aegis_common.h"
+
 #define VECTOR_CALL static inline __attribute__((always_inline))
 
 typedef uint8x16_t v1;
@@ -73,6 +75,14 @@ VECTOR_CALL bool tag_fits(const v1 tag[static 2], const uint8_t *other, bool lon
     if (long_tag)
         fits &= v1_is_zero(v1_xor(tag[1], v1_load(other + 16)));
     return fits;
+}
+
+/* `len` is a multiple of 64. */
+VECTOR_CALL void wipe_memory(uint8_t *to, size_t len)
+{
+    UNROLL(24)
+    for (size_t i = 0; i < len; i += 16)
+        v1_store(to + i, vdupq_n_u8(0));
 }
 
 /* Nothing of a message stays in a register that a caller could find; v8 to v15 are the caller's own below

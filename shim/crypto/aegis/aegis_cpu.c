@@ -13,7 +13,8 @@ typedef const struct aegis_backend *const *backend_list;
 
 #include <cpuid.h>
 
-static const struct aegis_backend *const all[] = {&aegis_vaes512, &aegis_vaes256, &aegis_aesni, NULL};
+static const struct aegis_backend *const all[] = {&aegis_vaes512, &aegis_vaes256, &aegis_avx, &aegis_aesni,
+                                                  NULL};
 
 /* Register states that the kernel saves (Intel SDM, volume 1, 13.3). */
 enum { STATES_AVX = 0x06, STATES_AVX512 = 0xe6 };
@@ -35,10 +36,11 @@ static backend_list choose(void)
 {
     unsigned a, b, c, features, b7 = 0, c7 = 0;
     if (!__get_cpuid(1, &a, &b, &features, &c) || !has(features, bit_AES | bit_SSE4_1))
-        return &all[3];
+        return &all[4];
     const unsigned states = has(features, bit_OSXSAVE | bit_AVX) ? saved_states() : 0;
-    if (!has(states, STATES_AVX) || !__get_cpuid_count(7, 0, &a, &b7, &c7, &c) || !has(b7, bit_AVX2) ||
-        !has(c7, bit_VAES))
+    if (!has(states, STATES_AVX))
+        return &all[3];
+    if (!__get_cpuid_count(7, 0, &a, &b7, &c7, &c) || !has(b7, bit_AVX2) || !has(c7, bit_VAES))
         return &all[2];
     return has(states, STATES_AVX512) && has(b7, bit_AVX512F | bit_AVX512VL) ? &all[0] : &all[1];
 }

@@ -16,19 +16,23 @@
 #include "crypto/aegis/aegis_pair.h"
 
 #define LANES       1
+#define REGISTERS   1
 #define WIPED_STACK 320
 #include "crypto/aegis/aegis_lanes.h"
 
 #define LANES       2
+#define REGISTERS   1
 #define WIPED_STACK 512
 #include "crypto/aegis/aegis_lanes.h"
 
 #define LANES       4
-#define WIPED_STACK 1536
+#define REGISTERS   2
+#define WIPED_STACK 1664
 #include "crypto/aegis/aegis_lanes.h"
 
 const struct aegis_backend aegis_vaes256 = {
     "VAES, AVX2",
+    AEGIS_128X2,
     {{seal_x1, open_x1}, {seal_x2, open_x2}, {seal_x4, open_x4}},
 };
 

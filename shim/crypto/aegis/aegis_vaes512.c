@@ -12,19 +12,23 @@
 #include "crypto/aegis/aegis_common.h"
 
 #define LANES       1
+#define REGISTERS   1
 #define WIPED_STACK 320
 #include "crypto/aegis/aegis_lanes.h"
 
 #define LANES       2
+#define REGISTERS   1
 #define WIPED_STACK 512
 #include "crypto/aegis/aegis_lanes.h"
 
 #define LANES       4
-#define WIPED_STACK 640
+#define REGISTERS   1
+#define WIPED_STACK 704
 #include "crypto/aegis/aegis_lanes.h"
 
 const struct aegis_backend aegis_vaes512 = {
     "VAES, AVX-512",
+    AEGIS_128X4,
     {{seal_x1, open_x1}, {seal_x2, open_x2}, {seal_x4, open_x4}},
 };
 

@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "crypto/aegis/aegis_common.h"
+
 #define VECTOR_CALL static inline __attribute__((always_inline))
 
 #ifdef __AVX512VL__
@@ -185,6 +187,23 @@ VECTOR_CALL bool tag_fits(const v1 tag[static 2], const uint8_t *other, bool lon
     if (long_tag)
         fits &= v1_is_zero(v1_xor(tag[1], v1_load(other + 16)));
     return fits;
+}
+
+/* `len` is a multiple of 64. */
+VECTOR_CALL void wipe_memory(uint8_t *to, size_t len)
+{
+    UNROLL(24)
+    for (size_t i = 0; i < len; i += 64) {
+#ifdef __AVX__
+        _mm256_storeu_si256((void *)(to + i), _mm256_setzero_si256());
+        _mm256_storeu_si256((void *)(to + i + 32), _mm256_setzero_si256());
+#else
+        v1_store(to + i, _mm_setzero_si128());
+        v1_store(to + i + 16, _mm_setzero_si128());
+        v1_store(to + i + 32, _mm_setzero_si128());
+        v1_store(to + i + 48, _mm_setzero_si128());
+#endif
+    }
 }
 
 /* Nothing of a message stays in a register that a caller could find. */

@@ -214,7 +214,16 @@ const char *stream_suite(const struct stream *stream)
         return SSL_get_cipher_name(stream->ssl);
     if (getsockopt(stream->fd, SOCKSEAL_SOL, SOCKSEAL_INFO, &info, &len) < 0 || !info.sealed)
         return "plain";
-    return info.suite == SOCKSEAL_SUITE_AEGIS_128L          ? "SOCKSEAL_AEGIS_128L_SHA256"
-           : info.suite == SOCKSEAL_SUITE_CHACHA20_POLY1305 ? "TLS_CHACHA20_POLY1305_SHA256"
-                                                            : "not negotiated";
+    switch (info.suite) {
+    case SOCKSEAL_SUITE_AEGIS_128X4:
+        return "SOCKSEAL_AEGIS_128X4_SHA256";
+    case SOCKSEAL_SUITE_AEGIS_128X2:
+        return "SOCKSEAL_AEGIS_128X2_SHA256";
+    case SOCKSEAL_SUITE_AEGIS_128L:
+        return "TLS_AEGIS_128L_SHA256";
+    case SOCKSEAL_SUITE_CHACHA20_POLY1305:
+        return "TLS_CHACHA20_POLY1305_SHA256";
+    default:
+        return "not negotiated";
+    }
 }
