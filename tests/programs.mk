@@ -5,10 +5,10 @@
 
 TEST_OBJECTS := $(call objects,tests/*/*.c tests/*/*/*.c)
 test_programs = $(patsubst %.c,$(BUILD)/tests/%,$(patsubst tests/%,%,$(wildcard $(addprefix tests/,$(1)))))
-UNIT_TESTS := $(call test_programs,unit/*_test.c unit/*/*_test.c)
-TSAN_TESTS := $(call test_programs,preload/*_tsan_test.c preload/*/*_tsan_test.c)
-PRELOAD_TESTS := $(filter-out $(TSAN_TESTS),$(call test_programs,preload/*_test.c preload/*/*_test.c))
-PRELOAD_PLUGINS := $(addsuffix .so,$(call test_programs,preload/*_plugin.c preload/*/*_plugin.c))
+UNIT_TESTS := $(call test_programs,unit/*_test.c)
+TSAN_TESTS := $(call test_programs,preload/*/*_tsan_test.c)
+PRELOAD_TESTS := $(filter-out $(TSAN_TESTS),$(call test_programs,preload/*/*_test.c))
+PRELOAD_PLUGINS := $(addsuffix .so,$(call test_programs,preload/*/*_plugin.c))
 # The load programs speak TLS themselves too; the others need libc alone (`micro`: our own crypto).
 BENCH_LOADS := $(call test_programs,bench/echo.c bench/pingpong.c bench/connects.c bench/crowd.c)
 BENCH_PLAIN := $(call test_programs,bench/pipe.c bench/spawn.c bench/ops.c)

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -52,6 +53,15 @@ int net_connect(const struct net *net, const struct sockaddr_in *address)
 {
     int fd = net_client(net, 0);
     assert_int_equal(net_connect_to(fd, address), 0);
+    return fd;
+}
+
+int net_connect_unanswered(const struct net *net, int *listener)
+{
+    struct sockaddr_in address;
+    *listener = net_listen(net, 4, &address);
+    int fd = net_connect(net, &address);
+    assert_int_equal(write(fd, "queued", 6), 6);
     return fd;
 }
 
@@ -101,6 +111,21 @@ size_t net_read_all(int fd, void *data, size_t len)
         done += (size_t)n;
     }
     return done;
+}
+
+void net_expect_text(int fd, const char *text)
+{
+    char got[256] = "";
+    assert_true(strlen(text) < sizeof got);
+    assert_int_equal(net_read_all(fd, got, strlen(text)), strlen(text));
+    assert_string_equal(got, text);
+}
+
+void net_expect_end(int fd)
+{
+    char byte;
+    assert_int_equal(read(fd, &byte, 1), 0);
+    assert_int_equal(close(fd), 0);
 }
 
 static uint8_t pattern_byte(uint64_t place)

@@ -38,6 +38,10 @@ int net_connect_to(int fd, const struct sockaddr_in *address);
 /* A client socket that is connected to `address`. Fails the test if it cannot. */
 int net_connect(const struct net *net, const struct sockaddr_in *address);
 
+/* A connection with bytes queued, and a listening socket on which nobody accepts it: its handshake does not
+ * end. */
+int net_connect_unanswered(const struct net *net, int *listener);
+
 /* Two connected blocking sockets: pair[0] connected, pair[1] was accepted. */
 void net_pair(const struct net *net, int pair[2]);
 
@@ -47,6 +51,11 @@ void net_warm_pair(const struct net *net, int pair[2]);
 /* Writes or reads all of it on a blocking descriptor; gives what was moved before an error or the end. */
 size_t net_write_all(int fd, const void *data, size_t len);
 size_t net_read_all(int fd, void *data, size_t len);
+
+/* Asserts that just this text comes, and that the stream is at its end, which closes the descriptor. What
+ * comes was sealed on a sealed connection: else its record layer had refused it. */
+void net_expect_text(int fd, const char *text);
+void net_expect_end(int fd);
 
 /* Bytes that depend on their place in the stream, so that lost, doubled and swapped bytes show. */
 void net_pattern(uint8_t *out, size_t len, uint64_t offset);

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+
+/* splice(2) and sendfile(2) that a signal meets: restarted, interrupted half-way, jumped out of. */
+
+#include "suite.h"
+
+#include "calls_transfer.h"
+#include "doors_transfer.h"
+#include "net.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+enum { BULK = 8 << 20 };
+
+static volatile sig_atomic_t calls;
+static sigjmp_buf escape;
+
+static void count_call(int number)
+{
+    (void)number;
+    calls = calls + 1;
+}
+
+static void jump_out(int number)
+{
+    (void)number;
+    siglongjmp(escape, 1);
+}
+
+static void on_alarm(int flags, unsigned first_ms, unsigned every_ms)
+{
+    struct sigaction action = {.sa_handler = count_call, .sa_flags = flags};
+    struct itimerval timer = {{0, (suseconds_t)every_ms * 1000}, {0, (suseconds_t)first_ms * 1000}};
+    calls = 0;
+    assert_int_equal(sigaction(SIGALRM, &action, NULL), 0);
+    assert_int_equal(setitimer(ITIMER_REAL, &timer, NULL), 0);
+}
+
+static void stop_alarm(void)
+{
+    struct itimerval none = {{0, 0}, {0, 0}};
+    setitimer(ITIMER_REAL, &none, NULL);
+}
+
+/* A thread that takes no signals, so that the blocked one gets them. */
+static pthread_t start(void *(*run)(void *), void *context)
+{
+    pthread_t thread;
+    sigset_t all, kept;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &kept);
+    assert_int_equal(pthread_create(&thread, NULL, run, context), 0);
+    pthread_sigmask(SIG_SETMASK, &kept, NULL);
+    return thread;
+}
+
+static void *write_later(void *context)
+{
+    net_sleep_ms(150);
+    assert_int_equal(write(*(int *)context, "data", 4), 4);
+    return NULL;
+}
+
+static void *read_page_later(void *context)
+{
+    char page[4096];
+    net_sleep_ms(150);
+    assert_int_equal(read(*(int *)context, page, sizeof page), sizeof page);
+    return NULL;
+}
+
+struct scenery {
+    int pair[2], pipe[2];
+};
+
+static struct scenery set_up(const struct net *net)
+{
+    struct scenery scenery;
+    net_warm_pair(net, scenery.pair);
+    transfer_pipe(scenery.pipe);
+    return scenery;
+}
+
+static void tear_down(const struct scenery *scenery)
+{
+    for (int i = 0; i < 2; i++) {
+        close(scenery->pair[i]);
+        close(scenery->pipe[i]);
+    }
+}
+
+static void a_wait_for_the_socket(const struct net *net)
+{
+    struct scenery at = set_up(net);
+    on_alarm(0, 100, 0);
+    assert_int_equal(splice(at.pair[1], NULL, at.pipe[1], NULL, 10, 0), -1);
+    assert_int_equal(errno, EINTR);
+    pthread_t thread = start(write_later, &at.pair[0]);
+    on_alarm(SA_RESTART, 20, 20);
+    assert_int_equal(splice(at.pair[1], NULL, at.pipe[1], NULL, 10, 0), 4);
+    stop_alarm();
+    assert_true(calls >= 3);
+    pthread_join(thread, NULL);
+    tear_down(&at);
+}
+
+static void a_wait_for_a_full_pipe(const struct net *net)
+{
+    struct scenery at = set_up(net);
+    assert_int_equal(fcntl(at.pipe[1], F_SETPIPE_SZ, 4096), 4096);
+    t_pipe_fill(at.pipe, 0);
+    assert_int_equal(write(at.pair[0], "data", 4), 4);
+    assert_int_not_equal(net_wait(at.pair[1], POLLIN, 3000), 0);
+    on_alarm(0, 100, 0);
+    assert_int_equal(splice(at.pair[1], NULL, at.pipe[1], NULL, 10, 0), -1);
+    assert_int_equal(errno, EINTR);
+    pthread_t thread = start(read_page_later, &at.pipe[0]);
+    on_alarm(SA_RESTART, 20, 20);
+    assert_int_equal(splice(at.pair[1], NULL, at.pipe[1], NULL, 10, 0), 4);
+    stop_alarm();
+    assert_true(calls >= 3);
+    pthread_join(thread, NULL);
+    tear_down(&at);
+}
+
+static void a_wait_for_an_empty_pipe(const struct net *net)
+{
+    struct scenery at = set_up(net);
+    on_alarm(0, 100, 0);
+    assert_int_equal(splice(at.pipe[0], NULL, at.pair[0], NULL, 10, 0), -1);
+    assert_int_equal(errno, EINTR);
+    pthread_t thread = start(write_later, &at.pipe[1]);
+    on_alarm(SA_RESTART, 20, 20);
+    assert_int_equal(splice(at.pipe[0], NULL, at.pair[0], NULL, 10, 0), 4);
+    stop_alarm();
+    assert_true(calls >= 3);
+    pthread_join(thread, NULL);
+    tear_down(&at);
+}
+
+/* Until the socket takes no more. */
+static uint64_t fill(int fd, uint64_t place)
+{
+    static uint8_t data[30000];
+    uint64_t done = place;
+    for (int refusals = 0; refusals < 30;) {
+        net_pattern(data, sizeof data, done);
+        ssize_t sent = send(fd, data, sizeof data, MSG_DONTWAIT);
+        done += sent > 0 ? (uint64_t)sent : 0;
+        refusals = sent > 0 ? 0 : refusals + 1;
+        net_sleep_ms(sent > 0 ? 0 : 10);
+    }
+    return done;
+}
+
+/* Reads `len` pattern bytes that start at `place`. */
+static void take(int fd, uint64_t place, uint64_t len)
+{
+    static uint8_t data[50000];
+    while (len > 0) {
+        ssize_t got = read(fd, data, len < sizeof data ? len : sizeof data);
+        assert_true(got > 0 && net_is_pattern(data, (size_t)got, place));
+        place += (uint64_t)got;
+        len -= (uint64_t)got;
+    }
+}
+
+/* Nothing was taken: EINTR, and the pipe and the file are as they were. */
+static void a_full_socket(const struct net *net)
+{
+    struct scenery at = set_up(net);
+    int file = t_pattern_file(1000);
+    uint64_t before = fill(at.pair[0], 0);
+    t_pipe_put(at.pipe, "12345");
+    on_alarm(0, 100, 0);
+    assert_int_equal(splice(at.pipe[0], NULL, at.pair[0], NULL, 5, 0), -1);
+    assert_int_equal(errno, EINTR);
+    assert_int_equal(transfer_waiting(at.pipe[0]), 5);
+    before = fill(at.pair[0], before); /* the kernel may have found some room meanwhile */
+    on_alarm(0, 100, 0);
+    assert_int_equal(sendfile(at.pair[0], file, NULL, 1000), -1);
+    assert_int_equal(errno, EINTR);
+    assert_int_equal(lseek(file, 0, SEEK_CUR), 0);
+    shutdown(at.pair[0], SHUT_WR);
+    take(at.pair[1], 0, before);
+    close(file);
+    tear_down(&at);
+}
+
+/* Interrupted half-way, sendfile tells how much it was, and goes on from there. */
+static void half_of_a_file(const struct net *net)
+{
+    struct scenery at = set_up(net);
+    int file = t_pattern_file(BULK);
+    on_alarm(0, 150, 0);
+    ssize_t sent = sendfile(at.pair[0], file, NULL, BULK);
+    assert_true(sent > 0 && sent < BULK);
+    assert_int_equal(lseek(file, 0, SEEK_CUR), sent);
+    net_set_nonblock(at.pair[0], true);
+    net_set_nonblock(at.pair[1], true);
+    static uint8_t data[50000];
+    for (uint64_t place = 0; place < BULK;) {
+        ssize_t got = read(at.pair[1], data, sizeof data);
+        assert_true(got > 0 || errno == EAGAIN);
+        assert_true(got <= 0 || net_is_pattern(data, (size_t)got, place));
+        place += got > 0 ? (uint64_t)got : 0;
+        ssize_t more = sendfile(at.pair[0], file, NULL, BULK);
+        assert_true(more >= 0 || errno == EAGAIN);
+        sent += more > 0 ? more : 0;
+        assert_int_equal(lseek(file, 0, SEEK_CUR), sent);
+    }
+    close(file);
+    tear_down(&at);
+}
+
+/* The same out of a pipe: what was not taken is in it still, and goes out next. */
+static void half_of_a_pipe(const struct net *net)
+{
+    struct scenery at = set_up(net);
+    uint64_t before = fill(at.pair[0], 0), room = 0;
+    size_t in_pipe = t_pipe_fill(at.pipe, before);
+    on_alarm(0, 300, 0);
+    pthread_t thread = start(write_later, &at.pair[1]); /* the other direction disturbs nothing */
+    static uint8_t data[50000];
+    while (room < 100000) { /* room for a part of it */
+        ssize_t got = recv(at.pair[1], data, sizeof data, MSG_DONTWAIT);
+        assert_true(got > 0 && net_is_pattern(data, (size_t)got, room));
+        room += (uint64_t)got;
+    }
+    uint64_t sent = before;
+    ssize_t moved = splice(at.pipe[0], NULL, at.pair[0], NULL, in_pipe, 0);
+    assert_true(moved > 0 || errno == EINTR);
+    sent += moved > 0 ? (uint64_t)moved : 0;
+    assert_int_equal(transfer_waiting(at.pipe[0]), in_pipe - (sent - before));
+    pthread_join(thread, NULL);
+    net_set_nonblock(at.pair[0], true);
+    net_set_nonblock(at.pair[1], true);
+    while (room < before + in_pipe) {
+        moved = splice(at.pipe[0], NULL, at.pair[0], NULL, in_pipe, SPLICE_F_NONBLOCK);
+        assert_true(moved > 0 || errno == EAGAIN);
+        ssize_t got = read(at.pair[1], data, sizeof data);
+        assert_true(got > 0 || errno == EAGAIN);
+        assert_true(got <= 0 || net_is_pattern(data, (size_t)got, room));
+        room += got > 0 ? (uint64_t)got : 0;
+    }
+    assert_int_equal(transfer_waiting(at.pipe[0]), 0);
+    tear_down(&at);
+}
+
+/* Out of SIGPIPE's handler, which the call itself brings about: the connection can be used on. */
+static void a_jump_out_of_a_broken_pipe(const struct net *net)
+{
+    struct scenery at = set_up(net);
+    char text[8];
+    signal(SIGPIPE, jump_out);
+    int lonely = at.pipe[1];
+    close(at.pipe[0]);
+    assert_int_equal(write(at.pair[0], "data", 4), 4);
+    assert_int_not_equal(net_wait(at.pair[1], POLLIN, 3000), 0);
+    if (sigsetjmp(escape, 1) == 0)
+        splice(at.pair[1], NULL, at.pipe[1], NULL, 10, 0);
+    assert_int_equal(read(at.pair[1], text, sizeof text), 4);
+    assert_memory_equal(text, "data", 4);
+    transfer_pipe(at.pipe);
+    assert_int_equal(write(at.pair[0], "more", 4), 4);
+    assert_int_equal(splice(at.pair[1], NULL, at.pipe[1], NULL, 10, 0), 4);
+    signal(SIGPIPE, SIG_DFL);
+    close(lonely);
+    tear_down(&at);
+}
+
+static const struct suite_case cases[] = {
+    {"a wait for the socket", a_wait_for_the_socket, 0},
+    {"a wait for a full pipe", a_wait_for_a_full_pipe, 0},
+    {"a wait for an empty pipe", a_wait_for_an_empty_pipe, 0},
+    {"a full socket", a_full_socket, 0},
+    {"half of a file", half_of_a_file, 0},
+    {"half of a pipe", half_of_a_pipe, 0},
+    {"a jump out of a broken pipe", a_jump_out_of_a_broken_pipe, 0},
+};
+
+int main(int argc, char **argv)
+{
+    suite_cases(cases, suite_count(cases));
+    return suite_run(argc, argv);
+}
