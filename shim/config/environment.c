@@ -3,6 +3,7 @@
 #include "config/environment.h"
 
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "config/config.h"
 #include "config/variables.h"
 #include "sys/file.h"
+#include "sys/program.h"
 
 _Static_assert(VARIABLES_COUNT + 3 <= ENVIRONMENT_ADDED, "all of them, LD_PRELOAD, the state and NULL");
 
@@ -109,6 +111,25 @@ static bool names_library(const char *word, size_t len)
            st.st_ino == saved.inode;
 }
 
+/* Whether it is another copy of the library: loading both would do no good. */
+static bool names_copy(const char *word, size_t len)
+{
+    static const char file[] = "/libsockseal.so";
+    char path[PATH_MAX];
+    unsigned char header[PROGRAM_HEADER];
+    if (len >= sizeof path || len < sizeof file ||
+        strncmp(word + len - sizeof file + 1, file, sizeof file - 1) != 0)
+        return false;
+    memcpy(path, word, len);
+    path[len] = '\0';
+    int fd = sys_open(path, O_RDONLY | O_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    bool native = sys_pread(fd, header, sizeof header, 0) == sizeof header && program_is_native(header);
+    sys_close(fd);
+    return native;
+}
+
 /* The next word of LD_PRELOAD's value, which blanks or colons part (ld.so(8)); false at the end. */
 static bool next_preload(const char **at, const char **word, size_t *len)
 {
@@ -124,7 +145,7 @@ static bool preloads(const char *value)
     const char *word;
     size_t len;
     while (next_preload(&value, &word, &len))
-        if (word[0] == '/' && names_library(word, len))
+        if (word[0] == '/' && (names_library(word, len) || names_copy(word, len)))
             return true;
     return false;
 }

@@ -18,17 +18,17 @@
 #include <unistd.h>
 
 #include "config/config.h"
-#include "process/exec_handover.h"
+#include "process/exec.h"
 #include "process/inherit.h"
 
 FILE *_IO_popen(const char *command, const char *mode);
 
+/* Whether libc's own functions would run the shell without the library, or with a sealed descriptor. */
 static bool concerned(void)
 {
-    struct listeners listeners;
     config_load();
-    return config_get()->active &&
-           (config_get()->strict || inherit_any() || exec_handover_listeners(&listeners));
+    return config_get()->active && (config_get()->strict || inherit_any() || !exec_is_complete(environ) ||
+                                    exec_kind(_PATH_BSHELL) == EXEC_OTHER);
 }
 
 /* posix_spawn(3) of the shell with this command, through the door. 0 or an error number. */

@@ -3,15 +3,12 @@
 #ifndef SOCKSEAL_EXEC_H
 #define SOCKSEAL_EXEC_H
 
-/*
- * execveat(2), with sealed descriptors handed over (process/exec_handover.h). Every door of the exec family
- * ends here. A program that the shim cannot be loaded into is refused with EACCES if it would get a sealed
- * descriptor, and, with SOCKSEAL_STRICT, in any case. Returns only if it fails, -1 and errno, with everything
- * as before. Allocates nothing; may be called in a vfork(2) child.
- */
-int exec_at(int directory, const char *path, char *const argv[], char *const envp[], int flags);
+#include "process/exec.h"
 
-/* The same for the search along PATH of execvpe(3). */
+/* exec_at() (process/exec.h) with execvpe(3)'s search along PATH. Returns only if it fails, -1 and errno. */
 int exec_search(const char *file, char *const argv[], char *const envp[]);
+
+/* exec_kind() of the program that it would find. */
+enum exec_kind exec_search_kind(const char *file);
 
 #endif

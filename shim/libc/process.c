@@ -24,6 +24,7 @@
 #include "diag/log.h"
 #include "io/wait.h"
 #include "process/exec_adopt.h"
+#include "process/told.h"
 #include "sys/file.h"
 
 pid_t _Fork(void);
@@ -80,6 +81,7 @@ __attribute__((constructor)) static void load(void)
         atexit(end);
     at_quick_exit(end);
     environment_save();
+    told_begin();
     exec_adopt_inherited(environment_take(ENVIRONMENT_STATE));
     startup_report();
     if (fdtable_bound() > 0)

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: ISC
  * Copyright (c) 2026 the sockseal authors */
 
-/* posix_spawn(3) and pidfd_spawn (glibc 2.39). glibc's own pass no door. They are used while the new program
- * can get no sealed descriptor: these are close-on-exec for the kernel (process/exec_handover.h). Otherwise
- * the child is made here, and goes through the doors. */
+/* posix_spawn(3). glibc's own passes no door. It is used while the new program can get no sealed descriptor:
+ * these are close-on-exec for the kernel (process/exec_handover.h). Otherwise the child is made here, and
+ * goes through the doors. */
 
 #include "libc/exec.h"
 #include "process/fork.h"
 
 #include "libc/door.h"
 
+#include <alloca.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -19,7 +20,8 @@
 #include <unistd.h>
 
 #include "config/config.h"
-#include "process/exec_handover.h"
+#include "config/environment.h"
+#include "process/exec.h"
 #include "process/inherit.h"
 #include "sys/file.h"
 #include "sys/net.h"
@@ -76,6 +78,8 @@ struct spawn {
     bool search;
     sigset_t mask; /* the parent's */
     int *error;    /* shared with the child */
+    int *pidfd;    /* where its descriptor goes; NULL: none is wanted */
+    int descriptor;
 };
 
 static const struct action *action_at(const posix_spawn_file_actions_t *actions, int i)
@@ -83,12 +87,9 @@ static const struct action *action_at(const posix_spawn_file_actions_t *actions,
     return (const struct action *)(const void *)actions->__actions + i;
 }
 
-/* Whether the new program may get a sealed descriptor, or a socket that brings them. */
-static bool may_reach(const posix_spawn_file_actions_t *actions)
+/* Whether the new program may get a sealed descriptor. */
+static bool may_get_sealed(const posix_spawn_file_actions_t *actions)
 {
-    struct listeners listeners;
-    if (exec_handover_listeners(&listeners))
-        return true;
     if (!atomic_load(&fdtable_size))
         return false;
     for (int i = 0; actions && i < actions->__used; i++) {
@@ -198,57 +199,122 @@ static const short KNOWN_FLAGS = POSIX_SPAWN_RESETIDS | POSIX_SPAWN_SETPGROUP | 
                                  POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSCHEDPARAM |
                                  POSIX_SPAWN_SETSCHEDULER | POSIX_SPAWN_USEVFORK | POSIX_SPAWN_SETSID;
 
-/* As fork(2), but the parent waits until the child has become the program, or has failed. *pidfd: a
- * descriptor of the child's, close-on-exec, if that is not NULL. */
-static pid_t fork_waiting(int *pidfd)
+static int flags_of(const struct spawn *spawn)
 {
+    return spawn->attributes ? spawn->attributes->__flags : 0;
+}
+
+/* As fork(2), but the parent waits until the child has become the program, or has failed. */
+static pid_t fork_waiting(struct spawn *spawn)
+{
+    const long more = spawn->pidfd ? CLONE_PIDFD : 0;
     fork_prepare();
-    long flags = CLONE_VFORK | SIGCHLD | (pidfd ? CLONE_PIDFD : 0);
-    long child = sys_call(SYS_clone, flags, 0, sys_ptr(pidfd), 0, 0, 0);
+    long child = sys_call(SYS_clone, CLONE_VFORK | SIGCHLD | more, 0, sys_ptr(&spawn->descriptor), 0, 0, 0);
     door_forked(child);
     return (pid_t)child;
 }
 
+/* In the parent: what the child left. */
+static int finish(const struct spawn *spawn, pid_t child, pid_t *pid)
+{
+    if (child < 0)
+        return (int)-child;
+    int error = *spawn->error;
+    if (!error && pid)
+        *pid = child;
+    if (error)
+        waitpid(child, NULL, 0);
+    if (error && spawn->pidfd)
+        sys_close(spawn->descriptor);
+    else if (spawn->pidfd)
+        *spawn->pidfd = spawn->descriptor;
+    return error;
+}
+
 /* No cancellation point: a child that was cancelled would be no child of posix_spawn(3)'s. */
-static int spawn_by_doors(struct spawn *spawn, pid_t *pid, int *pidfd)
+static int spawn_by_doors(struct spawn *spawn, pid_t *pid)
 {
     sigset_t all;
-    int saved = errno, state, descriptor = -1;
-    if (spawn->attributes && (spawn->attributes->__flags & ~KNOWN_FLAGS))
-        return EOPNOTSUPP; /* a newer libc's: POSIX_SPAWN_SETCGROUP, say */
+    int saved = errno, state;
+    if (flags_of(spawn) & ~KNOWN_FLAGS)
+        return EOPNOTSUPP;
     spawn->error = net_mmap(sizeof *spawn->error, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
     if (spawn->error == MAP_FAILED)
         return ENOMEM;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
     sigfillset(&all);
     sys_sigprocmask(SIG_SETMASK, &all, &spawn->mask);
-    pid_t child = fork_waiting(pidfd ? &descriptor : NULL);
+    pid_t child = fork_waiting(spawn);
     if (child == 0) {
         become_program(spawn);
         *spawn->error = errno ? errno : ECHILD;
         sys_exit_group(127);
     }
     sys_sigprocmask(SIG_SETMASK, &spawn->mask, NULL);
-    int error = child < 0 ? (int)-child : *spawn->error;
+    int error = finish(spawn, child, pid);
     net_munmap(spawn->error, sizeof *spawn->error);
-    if (child > 0 && error)
-        waitpid(child, NULL, 0);
-    else if (child > 0 && pid)
-        *pid = child;
-    if (descriptor >= 0 && error)
-        sys_close(descriptor);
-    else if (descriptor >= 0)
-        *pidfd = descriptor;
     pthread_setcancelstate(state, NULL);
     errno = saved;
     return error;
 }
 
-/* Whether libc's own may be used: there is nothing to hand over, and nothing to refuse. */
-static bool is_plain(const posix_spawn_file_actions_t *actions)
+static bool changes_directory(const posix_spawn_file_actions_t *actions)
+{
+    for (int i = 0; actions && i < actions->__used; i++) {
+        if (action_at(actions, i)->tag == ACTION_CHDIR || action_at(actions, i)->tag == ACTION_FCHDIR)
+            return true;
+    }
+    return false;
+}
+
+/* How the child is made. */
+enum way {
+    WAY_LIBC,      /* by libc, as the program has it */
+    WAY_COMPLETED, /* by libc, with a completed environment */
+    WAY_DOORS,     /* here, through the doors */
+};
+
+static enum way way_of(const struct spawn *spawn)
 {
     config_load();
-    return !config_get()->active || !(config_get()->strict || may_reach(actions));
+    if (!config_get()->active || !spawn->path)
+        return WAY_LIBC;
+    if (may_get_sealed(spawn->actions))
+        return WAY_DOORS;
+    if (environment_opts_out(spawn->envp))
+        return WAY_LIBC;
+    if ((*spawn->path != '/' && changes_directory(spawn->actions)) ||
+        (flags_of(spawn) & POSIX_SPAWN_RESETIDS))
+        return WAY_DOORS; /* where the program is, and with which rights it runs, the child finds out */
+    enum exec_kind kind = spawn->search ? exec_search_kind(spawn->path) : exec_kind(spawn->path);
+    return kind == EXEC_OTHER ? WAY_DOORS : WAY_COMPLETED;
+}
+
+/* libc's function with these arguments. */
+typedef int spawn_function(struct spawn *spawn, pid_t *pid, char *const *envp);
+
+static int spawn_any(struct spawn *spawn, pid_t *pid, spawn_function *libc)
+{
+    enum way way = way_of(spawn);
+    if (way == WAY_DOORS)
+        return spawn_by_doors(spawn, pid);
+    if (way == WAY_LIBC)
+        return libc(spawn, pid, spawn->envp);
+    char text[ENVIRONMENT_TEXT];
+    char **complete = alloca((environment_count(spawn->envp) + ENVIRONMENT_ADDED) * sizeof *complete);
+    if (!environment_complete(spawn->envp, NULL, complete, text))
+        return E2BIG;
+    return libc(spawn, pid, complete);
+}
+
+static int by_path(struct spawn *spawn, pid_t *pid, char *const *envp)
+{
+    return real()->posix_spawn(pid, spawn->path, spawn->actions, spawn->attributes, spawn->argv, envp);
+}
+
+static int by_search(struct spawn *spawn, pid_t *pid, char *const *envp)
+{
+    return real()->posix_spawnp(pid, spawn->path, spawn->actions, spawn->attributes, spawn->argv, envp);
 }
 
 DOOR int posix_spawn(pid_t *restrict pid, const char *restrict path,
@@ -258,9 +324,7 @@ DOOR int posix_spawn(pid_t *restrict pid, const char *restrict path,
 {
     struct spawn spawn = {
         .path = path, .actions = actions, .attributes = attributes, .argv = argv, .envp = envp};
-    if (is_plain(actions))
-        return real()->posix_spawn(pid, path, actions, attributes, argv, envp);
-    return spawn_by_doors(&spawn, pid, NULL);
+    return spawn_any(&spawn, pid, by_path);
 }
 
 DOOR int posix_spawnp(pid_t *restrict pid, const char *restrict file,
@@ -274,9 +338,26 @@ DOOR int posix_spawnp(pid_t *restrict pid, const char *restrict file,
                           .argv = argv,
                           .envp = envp,
                           .search = true};
-    if (is_plain(actions))
-        return real()->posix_spawnp(pid, file, actions, attributes, argv, envp);
-    return spawn_by_doors(&spawn, pid, NULL);
+    return spawn_any(&spawn, pid, by_search);
+}
+
+/* The same with a descriptor of the process in the place of its number. */
+static int pidfd_by_path(struct spawn *spawn, pid_t *pid, char *const *envp)
+{
+    real_bind_newer();
+    if (!real()->pidfd_spawn)
+        return spawn_by_doors(spawn, pid);
+    return real()->pidfd_spawn(spawn->pidfd, spawn->path, spawn->actions, spawn->attributes, spawn->argv,
+                               envp);
+}
+
+static int pidfd_by_search(struct spawn *spawn, pid_t *pid, char *const *envp)
+{
+    real_bind_newer();
+    if (!real()->pidfd_spawnp)
+        return spawn_by_doors(spawn, pid);
+    return real()->pidfd_spawnp(spawn->pidfd, spawn->path, spawn->actions, spawn->attributes, spawn->argv,
+                                envp);
 }
 
 DOOR int pidfd_spawn(int *restrict pidfd, const char *restrict path,
@@ -284,12 +365,13 @@ DOOR int pidfd_spawn(int *restrict pidfd, const char *restrict path,
                      const posix_spawnattr_t *restrict attributes, char *const argv[restrict],
                      char *const envp[restrict])
 {
-    struct spawn spawn = {
-        .path = path, .actions = actions, .attributes = attributes, .argv = argv, .envp = envp};
-    real_bind_newer();
-    if (real()->pidfd_spawn && is_plain(actions))
-        return real()->pidfd_spawn(pidfd, path, actions, attributes, argv, envp);
-    return spawn_by_doors(&spawn, NULL, pidfd);
+    struct spawn spawn = {.path = path,
+                          .actions = actions,
+                          .attributes = attributes,
+                          .argv = argv,
+                          .envp = envp,
+                          .pidfd = pidfd};
+    return spawn_any(&spawn, NULL, pidfd_by_path);
 }
 
 DOOR int pidfd_spawnp(int *restrict pidfd, const char *restrict file,
@@ -302,9 +384,7 @@ DOOR int pidfd_spawnp(int *restrict pidfd, const char *restrict file,
                           .attributes = attributes,
                           .argv = argv,
                           .envp = envp,
-                          .search = true};
-    real_bind_newer();
-    if (real()->pidfd_spawnp && is_plain(actions))
-        return real()->pidfd_spawnp(pidfd, file, actions, attributes, argv, envp);
-    return spawn_by_doors(&spawn, NULL, pidfd);
+                          .search = true,
+                          .pidfd = pidfd};
+    return spawn_any(&spawn, NULL, pidfd_by_search);
 }

@@ -4,10 +4,11 @@
 
 #include <stdio.h>
 
+#include "config/config.h"
+#include "conn/address.h"
 #include "conn/fdtable.h"
 #include "conn/holders.h"
 #include "diag/log.h"
-#include "io/accept.h"
 #include "io/close.h"
 #include "io/exit.h"
 #include "shm/ownfd.h"
@@ -277,21 +278,41 @@ void exec_handover_end_closing(void)
     exit_wait_orphans();
 }
 
+/* A TCP socket that has a named port and no peer. */
+static bool serves_named_port(int fd)
+{
+    struct sockaddr_storage name = {0};
+    socklen_t len = sizeof name;
+    if (!address_is_tcp(fd) || net_getpeername(fd, &name, &len) == 0)
+        return false;
+    len = sizeof name;
+    if (net_getsockname(fd, &name, &len) < 0)
+        return true; /* not known */
+    struct address own = address_of((const struct sockaddr *)&name);
+    return own.port != 0 && rules_may_match(&config_get()->rules, RULES_LISTEN, own.port);
+}
+
 static void find_listener(int fd, void *context)
 {
     struct listeners *found = context;
     int flags = net_fcntl(fd, F_GETFD, 0);
-    if (flags >= 0 && !(flags & FD_CLOEXEC) && found->count < EXEC_HANDOVER_LISTENERS &&
-        accept_is_listener(fd))
+    if (flags < 0 || (flags & FD_CLOEXEC) || !serves_named_port(fd))
+        return;
+    log_line(
+        LOG_WARN,
+        "descriptor %d, a socket of a port that is to be sealed, is kept from a program that the library "
+        "cannot be loaded into",
+        fd);
+    if (found->count < EXEC_HANDOVER_LISTENERS)
         found->fd[found->count++] = fd;
+    else
+        set_flag(fd, true);
 }
 
-bool exec_handover_listeners(struct listeners *found)
+void exec_handover_find_listeners(struct listeners *found)
 {
     found->count = 0;
-    if (atomic_load_explicit(&accept_listens, memory_order_relaxed))
-        descriptors_each(find_listener, found);
-    return found->count > 0;
+    descriptors_each(find_listener, found);
 }
 
 void exec_handover_keep_listeners(const struct listeners *found, bool keep)

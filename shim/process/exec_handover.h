@@ -49,16 +49,17 @@ int exec_handover_begin(struct exec_handover *plan);
 /* exec(2) has failed: makes everything as before. */
 void exec_handover_undo(struct exec_handover *plan);
 
-/* Listening sockets that the next program would get, and whose connections are to be sealed: whether there
- * are some; and keeps them from it (they are marked close-on-exec), or takes that back. */
+/* Sockets that the next program would get, listening on a named port or bound to one: a program without the
+ * library would serve in the clear on it. Finds them; marks them close-on-exec, or takes that back. Of more
+ * than so many the rest are marked at once, for good. */
 enum { EXEC_HANDOVER_LISTENERS = 64 };
 
 struct listeners {
-    unsigned count; /* the first so many are named */
+    unsigned count;
     int fd[EXEC_HANDOVER_LISTENERS];
 };
 
-bool exec_handover_listeners(struct listeners *found);
+void exec_handover_find_listeners(struct listeners *found);
 void exec_handover_keep_listeners(const struct listeners *found, bool keep);
 
 /* The next program cannot close the connections marked "close after exec": ends them here, waiting as exit

@@ -17,14 +17,9 @@
 #include "conn/liveness.h"
 #include "diag/log.h"
 #include "io/private_pipe.h"
+#include "process/bpf.h"
 #include "process/privilege.h"
 #include "sys/net.h"
-
-#if defined(__x86_64__)
-#define OWN_ARCHITECTURE AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define OWN_ARCHITECTURE AUDIT_ARCH_AARCH64
-#endif
 
 /* Allowed whatever their arguments are. */
 static const unsigned FREE[] = {
@@ -43,10 +38,6 @@ static const unsigned FOR_EXEC[] = {
     SYS_fgetxattr,  SYS_dup3,   SYS_mlock,   SYS_munlock,
 };
 
-/* A half of an argument that is compared: the kernel takes no account of the high half of an int, and
- * pointers have two. */
-#define LOW(argument)  (offsetof(struct seccomp_data, args) + 8 * (argument))
-#define HIGH(argument) (LOW(argument) + 4)
 enum { CONDITIONS = 2 };
 
 struct condition {
@@ -59,29 +50,30 @@ static const struct {
     unsigned number;
     struct condition conditions[CONDITIONS];
 } WITH[] = {
-    {SYS_sendto, {{LOW(4), 0}, {HIGH(4), 0}}}, /* to no address */
-    {SYS_fcntl, {{LOW(1), F_GETFL}}},
-    {SYS_fcntl, {{LOW(1), F_GETFD}}},
-    {SYS_fcntl, {{LOW(1), F_SETFD}}},
-    {SYS_fcntl, {{LOW(1), F_DUPFD_CLOEXEC}}},
-    {SYS_fcntl, {{LOW(1), F_DUPFD}}},
-    {SYS_fcntl, {{LOW(1), F_ADD_SEALS}}},
-    {SYS_fcntl, {{LOW(1), F_GETPIPE_SZ}}},
-    {SYS_memfd_create, {{LOW(1), MFD_CLOEXEC}}},
-    {SYS_memfd_create, {{LOW(1), MFD_CLOEXEC | MFD_ALLOW_SEALING}}},
-    {SYS_ioctl, {{LOW(1), SIOCOUTQNSD}}},
-    {SYS_ioctl, {{LOW(1), FIONREAD}}},
-    {SYS_kill, {{LOW(1), 0}}},
-    {SYS_tgkill, {{LOW(2), 0}}},
-    {SYS_tgkill, {{LOW(2), SIGPIPE}}},
-    {SYS_rt_sigaction, {{LOW(1), 0}, {HIGH(1), 0}}}, /* asks only */
-    {SYS_prlimit64, {{LOW(2), 0}, {HIGH(2), 0}}},    /* the same */
-    {SYS_mmap, {{LOW(2), PROT_READ | PROT_WRITE}, {LOW(3), MAP_PRIVATE | MAP_ANONYMOUS}}},
-    {SYS_mmap, {{LOW(2), PROT_READ | PROT_WRITE}, {LOW(3), MAP_SHARED | MAP_NORESERVE}}}, /* segments.h */
-    {SYS_madvise, {{LOW(2), MADV_REMOVE}}},
-    {SYS_madvise, {{LOW(2), MADV_DONTDUMP}}},
-    {SYS_madvise, {{LOW(2), MADV_WIPEONFORK}}},
-    {SYS_prctl, {{LOW(0), PR_GET_NO_NEW_PRIVS}}},
+    {SYS_sendto, {{BPF_LOW(4), 0}, {BPF_HIGH(4), 0}}}, /* to no address */
+    {SYS_fcntl, {{BPF_LOW(1), F_GETFL}}},
+    {SYS_fcntl, {{BPF_LOW(1), F_GETFD}}},
+    {SYS_fcntl, {{BPF_LOW(1), F_SETFD}}},
+    {SYS_fcntl, {{BPF_LOW(1), F_DUPFD_CLOEXEC}}},
+    {SYS_fcntl, {{BPF_LOW(1), F_DUPFD}}},
+    {SYS_fcntl, {{BPF_LOW(1), F_ADD_SEALS}}},
+    {SYS_fcntl, {{BPF_LOW(1), F_GETPIPE_SZ}}},
+    {SYS_memfd_create, {{BPF_LOW(1), MFD_CLOEXEC}}},
+    {SYS_memfd_create, {{BPF_LOW(1), MFD_CLOEXEC | MFD_ALLOW_SEALING}}},
+    {SYS_ioctl, {{BPF_LOW(1), SIOCOUTQNSD}}},
+    {SYS_ioctl, {{BPF_LOW(1), FIONREAD}}},
+    {SYS_kill, {{BPF_LOW(1), 0}}},
+    {SYS_tgkill, {{BPF_LOW(2), 0}}},
+    {SYS_tgkill, {{BPF_LOW(2), SIGPIPE}}},
+    {SYS_rt_sigaction, {{BPF_LOW(1), 0}, {BPF_HIGH(1), 0}}}, /* asks only */
+    {SYS_prlimit64, {{BPF_LOW(2), 0}, {BPF_HIGH(2), 0}}},    /* the same */
+    {SYS_mmap, {{BPF_LOW(2), PROT_READ | PROT_WRITE}, {BPF_LOW(3), MAP_PRIVATE | MAP_ANONYMOUS}}},
+    {SYS_mmap,
+     {{BPF_LOW(2), PROT_READ | PROT_WRITE}, {BPF_LOW(3), MAP_SHARED | MAP_NORESERVE}}}, /* segments.h */
+    {SYS_madvise, {{BPF_LOW(2), MADV_REMOVE}}},
+    {SYS_madvise, {{BPF_LOW(2), MADV_DONTDUMP}}},
+    {SYS_madvise, {{BPF_LOW(2), MADV_WIPEONFORK}}},
+    {SYS_prctl, {{BPF_LOW(0), PR_GET_NO_NEW_PRIVS}}},
 };
 
 enum {
@@ -90,42 +82,16 @@ enum {
     WITH_COUNT = sizeof WITH / sizeof WITH[0]
 };
 
-struct writer {
-    struct sock_filter *at, *end;
-};
-
-static void put(struct writer *writer, uint16_t code, uint32_t k, uint8_t yes, uint8_t no)
-{
-    if (writer->at < writer->end)
-        *writer->at++ = (struct sock_filter)BPF_JUMP(code, k, yes, no);
-}
-
-static void load(struct writer *writer, size_t offset)
-{
-    put(writer, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset, 0, 0);
-}
-
-/* `yes` and `no`: how many instructions are skipped. */
-static void compare(struct writer *writer, uint32_t value, uint8_t yes, uint8_t no)
-{
-    put(writer, BPF_JMP | BPF_JEQ | BPF_K, value, yes, no);
-}
-
-static void allow(struct writer *writer)
-{
-    put(writer, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
-}
-
-static void put_free(struct writer *writer, const unsigned *numbers, size_t count)
+static void put_free(struct bpf_writer *writer, const unsigned *numbers, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        compare(writer, numbers[i], 0, 1);
-        allow(writer);
+        bpf_equal(writer, numbers[i], 0, 1);
+        bpf_allow(writer);
     }
 }
 
 /* What is not allowed here falls through to what stands behind. */
-static void put_prefix(struct writer *writer)
+static void put_prefix(struct bpf_writer *writer)
 {
     enum {
         PER_FREE = 2,
@@ -133,20 +99,20 @@ static void put_prefix(struct writer *writer)
         LENGTH = 1 + (FREE_COUNT + EXEC_COUNT) * PER_FREE + 1 + WITH_COUNT * PER_WITH
     };
     _Static_assert(LENGTH < 256, "a jump reaches over it");
-    load(writer, offsetof(struct seccomp_data, arch));
-    compare(writer, OWN_ARCHITECTURE, 0, LENGTH - 1);
-    load(writer, offsetof(struct seccomp_data, nr));
+    bpf_load(writer, offsetof(struct seccomp_data, arch));
+    bpf_equal(writer, BPF_OWN_ARCHITECTURE, 0, LENGTH - 1);
+    bpf_load(writer, offsetof(struct seccomp_data, nr));
     put_free(writer, FREE, FREE_COUNT);
     put_free(writer, FOR_EXEC, EXEC_COUNT);
     for (size_t i = 0; i < WITH_COUNT; i++) {
-        compare(writer, WITH[i].number, 0, PER_WITH - 1);
+        bpf_equal(writer, WITH[i].number, 0, PER_WITH - 1);
         for (unsigned c = 0; c < CONDITIONS; c++) {
             const struct condition *condition = &WITH[i].conditions[WITH[i].conditions[c].offset ? c : 0];
-            load(writer, condition->offset);
-            compare(writer, condition->value, 0, (uint8_t)(2 * (CONDITIONS - 1 - c) + 1));
+            bpf_load(writer, condition->offset);
+            bpf_equal(writer, condition->value, 0, (uint8_t)(2 * (CONDITIONS - 1 - c) + 1));
         }
-        allow(writer);
-        load(writer, offsetof(struct seccomp_data, nr));
+        bpf_allow(writer);
+        bpf_load(writer, offsetof(struct seccomp_data, nr));
     }
 }
 
@@ -164,7 +130,7 @@ static void get_ready(void)
 bool seccomp_widen(const struct sock_fprog *from, struct sock_fprog *to,
                    struct sock_filter instructions[static SECCOMP_FILTER_MAX])
 {
-    struct writer writer = {instructions, instructions + SECCOMP_FILTER_MAX};
+    struct bpf_writer writer = {instructions, instructions + SECCOMP_FILTER_MAX};
     get_ready();
     put_prefix(&writer);
     if (from->len > (size_t)(writer.end - writer.at)) {

@@ -9,7 +9,7 @@
 
 #include "sys/net.h"
 
-static _Atomic int owned[OWNFD_KINDS] = {-1, -1, -1, -1, -1, -1};
+static _Atomic int owned[OWNFD_KINDS] = {[0 ... OWNFD_KINDS - 1] = -1};
 
 int ownfd_base(void)
 {

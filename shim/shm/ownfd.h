@@ -16,7 +16,8 @@ enum ownfd_kind {
     OWNFD_LOG,   /* the log file */
     OWNFD_PIPE_READ,
     OWNFD_PIPE_WRITE,
-    OWNFD_NULL, /* /dev/null; these three: io/private_pipe.h */
+    OWNFD_NULL,  /* /dev/null; these three: io/private_pipe.h */
+    OWNFD_FENCE, /* a ruleset (process/fence.h) */
     OWNFD_KINDS
 };
 

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/prctl.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -40,6 +41,14 @@ static bool refuse_error(struct program *program, const char *path, int error)
                   path, text ? text : "it cannot be read");
 }
 
+/* It could be run, but nothing tells what it is: it may be readable for the kernel alone. */
+static bool refuse_unread(struct program *program, const char *path, int error)
+{
+    const char *text = strerrordesc_np(error);
+    return refuse(program, PROGRAM_UNSEALABLE, "%s cannot be read (%s): it may be a program of any kind",
+                  path, text ? text : "?");
+}
+
 /* Whether exec would give it other rights than its caller's (credentials(7); the kernel's begin_new_exec()).
  */
 static bool changes_user(const struct program *program, const struct stat *st)
@@ -60,6 +69,12 @@ static bool has_capabilities(const struct program *program, int fd)
     return sys_call(SYS_fgetxattr, fd, sys_ptr("security.capability"), 0, 0, 0, 0) > 0;
 }
 
+static bool refuse_rights(struct program *program, const char *format, const char *path)
+{
+    program->raises_rights = true;
+    return refuse(program, PROGRAM_UNSEALABLE, format, path);
+}
+
 /* The dynamic linker ignores LD_PRELOAD in a program that runs with other rights than its caller's
  * (ld.so(8)). */
 static bool check_rights(struct program *program, const char *path, int fd, const struct stat *st)
@@ -70,14 +85,11 @@ static bool check_rights(struct program *program, const char *path, int fd, cons
     if (program->exact && sys_call(SYS_prctl, PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0, 0) == 1)
         return true; /* what the file says of rights does nothing then */
     if (changes_user(program, st))
-        return refuse(program, PROGRAM_UNSEALABLE, "%s is set-user-ID: nothing can be preloaded into it",
-                      path);
+        return refuse_rights(program, "%s is set-user-ID: nothing can be preloaded into it", path);
     if (changes_group(program, st))
-        return refuse(program, PROGRAM_UNSEALABLE, "%s is set-group-ID: nothing can be preloaded into it",
-                      path);
+        return refuse_rights(program, "%s is set-group-ID: nothing can be preloaded into it", path);
     if (has_capabilities(program, fd))
-        return refuse(program, PROGRAM_UNSEALABLE,
-                      "%s has file capabilities: nothing can be preloaded into it", path);
+        return refuse_rights(program, "%s has file capabilities: nothing can be preloaded into it", path);
     return true;
 }
 
@@ -134,15 +146,21 @@ static bool is_go(int fd, const unsigned char *header, size_t len)
     return false;
 }
 
-/* The shim needs glibc, whose dynamic linkers are all called ld-linux-something. */
+/* glibc's dynamic linkers are all called ld-linux-something. */
+static bool is_dynamic_linker(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return strncmp(slash ? slash + 1 : path, "ld-linux", 8) == 0;
+}
+
+/* The library needs glibc. */
 static bool check_interpreter(struct program *program, const char *path, int fd, const Elf64_Phdr *segment)
 {
     char interpreter[256] = "";
     size_t len = segment->p_filesz < sizeof interpreter ? segment->p_filesz : sizeof interpreter - 1;
     if (sys_pread(fd, interpreter, len, (long)segment->p_offset) != (long)len)
         return refuse(program, PROGRAM_UNSEALABLE, "%s cannot be read", path);
-    const char *slash = strrchr(interpreter, '/');
-    if (strncmp(slash ? slash + 1 : interpreter, "ld-linux", 8) != 0)
+    if (!is_dynamic_linker(interpreter))
         return refuse(program, PROGRAM_UNSEALABLE,
                       "%s is for another C library than glibc (its loader is %s)", path, interpreter);
     return true;
@@ -151,11 +169,12 @@ static bool check_interpreter(struct program *program, const char *path, int fd,
 static bool check_elf(struct program *program, const char *path, int fd, const unsigned char *header,
                       size_t len)
 {
-    const Elf64_Ehdr *elf = (const Elf64_Ehdr *)(const void *)header;
-    if (len < sizeof *elf || elf->e_ident[EI_CLASS] != ELFCLASS64 || elf->e_machine != OWN_MACHINE)
+    if (len < sizeof(Elf64_Ehdr) || !program_is_native(header))
         return refuse(program, PROGRAM_UNSEALABLE, "%s is for another architecture than libsockseal.so",
                       path);
     const Elf64_Phdr *interpreter = find_segment(header, len, PT_INTERP, 0);
+    if (!interpreter && is_dynamic_linker(path))
+        return true;
     if (!interpreter)
         return refuse(
             program, PROGRAM_UNSEALABLE,
@@ -181,18 +200,20 @@ static bool check_script(struct program *program, const char *path, char *header
     return check_file(program, SYS_AT_FDCWD, interpreter, depth + 1);
 }
 
-static bool check_content(struct program *program, const char *path, int fd, int depth)
+/* The kernel takes rights from a program, never from a script. */
+static bool check_content(struct program *program, const char *path, int fd, const struct stat *st, int depth)
 {
     _Alignas(8) char header[HEADER_LEN + 1];
     long got = sys_pread(fd, header, HEADER_LEN, 0);
     if (got < 0)
-        return refuse_error(program, path, (int)-got);
+        return refuse_unread(program, path, (int)-got);
     header[got] = '\0';
     if (got >= SELFMAG && memcmp(header, ELFMAG, SELFMAG) == 0)
-        return check_elf(program, path, fd, (const unsigned char *)header, (size_t)got);
+        return check_rights(program, path, fd, st) &&
+               check_elf(program, path, fd, (const unsigned char *)header, (size_t)got);
     if (got >= 2 && memcmp(header, "#!", 2) == 0)
         return check_script(program, path, header, depth);
-    return refuse(program, PROGRAM_UNUSABLE, "%s is neither an ELF program nor a script with '#!'", path);
+    return refuse(program, PROGRAM_UNKNOWN, "%s is neither an ELF program nor a script with '#!'", path);
 }
 
 static bool check_file(struct program *program, long directory, const char *path, int depth)
@@ -204,11 +225,9 @@ static bool check_file(struct program *program, long directory, const char *path
     if (!S_ISREG(st.st_mode) || sys_call3(SYS_faccessat, directory, sys_ptr(path), X_OK) < 0)
         return refuse(program, PROGRAM_UNUSABLE, "%s is not an executable file", path);
     int fd = (int)sys_call(SYS_openat, directory, sys_ptr(path), O_RDONLY | O_CLOEXEC, 0, 0, 0);
-    if (fd == -EACCES) /* executable but not readable: the loader decides */
-        return check_rights(program, path, -1, &st);
     if (fd < 0)
-        return refuse_error(program, path, -fd);
-    bool good = check_rights(program, path, fd, &st) && check_content(program, path, fd, depth);
+        return check_rights(program, path, -1, &st) && refuse_unread(program, path, -fd);
+    bool good = check_content(program, path, fd, &st, depth);
     sys_close(fd);
     return good;
 }
@@ -217,6 +236,14 @@ void program_check(struct program *program, int directory, const char *path, boo
 {
     program->verdict = PROGRAM_GOOD;
     program->exact = exact;
+    program->raises_rights = false;
     program->reason[0] = '\0';
     check_file(program, directory, path, 0);
+}
+
+bool program_is_native(const unsigned char header[static PROGRAM_HEADER])
+{
+    uint16_t machine;
+    memcpy(&machine, header + offsetof(Elf64_Ehdr, e_machine), sizeof machine);
+    return memcmp(header, ELFMAG, SELFMAG) == 0 && header[EI_CLASS] == ELFCLASS64 && machine == OWN_MACHINE;
 }

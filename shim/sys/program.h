@@ -11,14 +11,16 @@
 enum program_verdict {
     PROGRAM_GOOD,
     PROGRAM_MISSING,    /* there is no such file */
-    PROGRAM_UNUSABLE,   /* execve(2) would refuse it, or a binfmt_misc(5) interpreter may know what it is */
-    PROGRAM_UNSEALABLE, /* it would run, without the shim */
+    PROGRAM_UNUSABLE,   /* execve(2) would refuse it */
+    PROGRAM_UNKNOWN,    /* of another format: execve(2) would refuse it, or run it by binfmt_misc(5) */
+    PROGRAM_UNSEALABLE, /* it would run, without the shim; or it cannot be known whether it would */
 };
 
 struct program {
     enum program_verdict verdict;
     bool exact;
-    char reason[512]; /* if not good: what is wrong and what to do, a phrase */
+    bool raises_rights; /* unsealable, as it gains rights by its file: set-user-ID and its kin */
+    char reason[512];   /* if not good: what is wrong and what to do, a phrase */
 };
 
 /*
@@ -27,5 +29,9 @@ struct program {
  * this very process. Goes through no door, allocates nothing, opens nothing for longer than the call.
  */
 void program_check(struct program *program, int directory, const char *path, bool exact);
+
+/* Whether a file that begins with these bytes is an ELF file for this machine, 64 bits wide. */
+enum { PROGRAM_HEADER = 20 };
+bool program_is_native(const unsigned char header[static PROGRAM_HEADER]);
 
 #endif

@@ -143,7 +143,7 @@ static void a_set_user_id_program(void)
         skip();
     make_place(&place, 04755);
     expect(&place, (struct run){place.program, NOBODY, NOBODY, "sealed", "", NULL}, REFUSED, "set-user-ID");
-    expect(&place, (struct run){place.program, NOBODY, NOBODY, "", "", NULL}, RAN, NULL);
+    expect(&place, (struct run){place.program, NOBODY, NOBODY, "", "", NULL}, RAN, "warning: ");
     expect(&place, (struct run){place.program, NOBODY, NOBODY, "", "", "1"}, REFUSED, "set-user-ID");
     expect(&place, (struct run){place.program, -1, -1, "sealed", "", NULL}, RAN, NULL);
     expect(&place, (struct run){place.program, NOBODY, NOBODY, "sealed", "nnp", NULL}, RAN, NULL);
@@ -169,7 +169,7 @@ static void a_program_with_file_capabilities(void)
         skip(); /* a file system, or a container, without them */
     }
     expect(&place, (struct run){place.program, NOBODY, NOBODY, "sealed", "", NULL}, REFUSED, "capabilities");
-    expect(&place, (struct run){place.program, NOBODY, NOBODY, "", "", NULL}, RAN, NULL);
+    expect(&place, (struct run){place.program, NOBODY, NOBODY, "", "", NULL}, RAN, "warning: ");
     expect(&place, (struct run){place.program, -1, -1, "sealed", "", NULL}, RAN, NULL);
     remove_place(&place);
 }
