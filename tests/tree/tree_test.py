@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
 # Copyright (c) 2026 the sockseal authors
-"""What holds for the tree and the build as a whole: symbols, rooms, style, installation."""
+"""What holds for the tree and the build as a whole: symbols, style, installation. Rooms: rooms_test.py."""
 import ast
 import glob
 import os
@@ -47,36 +47,6 @@ class Symbols(unittest.TestCase):
 
     def test_the_list_of_doors_is_sorted_into_no_duplicates(self):
         self.assertEqual(len(doors()), len(set(doors())))
-
-    def test_no_room_but_libc_calls_through_a_door(self):
-        closed = set(doors())
-        for room in ("process", "io", "record", "conn", "shm", "tls", "crypto", "config", "diag", "sys"):
-            for path in glob.glob(os.path.join(BUILD, "obj", "shim", room, "*.o")):
-                if not os.path.exists(os.path.join(ROOT, "shim", room, os.path.basename(path)[:-2] + ".c")):
-                    continue
-                used = {line.split()[-1] for line in output("nm", "-u", path).splitlines()}
-                self.assertEqual(used & closed, set(), "%s uses a door" % os.path.relpath(path, BUILD))
-
-    def test_rooms_depend_downwards_only(self):
-        allowed = {"sys": {"sys"}, "crypto": {"crypto", "sys"}, "tls": {"tls", "crypto", "sys"},
-                   "diag": {"diag", "sys"}, "config": {"config", "diag", "tls", "crypto", "sys"},
-                   "shm": {"shm", "diag", "sys"},
-                   "conn": {"conn", "shm", "tls", "config", "diag", "sys"},
-                   "record": {"record", "conn", "shm", "tls", "crypto", "config", "diag", "sys"},
-                   "io": {"io", "record", "conn", "shm", "tls", "crypto", "config", "diag", "sys"},
-                   "process": {"process", "io", "record", "conn", "shm", "tls", "config", "diag", "sys"},
-                   "cli": {"cli", "config", "diag", "tls", "crypto", "sys"}}
-        for room, may in allowed.items():
-            for path in glob.glob(os.path.join(ROOT, "shim", room, "*.[ch]")):
-                with open(path, encoding="utf-8") as file:
-                    used = set(re.findall(r'^#include "([a-z]+)/', file.read(), re.MULTILINE))
-                self.assertLessEqual(used, may, path)
-
-    def test_protocol_and_crypto_include_no_socket_header(self):
-        for path in files(".c", ".h"):
-            if re.search(r"/shim/(tls|crypto)/", path):
-                with open(path, encoding="utf-8") as file:
-                    self.assertNotRegex(file.read(), r"#include <(sys/socket|netinet/|arpa/|poll|sys/epoll)", path)
 
     def test_the_library_needs_only_the_c_library(self):
         needed = re.findall(r"\(NEEDED\).*\[(.*)\]", output("readelf", "-d", os.path.join(BUILD, "libsockseal.so")))
