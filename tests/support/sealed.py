@@ -10,6 +10,7 @@ Every wait has a time limit; when it passes, the failure tells what each process
 what the shim logged.
 """
 
+import atexit
 import contextlib
 import functools
 import hashlib
@@ -20,6 +21,7 @@ import secrets
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import tempfile
 import termios
@@ -33,13 +35,27 @@ import hang
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("SOCKSEAL_BUILD", ROOT / "build")).resolve()
-LIBRARY = BUILD / "libsockseal.so"
 PLAIN_ONLY = os.environ.get("SOCKSEAL_TEST_PLAIN") == "1"
 FULL = os.environ.get("SOCKSEAL_TEST_FULL") == "1"  # make test-apps: the sizes and cases that take long
 PEER = Path(__file__).resolve().with_name("peer.py")
 PYTHON = "/usr/bin/python3"
 DEADLINE = 20.0  # seconds; a wait that succeeds takes milliseconds
 IDENTITY = "test"
+
+
+def _open_to_all(path):
+    """The file, where programs that run as another user can read it too: a copy, if the way to it is closed to them."""
+    if os.geteuid() != 0 or not path.exists() or all(place.stat().st_mode & stat.S_IXOTH for place in path.parents):
+        return path
+    copy = Path(tempfile.mkdtemp(prefix="sockseal-test-")) / path.name
+    atexit.register(shutil.rmtree, copy.parent)
+    for place in (copy.parent, copy.parent.parent):
+        if place.name.startswith("sockseal-test-"):
+            place.chmod(0o711)
+    return Path(shutil.copy(path, copy))
+
+
+LIBRARY = _open_to_all(BUILD / "libsockseal.so")
 
 # Below the kernel's range for connecting sockets, so that no connection of a parallel test takes a port picked here.
 _PORT_FIRST, _PORT_COUNT = 15000, 15000
