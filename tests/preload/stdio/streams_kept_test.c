@@ -199,7 +199,7 @@ static void a_c_library_that_is_not_known(void)
     close(pipe_ends[0]);
     assert_int_equal(suite_wait(child), 78);
     assert_non_null(strstr(text, "the streams (stdio) of this C library, glibc "));
-    child = suite_spawn("nothing", NULL, (const char *[]){setting, "SOCKSEAL_PORTS", NULL}, -1,
+    child = suite_spawn("nothing", NULL, (const char *[]){setting, "SOCKSEAL_PORTS=", NULL}, -1,
                         -1); /* inactive */
     assert_int_equal(suite_wait(child), 0);
 }
