@@ -2,6 +2,7 @@
  * Copyright (c) 2026 the sockseal authors */
 #include "shm/arena.h"
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -9,16 +10,17 @@
 
 enum {
     ARENA_MAGIC = 0x5ea1ed04,
-    RESIDENT_CHUNKS = 64, /* free chunks that keep their pages; past that the pages go back to the kernel */
-    APART = 16,           /* free pieces that are passed over for one that need not be mapped */
+    /* So many free chunks keep their pages; the pages of further ones go back to the kernel. */
+    RESIDENT_CHUNKS = 64,
+    /* So many free pieces are passed over to find one in a segment that is mapped already. */
+    PASSED_OVER_MAX = 16,
 };
 
-/* A stack of free pieces: index of the top in the low half, a tag that changes with each operation in the
- * high half. */
+/* A stack of free pieces (slots or chunks). */
 struct stack {
-    _Atomic uint64_t top;
-    _Atomic uint32_t fresh; /* pieces handed out that had never been used: [1, fresh] */
-    _Atomic int32_t free;   /* how many stand in the stack, about */
+    _Atomic uint64_t top;   /* low half: index of the top piece; high half: a tag against ABA */
+    _Atomic uint32_t fresh; /* pieces 1 to this have been used at least once */
+    _Atomic int32_t free;   /* approximate number of pieces on the stack */
 };
 
 struct arena_header {
@@ -26,15 +28,18 @@ struct arena_header {
     _Atomic uint32_t mixed;
     _Atomic uint64_t space; /* PID namespace of the first process */
     struct stack slots, chunks;
-    struct stack bare; /* chunks whose pages went back: taken when no other is free. Never given out fresh */
+    /* Free chunks whose pages went back to the kernel. They are taken when no other free chunk is left. No
+     * fresh chunk comes from this stack. */
+    struct stack bare;
 };
 
-_Static_assert(sizeof(struct arena_header) <= SEGMENTS_HEADER_SIZE, "the header has its room");
+static_assert(sizeof(struct arena_header) <= SEGMENTS_HEADER_SIZE,
+              "the arena's header fits the room that the segments leave for it");
 
-/* What a stack is of. */
+/* What a stack holds. */
 struct kind {
-    size_t stack; /* in the header */
-    uint32_t end;
+    size_t stack; /* the stack's offset in the header */
+    uint32_t end; /* one past the largest index */
     enum segments_array pieces, next;
 };
 
@@ -45,15 +50,16 @@ static const struct kind CHUNKS = {offsetof(struct arena_header, chunks), ARENA_
 static const struct kind BARE = {offsetof(struct arena_header, bare), 0, SEGMENTS_CHUNKS,
                                  SEGMENTS_NEXT_CHUNK};
 
-/* Of a view, or NULL: of our own arena. */
+/* The header of another tree's arena; with NULL, of this process's own. */
 static struct arena_header *header(const struct arena_view *view)
 {
     return view ? view->header : segments_header();
 }
 
-static void *reach(const struct arena_view *view, enum segments_array array, uint32_t item)
+/* Maps the item's segment if it is not mapped. NULL: the kernel refuses. */
+static void *map_item(const struct arena_view *view, enum segments_array array, uint32_t item)
 {
-    return view ? segments_look(view->fd, view->windows, array, item) : segments_map(array, item);
+    return view ? segments_window_map(view->fd, view->windows, array, item) : segments_map(array, item);
 }
 
 static struct stack *stack_of(const struct arena_view *view, const struct kind *kind)
@@ -61,13 +67,13 @@ static struct stack *stack_of(const struct arena_view *view, const struct kind *
     return (struct stack *)(void *)((uint8_t *)header(view) + kind->stack);
 }
 
-/* 0: there is none, or the kernel refuses to map what tells which is the next. */
+/* 0 if the stack is empty, or if the kernel refuses to map the link to the next piece. */
 static uint32_t pop(const struct kind *kind)
 {
     struct stack *stack = stack_of(NULL, kind);
     uint64_t top = atomic_load(&stack->top);
     while ((uint32_t)top) {
-        _Atomic uint32_t *next = reach(NULL, kind->next, (uint32_t)top);
+        _Atomic uint32_t *next = map_item(NULL, kind->next, (uint32_t)top);
         if (!next)
             break;
         uint64_t changed = (((top >> 32) + 1) << 32) | atomic_load(next);
@@ -82,9 +88,9 @@ static uint32_t pop(const struct kind *kind)
 static void push(const struct arena_view *view, const struct kind *kind, uint32_t piece)
 {
     struct stack *stack = stack_of(view, kind);
-    _Atomic uint32_t *next = reach(view, kind->next, piece);
+    _Atomic uint32_t *next = map_item(view, kind->next, piece);
     uint64_t top = atomic_load(&stack->top), changed;
-    if (!next) /* it is lost, until the tree ends */
+    if (!next) /* the kernel refuses: the piece is lost until the process tree ends */
         return;
     do {
         atomic_store(next, (uint32_t)top);
@@ -93,7 +99,7 @@ static void push(const struct arena_view *view, const struct kind *kind, uint32_
     atomic_fetch_add(&stack->free, 1);
 }
 
-/* One that was never used. */
+/* Takes a piece that was never used. 0 if there is none. */
 static uint32_t take_fresh(const struct kind *kind)
 {
     struct stack *stack = stack_of(NULL, kind);
@@ -101,7 +107,7 @@ static uint32_t take_fresh(const struct kind *kind)
     do {
         if (fresh + 1 >= kind->end)
             return 0;
-        if (!reach(NULL, kind->next, fresh + 1) || !reach(NULL, kind->pieces, fresh + 1)) {
+        if (!map_item(NULL, kind->next, fresh + 1) || !map_item(NULL, kind->pieces, fresh + 1)) {
             segments_report();
             return 0;
         }
@@ -109,21 +115,21 @@ static uint32_t take_fresh(const struct kind *kind)
     return fresh + 1;
 }
 
-/* A piece that was given back. Where the kernel refuses to map the one on top, one below may be in a segment
- * that is mapped. */
+/* Takes a piece that was given back. If the kernel refuses to map the one on top, one below it may be in a
+ * segment that is mapped already. */
 static uint32_t retake(const struct kind *kind)
 {
-    uint32_t apart[APART], piece;
+    uint32_t set_aside[PASSED_OVER_MAX], piece;
     int passed = 0;
-    while ((piece = pop(kind)) && !reach(NULL, kind->pieces, piece)) {
-        apart[passed++] = piece;
-        if (passed == APART)
+    while ((piece = pop(kind)) && !map_item(NULL, kind->pieces, piece)) {
+        set_aside[passed++] = piece;
+        if (passed == PASSED_OVER_MAX)
             break;
     }
-    if (passed == APART)
+    if (passed == PASSED_OVER_MAX)
         piece = 0;
     while (passed > 0)
-        push(NULL, kind, apart[--passed]);
+        push(NULL, kind, set_aside[--passed]);
     return piece;
 }
 
@@ -135,14 +141,14 @@ bool arena_attach(int fd, uint32_t layout)
 bool arena_view_open(struct arena_view *view, int fd, uint32_t layout)
 {
     const struct segments_identity identity = {.magic = ARENA_MAGIC, .layout = layout};
-    *view = (struct arena_view){.fd = fd, .header = segments_look_at(fd, &identity)};
+    *view = (struct arena_view){.fd = fd, .header = segments_window_header(fd, &identity)};
     view->windows = view->room;
     return view->header;
 }
 
 void arena_view_close(struct arena_view *view)
 {
-    segments_look_away(view->header, view->room);
+    segments_window_unmap(view->header, view->room);
     view->header = NULL;
 }
 
@@ -150,9 +156,9 @@ static arena_ref find_in(const struct arena_view *view, uint64_t cookie)
 {
     arena_ref used = atomic_load(&header(view)->slots.fresh);
     for (arena_ref slot = 1; cookie && slot <= used; slot++) {
-        const _Atomic uint64_t *at = reach(view, SEGMENTS_COOKIES, slot);
+        const _Atomic uint64_t *at = map_item(view, SEGMENTS_COOKIES, slot);
         if (!at)
-            slot |= (1 << SEGMENTS_COOKIE_SHIFT) - 1; /* the rest of the segment is not to be had either */
+            slot |= (1 << SEGMENTS_COOKIE_SHIFT) - 1; /* the kernel refuses: skip this segment */
         else if (atomic_load_explicit(at, memory_order_acquire) == cookie)
             return slot;
     }
@@ -166,17 +172,17 @@ arena_ref arena_view_find(const struct arena_view *view, uint64_t cookie)
 
 void *arena_view_slot(const struct arena_view *view, arena_ref slot)
 {
-    return slot ? reach(view, SEGMENTS_SLOTS, slot) : NULL;
+    return slot ? map_item(view, SEGMENTS_SLOTS, slot) : NULL;
 }
 
 uint8_t *arena_view_chunk(const struct arena_view *view, arena_ref chunk)
 {
-    return chunk ? reach(view, SEGMENTS_CHUNKS, chunk) : NULL;
+    return chunk ? map_item(view, SEGMENTS_CHUNKS, chunk) : NULL;
 }
 
 static void set_cookie(const struct arena_view *view, arena_ref slot, uint64_t cookie)
 {
-    _Atomic uint64_t *at = reach(view, SEGMENTS_COOKIES, slot);
+    _Atomic uint64_t *at = map_item(view, SEGMENTS_COOKIES, slot);
     if (at)
         atomic_store_explicit(at, cookie, memory_order_release);
 }
@@ -187,15 +193,15 @@ static void give_slot(const struct arena_view *view, arena_ref slot)
     push(view, &SLOTS, slot);
 }
 
-/* The bare ones stand in a stack of their own. Were they the last in and first out of one, every use of a
- * single chunk after a burst would take its pages anew and give them back. */
+/* Chunks without pages have a stack of their own. In a common stack they would be on top after a burst, and
+ * each use of a single chunk would allocate its pages and give them back. */
 static void give_chunk(const struct arena_view *view, arena_ref chunk)
 {
     if (atomic_load(&header(view)->chunks.free) < RESIDENT_CHUNKS) {
         push(view, &CHUNKS, chunk);
         return;
     }
-    uint8_t *bytes = reach(view, SEGMENTS_CHUNKS, chunk);
+    uint8_t *bytes = map_item(view, SEGMENTS_CHUNKS, chunk);
     if (bytes)
         net_madvise(bytes, ARENA_CHUNK_SIZE, MADV_REMOVE);
     push(view, &BARE, chunk);
@@ -215,10 +221,9 @@ void arena_view_chunk_give(const struct arena_view *view, arena_ref chunk)
 
 bool arena_view_same_namespace(const struct arena_view *view)
 {
-    struct arena_header *theirs = header(view), *ours = header(NULL);
-    return ours && atomic_load(&ours->space) != 0 &&
-           atomic_load(&ours->space) == atomic_load(&theirs->space) && !atomic_load(&ours->mixed) &&
-           !atomic_load(&theirs->mixed);
+    struct arena_header *other = header(view), *own = header(NULL);
+    return own && atomic_load(&own->space) != 0 && atomic_load(&own->space) == atomic_load(&other->space) &&
+           !atomic_load(&own->mixed) && !atomic_load(&other->mixed);
 }
 
 void arena_note_namespace(uint64_t space)
@@ -240,19 +245,19 @@ bool arena_present(void)
 
 bool arena_open(uint32_t layout)
 {
-    const bool there = segments_make(&(struct segments_identity){.magic = ARENA_MAGIC, .layout = layout});
-    if (!there)
+    const bool made = segments_make(&(struct segments_identity){.magic = ARENA_MAGIC, .layout = layout});
+    if (!made)
         segments_report();
-    return there;
+    return made;
 }
 
-/* With its cookie's place, which is then there when it is set. */
+/* Maps the place of the slot's cookie too, so that setting the cookie cannot fail. */
 arena_ref arena_slot_take(void)
 {
     arena_ref slot = retake(&SLOTS);
     if (!slot)
         slot = take_fresh(&SLOTS);
-    if (slot && !reach(NULL, SEGMENTS_COOKIES, slot)) {
+    if (slot && !map_item(NULL, SEGMENTS_COOKIES, slot)) {
         push(NULL, &SLOTS, slot);
         segments_report();
         return 0;
@@ -274,7 +279,7 @@ void arena_slot_give(arena_ref slot)
 
 void *arena_slot_map(arena_ref slot)
 {
-    return slot ? reach(NULL, SEGMENTS_SLOTS, slot) : NULL;
+    return slot ? map_item(NULL, SEGMENTS_SLOTS, slot) : NULL;
 }
 
 void arena_set_cookie(arena_ref slot, uint64_t cookie)
@@ -284,7 +289,7 @@ void arena_set_cookie(arena_ref slot, uint64_t cookie)
 
 uint64_t arena_cookie(arena_ref slot)
 {
-    const _Atomic uint64_t *at = reach(NULL, SEGMENTS_COOKIES, slot);
+    const _Atomic uint64_t *at = map_item(NULL, SEGMENTS_COOKIES, slot);
     return at ? atomic_load_explicit(at, memory_order_acquire) : 0;
 }
 
@@ -309,5 +314,5 @@ void arena_chunk_give(arena_ref chunk)
 
 uint8_t *arena_chunk_map(arena_ref chunk)
 {
-    return chunk ? reach(NULL, SEGMENTS_CHUNKS, chunk) : NULL;
+    return chunk ? map_item(NULL, SEGMENTS_CHUNKS, chunk) : NULL;
 }

@@ -16,8 +16,8 @@ int ownfd_base(void)
     struct rlimit limit;
     if (sys_call(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, sys_ptr(&limit), 0, 0) < 0)
         return 3;
-    /* Below 1024: a higher number would enlarge the kernel's table, up to whose size select(2) reads and
-     * writes the program's sets, whatever room they have. */
+    /* Below 1024, since a higher number would enlarge the kernel's table of descriptors. select(2) reads and
+     * writes the program's sets up to the size of that table, whatever room they have. */
     uint64_t soft = limit.rlim_cur > FD_SETSIZE ? FD_SETSIZE : limit.rlim_cur;
     return soft > 512 ? (int)(soft - 256) : (int)(soft / 2);
 }
@@ -28,7 +28,8 @@ int ownfd_duplicate(int fd)
     return high >= 0 ? high : net_fcntl(fd, F_DUPFD_CLOEXEC, 3);
 }
 
-/* *first: it is this one that was recorded. */
+/* Records fd at a high number. *first tells whether this descriptor, and not another thread's, is the one
+ * that is recorded now. */
 static int keep(enum ownfd_kind kind, int fd, bool *first)
 {
     int high = fd < 0 ? -1 : ownfd_duplicate(fd), none = -1;

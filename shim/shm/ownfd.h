@@ -11,27 +11,27 @@
 #include <stdbool.h>
 
 enum ownfd_kind {
-    OWNFD_EPOLL, /* connections with something pending (conn/pending.h) */
-    OWNFD_ARENA, /* the memory that a process tree shares (shm/segments.h) */
-    OWNFD_LOG,   /* the log file */
-    OWNFD_PIPE_READ,
+    OWNFD_EPOLL,     /* connections with something pending (conn/pending.h) */
+    OWNFD_ARENA,     /* the memory that a process tree shares (shm/segments.h) */
+    OWNFD_LOG,       /* the log file */
+    OWNFD_PIPE_READ, /* this and the next two: io/private_pipe.h */
     OWNFD_PIPE_WRITE,
-    OWNFD_NULL,  /* /dev/null; these three: io/private_pipe.h */
-    OWNFD_FENCE, /* a ruleset (process/fence.h) */
+    OWNFD_NULL,  /* /dev/null */
+    OWNFD_FENCE, /* a Landlock ruleset (process/fence.h) */
     OWNFD_KINDS
 };
 
 /* The lowest number that is given to descriptors of the library's own. */
 int ownfd_base(void);
 
-/* Moves fd to a high number, close-on-exec, closes the low one and records it as this kind. Returns the new
- * number, or -1 with fd closed. If another thread has recorded one meanwhile, returns that. */
+/* Moves fd to a high number, close-on-exec, and records it as this kind; fd itself is closed. Gives the new
+ * number, or -1 if there is none left. If another thread has recorded one meanwhile, gives that one. */
 int ownfd_keep(enum ownfd_kind kind, int fd);
 
-/* The same; false, with fd closed, if none is recorded or another one is. */
+/* The same, for a caller that needs this very descriptor: false, with fd closed, if it was not recorded. */
 bool ownfd_keep_first(enum ownfd_kind kind, int fd);
 
-/* A close-on-exec copy of fd at a high number if there is one left, else at any; -1 if there is none. */
+/* A close-on-exec copy of fd, at a high number if one is left, else at any. -1 if there is none. */
 int ownfd_duplicate(int fd);
 
 /* The descriptor of this kind, or -1. */
@@ -46,8 +46,8 @@ bool ownfd_is(int fd);
 /* One past the highest of these; 0: there is none. */
 int ownfd_bound(void);
 
-/* If fd is one of these, moves it to another number. True if the log's descriptor has moved: to
- * ownfd_get(OWNFD_LOG). */
+/* If fd is one of these, moves it to another number. True if the log's descriptor was moved; its new number
+ * is ownfd_get(OWNFD_LOG). */
 bool ownfd_make_way(int fd);
 
 #endif

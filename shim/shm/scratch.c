@@ -8,14 +8,14 @@
 
 enum { SCRATCH_MAX = 4096 };
 
-/* Buffers by number, from 1; the free ones form a stack: number in the low half, tag against ABA in the high
- * half. */
+/* Buffers by number, from 1. The free ones form a stack: `top` has the top buffer's number in its low half
+ * and a tag against ABA in its high half. */
 static _Atomic(uint8_t *) buffers[SCRATCH_MAX + 1];
 static _Atomic uint32_t below[SCRATCH_MAX + 1];
 static _Atomic uint64_t top;
 static _Atomic uint32_t made;
 
-/* The number stands in front of the buffer. */
+/* A buffer's number is in front of it. */
 enum { PREFIX = 64, MAPPING = (PREFIX + SCRATCH_SIZE + 4095) / 4096 * 4096 };
 
 static uint8_t *make(void)
@@ -25,7 +25,7 @@ static uint8_t *make(void)
         return NULL;
     uint32_t number = atomic_fetch_add(&made, 1) + 1;
     if (number > SCRATCH_MAX)
-        number = 0; /* more threads at once than anybody has: this one goes back to the kernel after use */
+        number = 0; /* no number is left: this buffer goes back to the kernel after use */
     else
         atomic_store(&buffers[number], memory);
     *(uint32_t *)(void *)memory = number;

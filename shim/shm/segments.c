@@ -24,8 +24,10 @@
 #define ARENA_SIZE         (CHUNKS_OFFSET + CHUNKS_BYTES)
 
 enum {
-    MODERATE_PART = 4, /* without a memfd: at most this part of a limit on address space */
-    SMALLEST = 1 << 10,
+    /* Without a memfd, everything is mapped at once: at most 1/ADDRESS_SPACE_PART of RLIMIT_AS, */
+    ADDRESS_SPACE_PART = 4,
+    /* and 1/SMALLEST_PART of what a memfd would have room for, if the kernel refuses more. */
+    SMALLEST_PART = 1 << 10,
 };
 
 _Atomic(uint8_t *) segments_slots[COUNT(SEGMENTS_SLOTS_LOG, SEGMENTS_SLOT_SHIFT)];
@@ -37,9 +39,9 @@ static _Atomic(uint8_t *) mapped_header;
 
 static const struct array {
     _Atomic(uint8_t *) *table;
-    size_t offset; /* in the memfd */
-    uint32_t size; /* of an item */
-    uint8_t log, shift;
+    size_t offset;      /* bytes from the memfd's start */
+    uint32_t size;      /* bytes of an item */
+    uint8_t log, shift; /* items in the array and in a segment, as powers of two */
 } ARRAYS[SEGMENTS_ARRAYS] = {
     [SEGMENTS_SLOTS] = {segments_slots, SLOTS_OFFSET, ARENA_SLOT_SIZE, SEGMENTS_SLOTS_LOG,
                         SEGMENTS_SLOT_SHIFT},
@@ -75,7 +77,7 @@ static uint8_t *map_shared(size_t len, int flags, int fd, size_t offset)
         net_mmap_at(len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | flags, fd, (int64_t)offset);
     if (base == MAP_FAILED)
         return NULL;
-    net_madvise(base, len, MADV_DONTDUMP); /* keys stand in it */
+    net_madvise(base, len, MADV_DONTDUMP); /* it holds keys: none in a core dump */
     return base;
 }
 
@@ -89,17 +91,18 @@ void segments_report(void)
             "space (RLIMIT_AS, ulimit -v) and whether the library's own descriptors were closed");
 }
 
-/* Without moving its file position. */
+/* Whether fd is the memfd of the arena that is mapped. Its file position stays. */
 static bool is_same(int fd)
 {
-    const struct segments_identity *ours = segments_header();
+    const struct segments_identity *mapped = segments_header();
     struct segments_identity found;
     return sys_call(SYS_pread64, fd, sys_ptr(&found), sizeof found, 0, 0, 0) == (long)sizeof found &&
-           found.magic == ours->magic && found.id == ours->id;
+           found.magic == mapped->magic && found.id == mapped->id;
 }
 
-/* A segment of the memfd. The program may put something of its own at the descriptor's number: by a door,
- * which lets ours give way first (close_make_way), or behind the doors' back. */
+/* Maps a segment of the memfd. The program may put a descriptor of its own at the memfd's number. Through a
+ * door, close_make_way() moves the memfd first: then this loop starts again. By a raw system call, is_same()
+ * finds out. */
 static uint8_t *map_segment(const struct array *array, uint32_t segment)
 {
     for (;;) {
@@ -143,7 +146,7 @@ static void identify(struct segments_identity *header, const struct segments_ide
     atomic_compare_exchange_strong(&header->id, &none, new_id());
 }
 
-/* Where another thread was first, its header stands. */
+/* Publishes the header, unless another thread has published one. */
 static void publish(uint8_t *header, size_t len)
 {
     uint8_t *none = NULL;
@@ -159,9 +162,9 @@ static rlim_t limit_of(int resource)
     return limit.rlim_cur;
 }
 
-/* By a write, which a program that limits its system calls (process/seccomp.h) has allowed, and ftruncate(2)
- * not. RLIMIT_FSIZE counts for a memfd too, and passing it raises a signal that the program does not expect.
- */
+/* Sets the memfd's size with write(2): a program that filters its system calls (process/seccomp.h) has
+ * allowed that, but perhaps not ftruncate(2). RLIMIT_FSIZE counts for a memfd too, and exceeding it raises
+ * SIGXFSZ, which the program does not expect: so the limit is asked for first. */
 static bool set_size(int fd)
 {
     const rlim_t limit = limit_of(RLIMIT_FSIZE);
@@ -170,7 +173,7 @@ static bool set_size(int fd)
            sys_call3(SYS_write, fd, sys_ptr(""), 1) == 1;
 }
 
-/* The process's memfd, which it has been given now if it had none; -1: the kernel gives none. */
+/* The process's memfd, made now if there was none; -1 if the kernel gives none. */
 static int take_memfd(void)
 {
     int fd = ownfd_get(OWNFD_ARENA);
@@ -184,7 +187,7 @@ static int take_memfd(void)
     return -1;
 }
 
-/* How much of an array there is where all is mapped at once, which is 1/part of what there might be. */
+/* The bytes of an array of which 1/part is mapped at once: at least one segment. */
 static size_t part_of(const struct array *array, size_t part)
 {
     size_t segments = ((size_t)1 << (array->log - array->shift)) / part;
@@ -203,16 +206,16 @@ static void fill_tables(uint8_t *base, size_t part)
     }
 }
 
-/* Without a memfd: shared with forked children, but with no other program; and nothing can be mapped later
- * that they would share. So there is as much of it from the beginning as is not too much. */
+/* Without a memfd the arena is shared with forked children, but with no other program, and no segment can be
+ * mapped later that they would share. So as much as is reasonable is mapped at once. */
 static bool make_unreachable(const struct segments_identity *identity)
 {
     const rlim_t limit = limit_of(RLIMIT_AS);
-    for (size_t part = 1; part <= SMALLEST; part *= 4) {
+    for (size_t part = 1; part <= SMALLEST_PART; part *= 4) {
         size_t len = SEGMENTS_HEADER_SIZE;
         for (int i = 0; i < SEGMENTS_ARRAYS; i++)
             len += part_of(&ARRAYS[i], part);
-        if (limit != RLIM_INFINITY && len > limit / MODERATE_PART)
+        if (limit != RLIM_INFINITY && len > limit / ADDRESS_SPACE_PART)
             continue;
         uint8_t *base = map_shared(len, MAP_ANONYMOUS, -1, 0);
         if (!base)
@@ -227,7 +230,7 @@ static bool make_unreachable(const struct segments_identity *identity)
     return false;
 }
 
-/* Threads may race here: the first one's memfd, and then the first one's header, are all's. */
+/* Threads may race here. The first one's memfd is used by all, and then the first one's header. */
 bool segments_make(const struct segments_identity *identity)
 {
     if (segments_header())
@@ -241,7 +244,8 @@ bool segments_make(const struct segments_identity *identity)
         return segments_header() != NULL;
     }
     const struct segments_identity *made = segments_header();
-    if (atomic_load(&made->unreachable)) /* another thread was given no memfd, and has not heard of ours */
+    if (atomic_load(
+            &made->unreachable)) /* another thread was given no memfd, and its arena was published first */
         ownfd_drop(OWNFD_ARENA);
     return true;
 }
@@ -253,7 +257,7 @@ static bool is_arena(int fd)
            info.st_size == (off_t)ARENA_SIZE;
 }
 
-void *segments_look_at(int fd, const struct segments_identity *identity)
+void *segments_window_header(int fd, const struct segments_identity *identity)
 {
     void *header = is_arena(fd) ? map_shared(SEGMENTS_HEADER_SIZE, 0, fd, 0) : NULL;
     const struct segments_identity *found = header;
@@ -265,12 +269,12 @@ void *segments_look_at(int fd, const struct segments_identity *identity)
 
 bool segments_attach(int fd, const struct segments_identity *identity)
 {
-    uint8_t *header = segments_header() ? NULL : segments_look_at(fd, identity);
+    uint8_t *header = segments_header() ? NULL : segments_window_header(fd, identity);
     if (!header) {
         sys_close(fd);
         return false;
     }
-    if (!ownfd_keep_first(OWNFD_ARENA, fd)) { /* or another thread makes one at this moment */
+    if (!ownfd_keep_first(OWNFD_ARENA, fd)) { /* another thread has just made one */
         unmap(header, SEGMENTS_HEADER_SIZE);
         return false;
     }
@@ -278,8 +282,8 @@ bool segments_attach(int fd, const struct segments_identity *identity)
     return true;
 }
 
-void *segments_look(int fd, struct segments_window window[static SEGMENTS_ARRAYS], enum segments_array which,
-                    uint32_t item)
+void *segments_window_map(int fd, struct segments_window window[static SEGMENTS_ARRAYS],
+                          enum segments_array which, uint32_t item)
 {
     const struct array *array = &ARRAYS[which];
     const uint32_t segment = item >> array->shift;
@@ -296,7 +300,7 @@ void *segments_look(int fd, struct segments_window window[static SEGMENTS_ARRAYS
     return here->base ? here->base + (size_t)(item & ((1u << array->shift) - 1)) * array->size : NULL;
 }
 
-void segments_look_away(void *header, struct segments_window window[static SEGMENTS_ARRAYS])
+void segments_window_unmap(void *header, struct segments_window window[static SEGMENTS_ARRAYS])
 {
     for (int i = 0; i < SEGMENTS_ARRAYS; i++)
         unmap(window[i].base, segment_size(&ARRAYS[i]));

@@ -4,12 +4,12 @@
 #define SOCKSEAL_SEGMENTS_H
 
 /*
- * Where the arena's memory is in this process. The memfd has room for all that there may ever be, since its
- * pages cost nothing before they are written to; the address space of a process costs (RLIMIT_AS), so each
- * process maps what it comes to use, in segments: a header, and the arrays that are named here.
+ * Where the arena's memory is in this process. The memfd has its full size from the start, since its pages
+ * cost nothing before they are written to. Address space is limited (RLIMIT_AS), so a process maps only what
+ * it uses: a header, and segments of the arrays that are named below.
  *
- * The tables of segments are this process's own; a forked child has a copy, and the mappings too. An entry is
- * set once and never changes, so that it is read without a lock. Mapping is lock-free and
+ * The tables of mapped segments belong to this process; a forked child has a copy of them and the mappings
+ * too. An entry is set once and never changes, so it is read without a lock. Mapping is lock-free and
  * async-signal-safe.
  */
 
@@ -21,21 +21,22 @@
 enum segments_array {
     SEGMENTS_SLOTS,
     SEGMENTS_CHUNKS,
-    SEGMENTS_NEXT_SLOT, /* the stack of free slots (arena.c) */
-    SEGMENTS_NEXT_CHUNK,
-    SEGMENTS_COOKIES,
+    SEGMENTS_NEXT_SLOT,  /* for each slot, the next on the stack of free ones (arena.c) */
+    SEGMENTS_NEXT_CHUNK, /* the same for chunks */
+    SEGMENTS_COOKIES,    /* for each slot, its socket's SO_COOKIE */
     SEGMENTS_ARRAYS
 };
 
 enum {
     ARENA_SLOT_SIZE = 768,
-    ARENA_SLOT_KEPT = 20, /* of its bytes, the first ones outlive the connection (arena.h) */
-    /* One whole record (16,645 bytes) and some; whole pages, so that it can be given back. */
+    /* The first bytes of a slot, which outlive its connection (arena.h). */
+    ARENA_SLOT_KEPT = 20,
+    /* At least one whole record (16,645 bytes), and whole pages, so that these can go back to the kernel. */
     ARENA_CHUNK_SIZE = 20480,
-    /* Items, by a power of two; 0 is the index of none. */
+    /* Items in an array, as a power of two. Index 0 means none. */
     SEGMENTS_SLOTS_LOG = 18,
     SEGMENTS_CHUNKS_LOG = 17,
-    /* Items in a segment, the same way: a segment is some multiple of 64 KiB, the largest page there is. */
+    /* Items in a segment, as a power of two. A segment is a multiple of 64 KiB, the largest page size. */
     SEGMENTS_SLOT_SHIFT = 8,
     SEGMENTS_CHUNK_SHIFT = 6,
     SEGMENTS_NEXT_SHIFT = 14,
@@ -43,44 +44,51 @@ enum {
     SEGMENTS_HEADER_SIZE = 65536,
 };
 
-/* The header's beginning: whose memory it is. All else in it is arena.c's. */
+/* The start of the header; the rest of it belongs to arena.c. */
 struct segments_identity {
     uint32_t magic, layout;
-    _Atomic uint64_t id;          /* no other arena has it */
-    _Atomic uint32_t unreachable; /* it is in no memfd, and all of it was mapped at once */
+    _Atomic uint64_t id;          /* different for each arena */
+    _Atomic uint32_t unreachable; /* there is no memfd: everything was mapped at once */
 };
 
+/* The mapped segments of slots and chunks; NULL: not mapped. */
 extern _Atomic(uint8_t *) segments_slots[1 << (SEGMENTS_SLOTS_LOG - SEGMENTS_SLOT_SHIFT)];
 extern _Atomic(uint8_t *) segments_chunks[1 << (SEGMENTS_CHUNKS_LOG - SEGMENTS_CHUNK_SHIFT)];
 
-/* The header in this process; NULL: there is no arena yet. */
+/* The header as mapped in this process; NULL if there is no arena yet. */
 void *segments_header(void);
 
-/* Makes an arena if this process has none: `identity` says which build's. False if the kernel refuses the
- * memory. */
+/* Makes an arena if this process has none; magic and layout of `identity` go into its header. False if the
+ * kernel refuses the memory. */
 bool segments_make(const struct segments_identity *identity);
 
-/* The arena in this memfd becomes ours, and the descriptor with it (OWNFD_ARENA), or is closed. False if it
- * is none, or another build's, or this process has one. */
+/* Uses the arena in this memfd and keeps the descriptor (OWNFD_ARENA). False, with fd closed, if it is not
+ * an arena of this identity, or if this process has one already. */
 bool segments_attach(int fd, const struct segments_identity *identity);
 
-/* An item, in a segment that is mapped now if it was not: NULL if the kernel refuses that, or there is no
- * such item. */
+/* The memory of an item, whose segment is mapped now if it was not. NULL if the kernel refuses, or if there
+ * is no such item. */
 void *segments_map(enum segments_array array, uint32_t item);
 
-/* Says once in the log that the kernel refused memory. */
+/* Logs, once in a process, that the kernel refused memory. */
 void segments_report(void);
 
-/* A part of the arena in another tree's memfd, mapped for a while beside ours: of each array the segment that
- * was asked for last. */
+/* Windows into the arena in another process tree's memfd: of each array, the segment that was asked for last
+ * is mapped. */
 struct segments_window {
     uint8_t *base;
     uint32_t segment;
 };
 
-void *segments_look_at(int fd, const struct segments_identity *identity); /* its header, or NULL */
-void *segments_look(int fd, struct segments_window window[static SEGMENTS_ARRAYS], enum segments_array array,
-                    uint32_t item);
-void segments_look_away(void *header, struct segments_window window[static SEGMENTS_ARRAYS]);
+/* Maps the header of the arena in this memfd; NULL if it is not an arena of this identity. */
+void *segments_window_header(int fd, const struct segments_identity *identity);
+
+/* The memory of an item, valid until an item of another segment of the same array is asked for. NULL if the
+ * kernel refuses, or if there is no such item. */
+void *segments_window_map(int fd, struct segments_window window[static SEGMENTS_ARRAYS],
+                          enum segments_array array, uint32_t item);
+
+/* Unmaps the windows and the header. */
+void segments_window_unmap(void *header, struct segments_window window[static SEGMENTS_ARRAYS]);
 
 #endif

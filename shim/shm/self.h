@@ -4,23 +4,23 @@
 #define SOCKSEAL_SELF_H
 
 /*
- * Which process and which thread this is. A child may be forked behind the doors' back (by a raw clone(2));
- * its copy of the process-wide tables then describes its parent. One page, which the kernel wipes in a forked
- * child (MADV_WIPEONFORK, madvise(2)), tells; the first look-up in such a child has the tables repaired.
+ * Which process and which thread this is. A child may be forked without passing a door (by a raw clone(2)).
+ * Its copy of the process-wide tables then describes its parent. One page tells, since the kernel wipes it in
+ * a forked child (MADV_WIPEONFORK, madvise(2)): the first look-up in such a child repairs the tables.
  */
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* This process's id, in the page; 0 in a forked child whose tables have not been repaired. NULL before
- * self_begin(). */
+/* Points at this process's id in the page, which is 0 in a forked child whose tables have not been repaired.
+ * NULL before self_begin(). */
 extern uint32_t *self_process;
 
-/* Makes the page, if there is none: false if there is no memory. It stays the parent's where a vfork(2) child
- * makes it. `repair` is what puts a forked child's tables right; NULL keeps what was set before. */
+/* Makes the page if there is none. False if there is no memory. `repair` is called to put a forked child's
+ * tables right; NULL keeps what was set before. */
 bool self_begin(void (*repair)(void));
 
-/* Writes this process's id into the page, for the repair to call first. */
+/* Writes this process's id into the page: the first thing that a repair does. */
 void self_claim(void);
 
 /* Repairs the tables if this is a forked child in which that has not been done. */
@@ -30,7 +30,7 @@ void self_check_fork(void);
  * descriptors of its own, and must not change the parent's tables. */
 bool self_owns_tables(void);
 
-/* This thread's id, cached: gettid(2). self_forget_tid() drops the cache in a forked child. */
+/* This thread's id (gettid(2)), cached. self_forget_tid() drops the cache, which a forked child must do. */
 extern __thread uint32_t self_tid_cached __attribute__((tls_model("initial-exec")));
 uint32_t self_learn_tid(void);
 void self_forget_tid(void);
