@@ -3,7 +3,7 @@
 #ifndef SOCKSEAL_ADDRESS_H
 #define SOCKSEAL_ADDRESS_H
 
-/* Socket addresses in few bytes, and what the kernel says of a socket. */
+/* Socket addresses in a compact form, and what the kernel says of a socket. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,14 +16,15 @@ struct address {
     uint8_t bytes[16];
 };
 
-/* From a struct sockaddr_in or sockaddr_in6; family 0 if it is neither. */
+/* From a struct sockaddr_in or sockaddr_in6, which is there whole; family 0 if it is neither. */
 struct address address_of(const struct sockaddr *address);
 
-/* "10.0.0.1:80" or "[::1]:80". */
 enum { ADDRESS_TEXT = 64 };
+
+/* Writes "10.0.0.1:80" or "[::1]:80" to `text`, and gives that. */
 const char *address_text(const struct address *address, char text[static ADDRESS_TEXT]);
 
-/* A socket option (socket(7)) whose value is an int; -1 if the kernel gives none. */
+/* A socket option of level SOL_SOCKET (socket(7)) whose value is an int; -1 if the kernel gives none. */
 int address_socket_option(int fd, int name);
 
 /* Whether fd is a TCP socket, in any state. */

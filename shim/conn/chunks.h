@@ -3,7 +3,11 @@
 #ifndef SOCKSEAL_CHUNKS_H
 #define SOCKSEAL_CHUNKS_H
 
-/* Lists of bytes that wait in chunks of the arena. */
+/*
+ * Queues of bytes that wait in chunks of the arena: decrypted bytes that the program has not read, or bytes
+ * that the program wrote before keys were installed. Every chunk of a list that is used must be mapped in
+ * this process (chunks_map()).
+ */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -11,41 +15,42 @@
 
 #include "shm/arena.h"
 
-/* Opened plaintext that the program has not read, or plaintext that waits to be sealed: a list of chunks. */
 struct chunk_list {
-    arena_ref first, last;
-    uint32_t total;
+    arena_ref first, last; /* 0: the list is empty */
+    uint32_t total;        /* bytes in all chunks */
 };
 
-/* The head of a chunk in such a list; the bytes start `off` bytes behind it. */
+/* The start of a chunk in such a list; its bytes start `off` bytes behind this head. */
 struct chunk_head {
     arena_ref next;
     uint32_t off, len;
 };
 
-/* Makes a chunk that holds `len` bytes at `off` behind its struct chunk_head the list's tail. */
+/* Appends a whole chunk, which belongs to the list from then on. It holds `len` bytes, `off` bytes behind its
+ * struct chunk_head. */
 void chunks_adopt(struct chunk_list *list, arena_ref chunk, uint32_t off, uint32_t len);
 
-/* Appends to a list of chunks as much as fits `limit` bytes in all; gives how many bytes were appended. */
+/* Appends a copy of `data`, as far as the list's total stays within `limit` and chunks are left. Gives how
+ * many bytes were appended. */
 size_t chunks_append(struct chunk_list *list, const uint8_t *data, size_t len, size_t limit);
 
-/* The bytes at the list's head that lie in one piece. */
+/* The bytes at the list's head that lie in one piece; *len is 0 if the list is empty. */
 uint8_t *chunks_head(const struct chunk_list *list, size_t *len);
 
-/* Drops bytes from the list's head. */
+/* Drops `len` bytes from the list's head, or all if there are fewer. Chunks without bytes are given back. */
 void chunks_drop(struct chunk_list *list, size_t len);
 
-/* Points `iov` at the first `len` bytes of the list, as far as `max` pieces go; gives how many are used. */
+/* Points up to `max` elements of `iov` at the first `len` bytes of the list. Gives how many are used. */
 int chunks_view(const struct chunk_list *list, size_t len, struct iovec *iov, int max);
 
-/* Copies up to `len` bytes from `skip` bytes behind the head without dropping them; gives how many. */
+/* Copies up to `len` bytes, from `skip` bytes behind the head on, without dropping them. Gives how many. */
 size_t chunks_copy(const struct chunk_list *list, size_t skip, uint8_t *out, size_t len);
 
 /* Maps every chunk of the list in this process. False if the kernel refuses. */
 bool chunks_map(const struct chunk_list *list);
 
-/* Gives all chunks back. What cannot be mapped, and so the rest of the list, is lost until the process tree
- * ends. */
+/* Empties the list and gives its chunks back. If the kernel refuses to map one, it and the rest of the list
+ * are lost until the process tree ends. */
 void chunks_free(struct chunk_list *list);
 
 #endif

@@ -52,20 +52,20 @@ struct conn *conn_new(enum tls_role role, bool connecting)
     return conn;
 }
 
-/* A chunk that the connection has, if any, can be mapped in this process. */
-static bool is_usable(arena_ref chunk)
+/* Whether there is no such chunk, or it is mapped now. */
+static bool is_mapped(arena_ref chunk)
 {
     return !chunk || arena_chunk_map(chunk);
 }
 
 bool conn_map_rx(struct conn *conn)
 {
-    return is_usable(conn->rx.chunk) && is_usable(conn->handshake) && chunks_map(&conn->rx.queue);
+    return is_mapped(conn->rx.chunk) && is_mapped(conn->handshake) && chunks_map(&conn->rx.queue);
 }
 
 bool conn_map_tx(struct conn *conn)
 {
-    return is_usable(conn->tx.chunk) && chunks_map(&conn->tx.queue) && chunks_map(&conn->tx.deferred);
+    return is_mapped(conn->tx.chunk) && chunks_map(&conn->tx.queue) && chunks_map(&conn->tx.deferred);
 }
 
 void conn_empty(struct conn *conn)
@@ -91,20 +91,20 @@ bool conn_retire(struct conn *conn)
         lock_release(&conn->rx_lock);
         return false;
     }
-    bool ours = atomic_load(&conn->holders.unreferenced);
-    if (ours) {
-        /* From here on a thread that looked the connection up before sees that it is another one; who pinned
-         * it before reaps. */
+    bool retired = atomic_load(&conn->holders.unreferenced);
+    if (retired) {
+        /* From here on a thread that looked the connection up before sees another generation. A thread that
+         * has pinned it reaps it when it unpins. */
         atomic_fetch_add(&conn->generation, 1);
-        ours = atomic_load(&conn->pins) == 0;
+        retired = atomic_load(&conn->pins) == 0;
     }
-    if (ours) {
+    if (retired) {
         conn_empty(conn);
         atomic_store(&conn->holders.unreferenced, 0);
     }
     lock_release(&conn->tx_lock);
     lock_release(&conn->rx_lock);
-    return ours;
+    return retired;
 }
 
 void conn_reap(struct conn *conn)

@@ -4,8 +4,8 @@
 #define SOCKSEAL_CONN_H
 
 /*
- * The connection of a sealed descriptor. One struct conn per TCP connection, in a slot of the arena, shared
- * by every process that holds the connection. It has four parts: who holds it, where it is in its life
+ * The connection of a sealed descriptor. There is one struct conn per TCP connection, in a slot of the arena,
+ * shared by every process that holds the connection. It has four parts: who holds it, where it is in its life
  * (status), its receiving half and its sending half.
  *
  *   - What is in struct conn_rx belongs to the holder of rx_lock, what is in struct conn_tx to the holder of
@@ -14,7 +14,6 @@
  *   - A slot is given back by whoever finds, holding both locks, that no descriptor is left (conn_reap).
  */
 
-#include <assert.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,7 +28,7 @@
 
 enum {
     CONN_HOLDERS = 16,           /* processes that are told apart; further ones are only counted */
-    CONN_QUEUE_MAX = 256 * 1024, /* plaintext bytes that wait for keys (design, section 7) */
+    CONN_QUEUE_MAX = 256 * 1024, /* plaintext bytes that wait for keys: they stand in for the send buffer */
     CONN_GRACE_MS = 400,         /* how long a blocking write, or an exit, waits for a handshake */
 };
 
@@ -44,7 +43,8 @@ enum conn_phase {
     CONN_MIGRATED,    /* it has moved to another process tree: an empty stub (process/migrate.h) */
 };
 
-/* What the sending side has to see to before it can simply seal and send. No bit: the fast path. */
+/* What the sending side has to do before, or instead of, encrypting and sending. No bit set: the fast path.
+ */
 enum conn_tx_attention {
     TX_NOT_READY = 1,  /* no handshake is complete, or there are no sending keys */
     TX_QUEUED = 2,     /* bytes are to be sent first: in tx.chunk or in tx.queue */
@@ -69,9 +69,10 @@ struct conn_holders {
     _Atomic uint32_t count; /* processes that have a descriptor for it */
     _Atomic int32_t pid[CONN_HOLDERS];
     _Atomic uint8_t unreferenced; /* no descriptor is left: reap it */
-    _Atomic uint8_t
-        close_after_exec;   /* its last holder is in exec(2) without it: the new program is to end it */
-    _Atomic uint8_t peeked; /* a message with it was only looked at (MSG_PEEK), and is still counted */
+    /* Its last holder is in exec(2) and will not use it: the new program is to close it. */
+    _Atomic uint8_t close_after_exec;
+    /* A message with it was only peeked at (MSG_PEEK), and is still counted. */
+    _Atomic uint8_t peeked;
 };
 
 struct conn_status {
@@ -81,9 +82,12 @@ struct conn_status {
     _Atomic uint8_t close_pending; /* close_notify, and a FIN if TX_SHUT, are still to be sent (io/close.h) */
     _Atomic uint8_t error_told;    /* SO_ERROR has reported the failure */
     _Atomic int32_t error;         /* sticky: the errno that every read and write gives */
-    _Atomic int32_t so_error; /* an error of the kernel's that the program has not seen yet; reported once */
-    _Atomic int64_t recheck_ms;  /* an orphan is to be looked at again then; 0: at the deadline */
-    _Atomic int64_t deadline_ms; /* of the handshake, on the monotonic clock */
+    /* An errno of the kernel's that the program has not seen yet. It is reported once. */
+    _Atomic int32_t so_error;
+    /* The next two are times of net_now_ms(). When to check an orphan again; 0: at the deadline. */
+    _Atomic int64_t recheck_ms;
+    /* When the handshake, or an orphan's work, must be over. */
+    _Atomic int64_t deadline_ms;
 };
 
 struct conn_rx {
@@ -91,17 +95,17 @@ struct conn_rx {
     arena_ref chunk;            /* the start of a record, taken out of the kernel while incomplete */
     uint32_t have;              /* bytes of it */
     struct chunk_list queue;    /* decrypted, and not read by the program yet */
-    /* The readiness bytes: so many at the head of the kernel's queue are decrypted already. At least one is
-     * left there while `queue` has bytes, so that the kernel reports the descriptor readable. */
+    /* So many bytes at the head of the kernel's queue are decrypted already. At least one is left there while
+     * `queue` has bytes, so that the kernel reports the descriptor readable: the readiness byte. */
     uint32_t decrypted;
     uint8_t byte_is_next;      /* the readiness byte is the next byte of the incomplete record in `chunk` */
     uint8_t bulk;              /* the last record was a full one, of data alone */
     _Atomic int32_t low_water; /* SO_RCVLOWAT that the program set, 0: none */
-    _Atomic uint32_t readable; /* queue.total, for a look without the lock */
+    _Atomic uint32_t readable; /* copy of queue.total, to be read without the lock */
     uintptr_t frame;           /* where the stack of the blocked reader is (record/sysio.h) */
 };
 
-/* A record of which the kernel has taken the first part: see record/tx_record.h. */
+/* A record of which the kernel has taken the first part only: see record/tx_record.h. */
 struct conn_partial {
     uint32_t size; /* content bytes that its header announces */
     uint32_t have; /* of these, bytes that are on the wire; their plaintext is in tx.chunk */
@@ -110,28 +114,30 @@ struct conn_partial {
 
 struct conn_tx {
     _Atomic uint32_t attention; /* enum conn_tx_attention */
-    arena_ref chunk; /* ciphertext that must go out next, or what the partial record has of content so far */
+    /* `len` bytes of ciphertext to be sent next, `off` bytes behind the chunk's start. With TX_PARTIAL: the
+     * partial record's content so far. */
+    arena_ref chunk;
     uint32_t off, len;
     struct conn_partial partial;  /* with TX_PARTIAL */
     struct chunk_list queue;      /* plaintext accepted before keys were installed */
     struct chunk_list deferred;   /* from a signal handler that interrupted the writer; goes into the queue */
-    _Atomic uint32_t to_send;     /* bytes in chunk and queue, for a look without the lock */
-    _Atomic uint32_t cipher_left; /* `len`, for the same */
-    uint8_t deferring;
-    uint8_t close_sent; /* close_notify is sent or is in `chunk` */
-    uint8_t waited;     /* a blocking write has had its brief wait for keys */
-    uint8_t sent_data;
-    _Atomic uint8_t can_send; /* sending keys are installed; mirrors session.can_send */
-    _Atomic uint8_t
-        edge_pending; /* a write was refused though the kernel had room: an EPOLLOUT edge is owed */
-    uintptr_t frame;  /* where the stack of the blocked writer is (record/sysio.h) */
+    _Atomic uint32_t to_send;     /* bytes in chunk and queue, to be read without the lock */
+    _Atomic uint32_t cipher_left; /* copy of `len`, for the same */
+    uint8_t deferring;            /* `deferred` is being changed */
+    uint8_t close_sent;           /* close_notify is sent or is in `chunk` */
+    uint8_t waited;               /* a blocking write has had its brief wait for keys */
+    uint8_t sent_data;            /* a record of the program's data was sent */
+    _Atomic uint8_t can_send;     /* sending keys are installed; copy of session.can_send */
+    /* A write was refused though the kernel had room: an EPOLLOUT edge must follow. */
+    _Atomic uint8_t edge_pending;
+    uintptr_t frame; /* where the stack of the blocked writer is (record/sysio.h) */
 };
 
 struct conn {
-    /* Outlives the connection, since a thread that looked up an earlier life of the slot may still touch it.
-     */
-    _Atomic uint32_t generation;
-    _Atomic uint32_t pins; /* threads that work on it without a descriptor of their own: conn_pin() */
+    /* The first five outlive the connection, since a thread that looked up an earlier connection of the slot
+     * may still touch them. */
+    _Atomic uint32_t generation; /* which connection of the slot this is */
+    _Atomic uint32_t pins;       /* threads that work on it without a descriptor of their own: conn_pin() */
     struct lock rx_lock, tx_lock;
     arena_ref slot; /* the one that it is in */
 
@@ -147,55 +153,57 @@ struct conn {
     struct tls_session session;
 };
 
-static_assert(sizeof(struct conn) <= ARENA_SLOT_SIZE, "a connection fits its slot");
-static_assert(offsetof(struct conn, holders) == ARENA_SLOT_KEPT,
-              "generation, locks and number outlive the connection");
-static_assert(sizeof(struct tls_handshake) <= ARENA_CHUNK_SIZE, "a handshake fits a chunk");
+_Static_assert(sizeof(struct conn) <= ARENA_SLOT_SIZE, "a connection fits its slot");
+_Static_assert(offsetof(struct conn, holders) == ARENA_SLOT_KEPT,
+               "generation, locks and number outlive the connection");
+_Static_assert(sizeof(struct tls_handshake) <= ARENA_CHUNK_SIZE, "a handshake fits a chunk");
 
-/* Where a record is collected in rx_chunk: behind the room for a chunk_head, so that a record opened in place
- * becomes a piece of the inbox as it stands. */
+/* Where a record is collected in rx.chunk: behind room for a struct chunk_head, so that the chunk can become
+ * a part of rx.queue when the record is decrypted in place. */
 static inline uint8_t *conn_rx_data(const struct conn *conn)
 {
     return arena_chunk(conn->rx.chunk) + sizeof(struct chunk_head);
 }
 
-/* What must be the same in two builds for one to read the other's slots. */
+/* A number that differs between builds that cannot read each other's slots. */
 uint32_t conn_layout(void);
 
 /* Makes the arena if this process has none. False if the kernel refuses the memory. */
 bool conn_open_arena(void);
 
-/* Maps the arena that another program of the process tree left in this memfd, which is kept. False, with the
- * memfd closed, if it cannot be used. */
+/* Uses the arena in this memfd, which another program of the process tree made, and keeps the descriptor.
+ * False, with fd closed, if it cannot be used. */
 bool conn_attach_arena(int fd);
 
-/* Makes a connection for an fd that is to be sealed; NULL if the arena has no room. Its roles are free. */
+/* Makes a connection for a descriptor that is to be sealed. `connecting`: TCP is not connected yet. NULL if
+ * the arena has no room. Its locks are free. */
 struct conn *conn_new(enum tls_role role, bool connecting);
 
-/* A slot whose connection knows its number; NULL if there is none. Its roles may be held for a moment by a
- * thread that looked its earlier life up. */
+/* Takes a slot; NULL if there is none. Its locks may be held for a moment by a thread that looked up an
+ * earlier connection of the slot. */
 struct conn *conn_take_slot(void);
 
-/* Maps the chunks that belong to the holder of a role, which the caller is. False if the kernel refuses. */
+/* Maps the chunks that belong to the holder of rx_lock or tx_lock, which the caller is. False if the kernel
+ * refuses. */
 bool conn_map_rx(struct conn *conn);
 bool conn_map_tx(struct conn *conn);
 
-/* Gives back all chunks that the connection has and wipes its keys; both roles held. */
+/* Gives back all chunks of the connection and wipes its keys; both locks held. */
 void conn_empty(struct conn *conn);
 
-/* If no descriptor is left and nobody works with it, wipes the connection and gives its slot back. Neither
- * role may be held by the caller. */
+/* If no descriptor is left and no thread works with the connection, wipes it and gives its slot back. The
+ * caller holds neither lock. */
 void conn_reap(struct conn *conn);
 
-/* No descriptor is left: marks it so, and reaps. */
+/* Marks the connection as one without descriptors, and reaps it. */
 void conn_discard(struct conn *conn);
 
-/* conn_reap() without giving the slot back, which the caller gives back if this is true; for one that holds
- * no chunks it may be a slot of any arena. */
+/* conn_reap() except that the slot is left to the caller, who gives it back if this is true. A connection
+ * without chunks may be in a slot of any arena. */
 bool conn_retire(struct conn *conn);
 
-/* Against the slot's being given to another connection in the midst of work on it. conn_pin() gives false if
- * this life of it is over. */
+/* A pin keeps the slot from being given to another connection. conn_pin() gives false if that has happened:
+ * the generation is another one. */
 bool conn_pin(struct conn *conn, uint32_t generation);
 void conn_unpin(struct conn *conn);
 
@@ -237,7 +245,7 @@ static inline bool conn_is_connecting(const struct conn *conn)
     return conn_phase(conn) == CONN_CONNECTING;
 }
 
-/* No handshake is to be waited for any more. */
+/* There is no handshake to wait for: it is complete, or the phase has none. */
 static inline bool conn_is_established(const struct conn *conn)
 {
     return conn_phase(conn) >= CONN_ESTABLISHED;
@@ -253,23 +261,25 @@ static inline bool conn_peer_closed(const struct conn *conn)
     return conn_phase(conn) == CONN_PEER_CLOSED;
 }
 
-/* TCP is connected: any thread may find that. */
+/* Enters CONN_HANDSHAKE from CONN_CONNECTING; any thread, without a lock. */
 void conn_connected(struct conn *conn);
 
-/* Enters a later phase; rx_lock held. */
+/* Enters a later phase; rx_lock held. Brings the attention masks up to date. */
 void conn_enter(struct conn *conn, enum conn_phase phase);
 
-/* Sending keys are installed, or gone; both locks held. */
+/* Says whether sending keys are installed; both locks held. */
 void conn_set_can_send(struct conn *conn, bool can_send);
 
-/* Makes `error` the sticky one; false if there is one already. */
+/* Makes `error` (an errno) the sticky one; false if there is one already. */
 bool conn_fail(struct conn *conn, int error);
 
-/* Keeps an error that the kernel reports once (an errno), and takes it: the errno or 0. */
+/* Keeps an errno that the kernel has reported, which it does once. */
 void conn_save_so_error(struct conn *conn, int error);
+
+/* Takes the errno that is kept; 0: none. */
 int conn_take_so_error(struct conn *conn);
 
-/* Releases a lock, and reaps if that was what kept the connection. */
+/* Releases a lock. If no descriptor is left, reaps the connection. */
 static inline void conn_release_tx(struct conn *conn)
 {
     lock_release(&conn->tx_lock);

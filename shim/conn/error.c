@@ -40,7 +40,7 @@ static const char *advice(int error)
     case EPROTO:
         return "; check that the other end is sealed too (SOCKSEAL_PORTS), nothing was sent in the clear";
     case EBADMSG:
-        return "; somebody or something on the way changes the data";
+        return "; the data was changed on its way";
     case ETIMEDOUT:
         return "; check that the other end is sealed too (SOCKSEAL_PORTS, or SOCKSEAL_HANDSHAKE_TIMEOUT is "
                "too short)";
@@ -63,7 +63,7 @@ static void describe(const struct conn *conn, enum log_level level, const char *
              more);
 }
 
-/* The local address, for log lines, if it is not known yet. */
+/* Asks for the local address, for log lines, if it is not known yet. */
 static void fill_local(const struct conn_handle *handle)
 {
     struct sockaddr_storage local = {0};
@@ -85,7 +85,7 @@ void error_set(const struct conn_handle *handle, int error, const char *reason)
         return;
     fill_local(handle);
     describe(conn, error == ECONNRESET ? LOG_WARN : LOG_ERROR, reason, advice(error));
-    /* The kernel then answers every wait: readable, hung up. */
+    /* From now on the kernel's answer to every wait is: readable, hung up. */
     if (fdtable_current(handle))
         net_shutdown(handle->fd, SHUT_RDWR);
 }

@@ -20,14 +20,14 @@ struct conn fdtable_dead = {.status = {.phase = CONN_ESTABLISHED, .error = EBADF
                             .rx.attention = RX_FAILED,
                             .tx.attention = TX_FAILED};
 
-/* Held while a descriptor comes or goes, and from the count before a fork until it is over. A signal handler
- * above the holder goes on without it. */
+/* Held while a descriptor is added or hidden, and over a fork, from the counting of the child on. A signal
+ * handler that interrupts the holder goes on without the lock. */
 static struct lock table_lock;
 
 _Atomic(struct fdtable_entry *) fdtable_table;
 _Atomic uint32_t fdtable_size;
 
-/* All three are made together with the table: one mapping. */
+/* The next three are made together with the table. */
 static _Atomic uint8_t *flags;         /* per descriptor */
 static _Atomic uint32_t *local_counts; /* descriptors of this process, per slot */
 static _Atomic uint8_t *released;      /* per slot: this process has given up its part already */
@@ -47,10 +47,10 @@ static void *map_private(size_t len)
     return memory == MAP_FAILED ? NULL : memory;
 }
 
-/* Racing threads: one makes the table, the others wait for it. */
+/* Of racing threads one makes the table, and the others wait for it. */
 bool fdtable_init(void)
 {
-    static _Atomic uint32_t making; /* by which process */
+    static _Atomic uint32_t making; /* the process whose thread makes it */
     const uint32_t self = (uint32_t)sys_getpid();
     if (atomic_load_explicit(&fdtable_size, memory_order_acquire))
         return true;
@@ -76,8 +76,8 @@ bool fdtable_init(void)
     return true;
 }
 
-/* A table entry without its connection: the descriptor was closed behind the doors' back, and the number may
- * be anything now. If it may be the old socket still, it must not be taken for a plain one. */
+/* The entry's connection is gone: the descriptor was closed without passing a door, and its number may belong
+ * to any file now. If it may still be the old socket, it must not be used as a plain one. */
 static struct conn_handle without_connection(int fd, uint64_t where)
 {
     struct fdtable_entry *table = atomic_load(&fdtable_table);
@@ -93,7 +93,8 @@ struct conn_handle fdtable_resolve(int fd, uint64_t where)
 {
     self_check_fork();
     if ((uint32_t)where == FDTABLE_HIDDEN) {
-        if ((uint32_t)(where >> 32) == self_tid()) /* a signal handler in the midst of our own close */
+        if ((uint32_t)(where >> 32) ==
+            self_tid()) /* in a signal handler that interrupted this thread's close */
             return (struct conn_handle){.conn = &fdtable_dead, .fd = fd};
         sys_call3(SYS_sched_yield, 0, 0, 0);
         return fdtable_find(fd);
@@ -117,8 +118,8 @@ bool fdtable_only_descriptor(struct conn *conn)
 
 bool fdtable_lock(void)
 {
-    /* Without the table there is no page that tells a forked child that its cached thread id (role.h) is its
-     * parent's. */
+    /* Without the table there may be no page that tells a forked child that its cached thread id is its
+     * parent's (shm/self.h). */
     if (!atomic_load(&fdtable_size))
         return false;
     enum lock_result taken = lock_take(&table_lock);
@@ -165,7 +166,8 @@ uint64_t fdtable_cookie(int fd)
     return net_getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) == 0 ? cookie : 0;
 }
 
-static uint64_t hidden_by_us(void)
+/* The entry that this thread hides a descriptor with. */
+static uint64_t hidden_by_self(void)
 {
     return (uint64_t)self_tid() << 32 | FDTABLE_HIDDEN;
 }
@@ -177,28 +179,28 @@ bool fdtable_hide(const struct conn_handle *handle, bool *left, bool *last)
     uint64_t where = (uint64_t)handle->generation << 32 | conn->slot;
     bool locked = fdtable_lock();
     *left = *last = false;
-    bool ours = conn != &fdtable_dead &&
-                atomic_compare_exchange_strong(&table[handle->fd].where, &where, hidden_by_us());
-    if (ours) {
+    bool hidden = conn != &fdtable_dead &&
+                  atomic_compare_exchange_strong(&table[handle->fd].where, &where, hidden_by_self());
+    if (hidden) {
         atomic_store(&flags[handle->fd], 0);
         *left = atomic_fetch_sub(&local_counts[conn->slot], 1) == 1;
         *last = *left && fdtable_release(conn);
     }
     fdtable_unlock(locked);
-    return ours;
+    return hidden;
 }
 
 void fdtable_reserve(int fd)
 {
     struct fdtable_entry *table = atomic_load(&fdtable_table);
     uint64_t none = 0;
-    atomic_compare_exchange_strong(&table[fd].where, &none, hidden_by_us());
+    atomic_compare_exchange_strong(&table[fd].where, &none, hidden_by_self());
 }
 
 void fdtable_publish(int fd)
 {
     struct fdtable_entry *table = atomic_load(&fdtable_table);
-    uint64_t hidden = hidden_by_us();
+    uint64_t hidden = hidden_by_self();
     atomic_compare_exchange_strong(&table[fd].where, &hidden, 0);
 }
 
@@ -263,7 +265,7 @@ void fdtable_each_connection(void (*visit)(struct conn *conn))
 
 void fdtable_after_fork(void)
 {
-    atomic_store(&table_lock.word, 0); /* its holder, a thread of the parent's, is not in this process */
+    atomic_store(&table_lock.word, 0); /* its holder is a thread of the parent's */
     if (atomic_load(&fdtable_size))
         memset((void *)released, 0, arena_slots_used() + 1);
 }

@@ -4,8 +4,8 @@
 #define SOCKSEAL_FDTABLE_H
 
 /*
- * Descriptor -> connection, a table of this process, read without a lock. It does not exist until the first
- * sealed connection, so that a look-up in a program that seals nothing is one load and one compare.
+ * From descriptor to connection: a table of this process, read without a lock. It does not exist until the
+ * first sealed connection, so that a look-up in a program that seals nothing is one load and one compare.
  */
 
 #include <stdatomic.h>
@@ -15,21 +15,20 @@
 #include "conn/conn.h"
 #include "shm/self.h"
 
-/* A look-up's result: which connection, and which life of its slot. conn == NULL: the descriptor is not
- * sealed. */
+/* A look-up's result. */
 struct conn_handle {
-    struct conn *conn;
-    uint32_t generation;
+    struct conn *conn;   /* NULL: the descriptor is not sealed */
+    uint32_t generation; /* which connection of the slot */
     int fd;
 };
 
-/* Bits kept per descriptor beside its connection; this process's own. */
-enum fdtable_set_flags {
-    FDTABLE_PENDING = 1,   /* drive.h: something is left to be done for it */
-    FDTABLE_ORPHAN = 2,    /* a descriptor of ours that finishes a connection which the program has closed */
-    FDTABLE_WATCH_IN = 4,  /* stands in the private epoll, for input */
-    FDTABLE_WATCH_OUT = 8, /* ... for output */
-    FDTABLE_INHERIT = 16, /* the program has not set FD_CLOEXEC; the kernel has it all the same (inherit.h) */
+/* Flags of a descriptor in this process. */
+enum fdtable_flag {
+    FDTABLE_PENDING = 1,   /* something is left to be done for its connection (conn/pending.h) */
+    FDTABLE_ORPHAN = 2,    /* one of the library's own, for a connection that the program has closed */
+    FDTABLE_WATCH_IN = 4,  /* is in the private epoll, for input */
+    FDTABLE_WATCH_OUT = 8, /* is in the private epoll, for output */
+    FDTABLE_INHERIT = 16,  /* the program has not set FD_CLOEXEC, though the kernel has (process/inherit.h) */
 };
 
 struct fdtable_entry {
@@ -38,17 +37,19 @@ struct fdtable_entry {
 
 extern _Atomic(struct fdtable_entry *) fdtable_table;
 extern _Atomic uint32_t fdtable_size; /* entries in the table; 0 until it exists */
-/* Stands for a descriptor that must not be used as a plain one, though its connection is not at hand: every
- * call on it fails with EBADF. */
+
+/* The connection of a descriptor that must not be used as a plain one, but whose own connection is not known:
+ * every call on it fails with EBADF. */
 extern struct conn fdtable_dead;
 
-/* What fdtable_find() finds where the entry is none of a live connection. */
+/* The slow part of fdtable_find(): the entry is hidden, its connection is gone, or this is a forked child. */
 struct conn_handle fdtable_resolve(int fd, uint64_t where);
 
-/* In the low half of fdtable_entry.where: being closed, or made; who does it stands in the high half. */
+/* In the low half of fdtable_entry.where: the descriptor is being closed, or is about to be sealed. The high
+ * half is the id of the thread that does so. */
 #define FDTABLE_HIDDEN 0xffffffffu
 
-/* The connection behind fd. */
+/* The connection of fd. */
 static inline struct conn_handle fdtable_find(int fd)
 {
     if ((uint32_t)fd >= atomic_load_explicit(&fdtable_size, memory_order_acquire))
@@ -71,8 +72,7 @@ static inline bool fdtable_has(int fd)
     return fdtable_find(fd).conn != NULL;
 }
 
-/* Whether the look-up still holds, once a role is taken: the descriptor stands for the same life of the same
- * slot. */
+/* Whether the descriptor still is what was looked up: to be asked once a lock is held. */
 static inline bool fdtable_current(const struct conn_handle *handle)
 {
     if (handle->conn == &fdtable_dead || !atomic_load_explicit(&fdtable_size, memory_order_acquire))
@@ -86,53 +86,52 @@ static inline bool fdtable_current(const struct conn_handle *handle)
 /* Makes the table. False if there is no memory. */
 bool fdtable_init(void);
 
-/* Lets fd stand for the connection, as one more descriptor. */
+/* Enters fd as one more descriptor of the connection. */
 void fdtable_add(int fd, struct conn *conn, uint32_t generation);
 
-/* The same for a descriptor that came with this process's beginning. `counted`: this process is among the
- * connection's holders already. */
+/* The same for a descriptor that another process or program has handed over. `counted`: this process is among
+ * the connection's holders already. */
 void fdtable_adopt(int fd, struct conn *conn, bool counted);
 
-/* Takes back fdtable_release(). */
+/* Undoes fdtable_release(). */
 void fdtable_reclaim(struct conn *conn);
 
-/* The socket's identity, by which another process of the tree finds its connection: to be called once for a
- * new one. 0 where the kernel gives none. */
+/* The socket's SO_COOKIE (socket(7)), by which another process of the tree finds its connection. 0 if the
+ * kernel gives none. */
 uint64_t fdtable_cookie(int fd);
 
 /*
- * Takes fd out, if it still is what was looked up; false if another thread was first. *left then tells
- * whether this process has no descriptor for the connection any more, and *last whether no other process has
- * one either, as far as can be known. The caller goes on with closing.h. Until fdtable_publish() other
- * threads that look fd up wait, so that nobody takes the descriptor for a plain one before the kernel has
- * closed it.
+ * Hides fd, which is about to be closed. False if it is not what was looked up any more: another thread was
+ * first. *left tells whether this process has no descriptor for the connection any more, and *last whether no
+ * other process has one either, as far as is known. Threads that look fd up wait until fdtable_publish() or
+ * fdtable_add(), so that none uses the descriptor as a plain one before the kernel has closed it.
  */
 bool fdtable_hide(const struct conn_handle *handle, bool *left, bool *last);
 
-/* Makes look-ups of a descriptor that is not sealed wait until fdtable_publish() or fdtable_add(): it is
- * about to be. */
+/* Hides a descriptor that is not sealed, and is about to be: look-ups wait until fdtable_publish() or
+ * fdtable_add(). */
 void fdtable_reserve(int fd);
 
-/* For work on two descriptors at once (dup2): no other comes or goes meanwhile. Gives what to pass to
- * fdtable_unlock(). */
+/* Keeps other threads from adding or hiding descriptors, for work on two of them at once (dup2). Gives what
+ * to pass to fdtable_unlock(): false if the lock is not taken. */
 bool fdtable_lock(void);
 void fdtable_unlock(bool locked);
 
-/* Ends fdtable_hide() or fdtable_reserve(), unless fd stands for a connection by now. */
+/* Ends fdtable_hide() or fdtable_reserve(), unless fd has been entered for a connection meanwhile. */
 void fdtable_publish(int fd);
 
-/* Whether this process has but one descriptor for it, and no other process holds it. */
+/* Whether there is but one descriptor for the connection, in all processes. */
 bool fdtable_only_descriptor(struct conn *conn);
 
 /* How many descriptors this process has for the connection. */
 uint32_t fdtable_descriptors(const struct conn *conn);
 
-/* Any descriptor of this process for the connection other than `but`, or -1. Slow. */
+/* The lowest descriptor of this process for the connection other than `but`, or -1. Searches the table. */
 int fdtable_any(const struct conn *conn, int but);
 
-/* The marks of a descriptor. */
+/* A descriptor's flags (enum fdtable_flag). Setting and clearing give the flags as they were before. */
 uint8_t fdtable_flags(int fd);
-uint8_t fdtable_set_flags(int fd, uint8_t set); /* gives what was set before */
+uint8_t fdtable_set_flags(int fd, uint8_t set);
 uint8_t fdtable_clear_flags(int fd, uint8_t unset);
 
 /* One past the highest descriptor that was ever sealed. */
@@ -141,17 +140,19 @@ int fdtable_bound(void);
 /* Calls `visit` once for each connection of this process. */
 void fdtable_each_connection(void (*visit)(struct conn *conn));
 
-/* In a forked child (process/fork.h): frees the table's lock, and takes up again what the parent had given
- * up; closes a descriptor that a thread of the parent's was closing. */
+/* In a forked child (process/fork.h): frees the table's lock, and undoes fdtable_release(). */
 void fdtable_after_fork(void);
+
+/* In a forked child: closes fd if a thread of the parent's was closing it. */
 void fdtable_drop_hidden(int fd);
 
-/* Whether fd is one of the library's own, orphans (io/close.h) included; and one past the highest descriptor
- * that is sealed or the library's own. */
+/* Whether fd is one of the library's own, orphans (io/close.h) included. */
 bool fdtable_is_own(int fd);
+
+/* One past the highest descriptor that is sealed or the library's own. */
 int fdtable_own_bound(void);
 
-/* At the process's end: gives up this process's part in the connection; true if it was the last. */
+/* Takes this process out of the connection's holders, once; true if it was the last. */
 bool fdtable_release(struct conn *conn);
 
 #endif

@@ -6,9 +6,12 @@
 
 #include "conn/error.h"
 
-/* Whether this thread, which has the lock of a direction, is in a signal handler above its own call: then
- * that call's frames are on the stack above this one. If a handler has jumped out of the call instead
- * (siglongjmp), the frame that it left behind is gone, and its address lies below. */
+/*
+ * Whether this thread is in a signal handler that interrupted its own call, which holds the lock. If the lock
+ * is marked as blocked, there is another possibility: the call was left by siglongjmp(3), and its stack frame
+ * is gone. The address of that frame tells (record/sysio.c). The stack grows down: a handler's frames are
+ * below it, and those of a later call are not.
+ */
 static bool is_above_own(const struct lock *lock, const uintptr_t *frame)
 {
     bool blocked;
@@ -25,7 +28,7 @@ bool hold_above_own_recv(const struct conn *conn)
     return is_above_own(&conn->rx_lock, &conn->rx.frame);
 }
 
-/* HOLD_TAKEN: the lock is held, and *how tells what its last owner left. */
+/* HOLD_TAKEN: the lock is held, and *how tells how its last owner left it. */
 static enum hold_result acquire(struct lock *lock, enum hold_wait wait, enum lock_result *how)
 {
     *how = LOCK_BLOCKED;
@@ -62,8 +65,8 @@ static bool has_tx_chunks(const struct conn *conn)
     return conn->tx.chunk | conn->tx.queue.first | conn->tx.deferred.first;
 }
 
-/* A signal handler above its own thread's computing with tx_lock does not wait for rx_lock: whoever computes
- * with that may be waiting for tx_lock. */
+/* Whether this thread was interrupted while it computed with tx_lock. A signal handler must not wait for
+ * rx_lock then, since the thread that has rx_lock may be waiting for tx_lock. */
 static bool computes_with_tx(const struct conn *conn)
 {
     bool blocked;

@@ -47,7 +47,6 @@ void holders_remove(struct conn *conn, int pid)
     atomic_fetch_sub(&conn->holders.count, 1);
 }
 
-/* A process that was killed has not counted itself out: do it for it. */
 bool holders_drop_dead(struct conn *conn, bool (*dead)(uint32_t pid))
 {
     bool last = false;
@@ -89,6 +88,6 @@ void holders_name(struct conn *conn, int pid)
 bool holders_leave(struct conn *conn, int pid)
 {
     remove_holder(conn, pid);
-    drop_dead(conn); /* of the others: this process need not ask whether it is alive */
+    drop_dead(conn); /* after its own id is removed, so that it does not look itself up in /proc */
     return holders_uncount(conn);
 }

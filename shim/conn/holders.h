@@ -4,34 +4,37 @@
 #define SOCKSEAL_HOLDERS_H
 
 /*
- * The processes that have a descriptor for a connection. They are counted, and the first CONN_HOLDERS of them
- * are named, so that one that was killed can be taken out. Whoever hands a connection over counts the
- * receiver before that exists: before fork, in a vfork child's exec, in a message on its way.
+ * The processes that have a descriptor for a connection. They are counted, and the ids of the first
+ * CONN_HOLDERS of them are recorded, so that one that was killed can be removed. A process that hands a
+ * connection over counts the receiver before it exists: before fork, in a vfork child's exec, or while a
+ * message with the connection is in a Unix socket.
  */
 
 #include "conn/conn.h"
 
-/* Counts process `pid` and names it; and the reverse. */
+/* Counts process `pid` and records its id; and the inverse. */
 void holders_add(struct conn *conn, int pid);
 void holders_remove(struct conn *conn, int pid);
 
-/* Counts one more that has no name yet (a child, a message), and one fewer: whether that was the last. */
+/* Counts one more, whose id is not known yet: a child, or a message. */
 void holders_count(struct conn *conn);
+
+/* Counts one fewer. Whether that was the last. */
 bool holders_uncount(struct conn *conn);
 
-/* Names a process that is counted already. */
+/* Records the id of a process that is counted already. */
 void holders_name(struct conn *conn, int pid);
 
-/* Takes process `pid` out, and those that are dead: whether that left none. */
+/* Removes process `pid`, and every recorded one that is dead. Whether that left none. */
 bool holders_leave(struct conn *conn, int pid);
 
-/* Whether process `pid` is named; false also where there were more than can be named. */
+/* Whether the id of process `pid` is recorded. It may be missing if there are more than CONN_HOLDERS. */
 bool holders_include(const struct conn *conn, int pid);
 
-/* Takes out the named ones of which `dead` says so: whether that left none. */
+/* Removes every recorded process that `dead` says is dead. Whether that left none. */
 bool holders_drop_dead(struct conn *conn, bool (*dead)(uint32_t pid));
 
-/* Whether no other process holds the connection. */
+/* Whether no other process than the caller's holds the connection. */
 bool holders_only(struct conn *conn);
 
 #endif

@@ -11,19 +11,19 @@
 #include "shm/arena.h"
 #include "sys/net.h"
 
-static _Atomic bool blind; /* no file may be looked at */
+static _Atomic bool proc_disabled;
 
 void liveness_note_namespace(void)
 {
     struct stat info;
-    if (arena_present() && !atomic_load(&blind) &&
+    if (arena_present() && !atomic_load(&proc_disabled) &&
         sys_call(SYS_newfstatat, SYS_AT_FDCWD, sys_ptr("/proc/self/ns/pid"), sys_ptr(&info), 0, 0, 0) == 0)
         arena_note_namespace((uint64_t)info.st_ino);
 }
 
-/* Of /proc/PID/stat (proc(5)): the state letter, behind the last ')', 0 if it cannot be read, and 17 fields
- * further how many threads the process has. */
-static char look_at(uint32_t id, int *threads)
+/* Reads /proc/PID/stat (proc(5)). Gives the state letter, which follows the last ')'; 0 if it cannot be read.
+ * *threads: num_threads, 17 fields further. */
+static char read_stat(uint32_t id, int *threads)
 {
     char path[32], text[512];
     snprintf(path, sizeof path, "/proc/%u/stat", id);
@@ -45,7 +45,7 @@ static char look_at(uint32_t id, int *threads)
 
 void liveness_disable_proc(void)
 {
-    atomic_store(&blind, true);
+    atomic_store(&proc_disabled, true);
 }
 
 bool liveness_gone(uint32_t id)
@@ -53,14 +53,14 @@ bool liveness_gone(uint32_t id)
     return !arena_namespaces_mixed() && net_kill((int)id, 0) == -ESRCH;
 }
 
-/* The state letter as far as it may be asked: 0 if it is not known. */
+/* The state letter; 'X' if there is no such thread, 0 if it is not known. */
 static char state_of(uint32_t id, int *threads)
 {
     if (arena_namespaces_mixed())
         return 0;
     if (liveness_gone(id))
         return 'X';
-    return id == (uint32_t)sys_getpid() || atomic_load(&blind) ? 0 : look_at(id, threads);
+    return id == (uint32_t)sys_getpid() || atomic_load(&proc_disabled) ? 0 : read_stat(id, threads);
 }
 
 bool liveness_thread_dead(uint32_t id)

@@ -3,24 +3,25 @@
 #ifndef SOCKSEAL_LIVENESS_H
 #define SOCKSEAL_LIVENESS_H
 
-/* Whether a process or a thread that has a part in a connection is still alive. */
+/* Whether a process that holds a connection, or a thread that holds a lock, is still alive. */
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Whether the thread of this id is certainly dead; a zombie is. A process is not, whose first thread has
- * ended before others. */
+/* Whether the thread of this id is certainly dead. A zombie is dead. */
 bool liveness_thread_dead(uint32_t id);
+
+/* The same for a process. One whose first thread alone has ended is alive, though it looks like a zombie. */
 bool liveness_process_dead(uint32_t id);
 
-/* The same, but a zombie is not taken for one: asks the kernel only. */
+/* Whether there is no process or thread of this id, not even a zombie. Asks kill(2), not /proc. */
 bool liveness_gone(uint32_t id);
 
-/* Looks whether this process is in the arena's first process's PID namespace; if not, ids tell nothing any
+/* Notes this process's PID namespace in the arena. As soon as there is more than one, ids tell nothing any
  * more, and nobody is taken for dead. */
 void liveness_note_namespace(void);
 
-/* From now on no file is opened to see whether a process is a zombie (process/seccomp.h). */
+/* From now on /proc is not read, so that zombies are not recognised (process/seccomp.h). */
 void liveness_disable_proc(void);
 
 #endif

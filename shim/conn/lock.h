@@ -4,16 +4,16 @@
 #define SOCKSEAL_LOCK_H
 
 /*
- * The lock of one direction of a connection: the role of being its reader, or its writer. It lies in shared
- * memory.
+ * A lock in shared memory, for one direction of a connection.
  *
- * A holder is either BUSY, for the microseconds of computing, or PARKED: inside a system call that may block
- * on behalf of the program. Who finds it BUSY waits; who finds it PARKED decides by himself (a reader asks
- * the kernel too, a non-blocking caller gets EAGAIN). So nobody waits behind a blocked call who would not
+ * It is free, or locked while its owner computes, which takes microseconds, or blocked while its owner is in
+ * a system call that may block on the program's behalf. A thread that finds it locked waits. A thread that
+ * finds it blocked is told so, and does what the kernel would do on plain TCP: a second reader makes its own
+ * system call, a non-blocking writer gets EAGAIN. So no thread waits behind a blocked call that would not
  * wait on plain TCP.
  *
- * The word holds the owner's thread id, so that a role whose owner died, or jumped out of a signal handler,
- * can be told.
+ * The word holds the owner's thread id. So a thread can find out that the owner has died, or that the lock is
+ * its own: it is in a signal handler, or has left the owning call by siglongjmp(3).
  */
 
 #include <stdatomic.h>
@@ -23,75 +23,81 @@
 #include "shm/self.h"
 
 struct lock {
-    _Atomic uint32_t word; /* 0: free; else the owner, and: */
+    _Atomic uint32_t word; /* 0: free; else the owner's thread id, and the flags below */
 };
 
 #define LOCK_OWNER_BITS  0x003fffffu /* thread ids have at most 22 bits (PID_MAX_LIMIT of the kernel) */
-#define LOCK_WAITERS     0x40000000u /* somebody sleeps until it changes */
-#define LOCK_BLOCKED_BIT 0x80000000u
+#define LOCK_WAITERS     0x40000000u /* a thread sleeps until the word changes */
+#define LOCK_BLOCKED_BIT 0x80000000u /* blocked, not locked */
 
 enum lock_result {
-    LOCK_TAKEN,      /* it is ours, BUSY */
-    LOCK_BLOCKED,    /* another thread is in a blocking call with it */
-    LOCK_REENTERED,  /* this thread holds it already: we are in a signal handler that interrupted its work */
-    LOCK_OWNER_DIED, /* it is ours, but its last owner died BUSY: the direction's state cannot be trusted */
-    LOCK_RECOVERED, /* it is ours; its last owner died PARKED, or was this thread, which has jumped out of the
-                     blocking call   or is in a signal handler above it. What the call did to the socket is
-                     not   known. */
+    /* The caller has it. */
+    LOCK_TAKEN,
+    /* Another thread has it, and is in a system call. */
+    LOCK_BLOCKED,
+    /* This thread has it already: the caller is in a signal handler that interrupted it. */
+    LOCK_REENTERED,
+    /* The caller has it, but its last owner died while it computed: the direction's state cannot be trusted.
+     */
+    LOCK_OWNER_DIED,
+    /* The caller has it. Its last owner died in a system call, or was this thread, which has left the call by
+     * siglongjmp(3) or is in a signal handler that interrupted it. What the call did is not known. */
+    LOCK_RECOVERED,
 };
 
-/* Takes the role only if it is free. */
-static inline bool lock_try(struct lock *role)
+/* Takes the lock if it is free. */
+static inline bool lock_try(struct lock *lock)
 {
     uint32_t free = 0;
-    return atomic_compare_exchange_strong_explicit(&role->word, &free, self_tid(), memory_order_acquire,
+    return atomic_compare_exchange_strong_explicit(&lock->word, &free, self_tid(), memory_order_acquire,
                                                    memory_order_relaxed);
 }
 
-/* Takes the role; waits while it is BUSY. */
-enum lock_result lock_take_contended(struct lock *role);
+/* Takes the lock; waits while another thread computes with it. The first is the slow part of the second. */
+enum lock_result lock_take_contended(struct lock *lock);
 
-static inline enum lock_result lock_take(struct lock *role)
+static inline enum lock_result lock_take(struct lock *lock)
 {
-    return lock_try(role) ? LOCK_TAKEN : lock_take_contended(role);
+    return lock_try(lock) ? LOCK_TAKEN : lock_take_contended(lock);
 }
 
-/* The same, but waits a moment only: false if it stays BUSY. Its owner may have been stopped by a signal, as
- * garbage collectors do it, and go on no sooner than the caller does: who makes progress with other people's
- * connections must not wait for him. */
-bool lock_take_soon(struct lock *role, enum lock_result *result);
+/* The same, but waits for a moment only: false if the lock stays locked. Its owner may have been stopped by a
+ * signal, as garbage collectors do, and may go on no sooner than the caller. So a thread that makes progress
+ * with connections that are not its own must not wait for it. */
+bool lock_take_soon(struct lock *lock, enum lock_result *result);
 
-/* Whether this thread holds the role; *parked: PARKED. */
-static inline bool lock_mine(const struct lock *role, bool *parked)
+/* Whether this thread is the owner; *blocked: the lock is marked as blocked. */
+static inline bool lock_mine(const struct lock *lock, bool *blocked)
 {
-    uint32_t word = atomic_load_explicit(&role->word, memory_order_relaxed);
-    *parked = word & LOCK_BLOCKED_BIT;
+    uint32_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
+    *blocked = word & LOCK_BLOCKED_BIT;
     return word && (word & LOCK_OWNER_BITS) == self_tid();
 }
 
-/* Wakes whoever sleeps for the role. */
-void lock_wake(struct lock *role);
+/* Wakes the threads that sleep until the word changes. */
+void lock_wake(struct lock *lock);
 
-/* BUSY -> free. */
-static inline void lock_release(struct lock *role)
+/* Locked -> free. */
+static inline void lock_release(struct lock *lock)
 {
-    if (atomic_exchange_explicit(&role->word, 0, memory_order_release) & LOCK_WAITERS)
-        lock_wake(role);
+    if (atomic_exchange_explicit(&lock->word, 0, memory_order_release) & LOCK_WAITERS)
+        lock_wake(lock);
 }
 
-/* BUSY -> PARKED, around a call that may block. Who waits has something better to do then. */
-static inline void lock_block(struct lock *role)
+/* Locked -> blocked, before a system call that may block. Waiters wake up and find it so. */
+static inline void lock_block(struct lock *lock)
 {
-    if (atomic_exchange_explicit(&role->word, self_tid() | LOCK_BLOCKED_BIT, memory_order_release) &
+    if (atomic_exchange_explicit(&lock->word, self_tid() | LOCK_BLOCKED_BIT, memory_order_release) &
         LOCK_WAITERS)
-        lock_wake(role);
+        lock_wake(lock);
 }
 
-/* PARKED -> BUSY; false if the role was taken over meanwhile, and is not ours any more. */
-static inline bool lock_unblock(struct lock *role)
+/* Blocked -> locked, after the system call. False if another thread, or a signal handler of this one, has
+ * taken the lock over meanwhile: then it is not held any more. */
+static inline bool lock_unblock(struct lock *lock)
 {
     uint32_t self = self_tid(), word = self | LOCK_BLOCKED_BIT;
-    while (!atomic_compare_exchange_weak_explicit(&role->word, &word, (word & LOCK_WAITERS) | self,
+    while (!atomic_compare_exchange_weak_explicit(&lock->word, &word, (word & LOCK_WAITERS) | self,
                                                   memory_order_acquire, memory_order_relaxed)) {
         if ((word & LOCK_OWNER_BITS) != self || !(word & LOCK_BLOCKED_BIT))
             return false;
@@ -99,10 +105,10 @@ static inline bool lock_unblock(struct lock *role)
     return true;
 }
 
-/* Waits until the role is not PARKED by another. 0, or -EINTR where a blocking call would be interrupted. */
-int lock_wait_unblocked(struct lock *role);
+/* Waits until no other thread has it blocked. 0, or -EINTR where a blocking call would be interrupted. */
+int lock_wait_unblocked(struct lock *lock);
 
-/* Frees the role if its owner is gone, and nobody else can take it. */
-void lock_free_dead(struct lock *role);
+/* Frees the lock if its owner is gone. For a connection that no descriptor is left of. */
+void lock_free_dead(struct lock *lock);
 
 #endif

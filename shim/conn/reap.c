@@ -7,15 +7,15 @@
 #include "conn/liveness.h"
 #include "shm/self.h"
 
-enum { STEP = 2 };
+enum { STEP = 2 }; /* slots checked for each new connection */
 
-/* Without a call of the kernel for our own. */
+/* For its own id a process needs no system call. */
 static bool is_gone(uint32_t pid)
 {
     return pid != *self_process && liveness_gone(pid);
 }
 
-/* Its roles may be held by threads that went with the process. */
+/* Its locks may be held by threads of the killed process. */
 static void give_back(struct conn *conn)
 {
     lock_free_dead(&conn->rx_lock);
@@ -23,7 +23,7 @@ static void give_back(struct conn *conn)
     conn_reap(conn);
 }
 
-static void look_at(arena_ref slot)
+static void check(arena_ref slot)
 {
     struct conn *conn = arena_cookie(slot) ? arena_slot_map(slot) : NULL;
     if (!conn)
@@ -39,5 +39,5 @@ void reap_dead_holders(void)
     static _Atomic uint32_t next;
     const arena_ref used = arena_slots_used();
     for (int i = 0; i < STEP && used > 0; i++)
-        look_at(1 + atomic_fetch_add(&next, 1) % used);
+        check(1 + atomic_fetch_add(&next, 1) % used);
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: ISC
  * Copyright (c) 2026 the sockseal authors */
-#ifndef SOCKSEAL_SWEEP_H
-#define SOCKSEAL_SWEEP_H
+#ifndef SOCKSEAL_REAP_H
+#define SOCKSEAL_REAP_H
 
 /*
- * Connections whose processes were killed: nobody is left who would give back their slots and chunks. Whoever
- * makes a new connection looks at a few slots of the tree for it, so that what is lost stays in proportion to
- * what is in use.
+ * Connections whose processes were killed: no process is left that would give back their slots and chunks. So
+ * each new connection checks a few slots of the arena for such connections. What is lost stays in proportion
+ * to what is in use.
  */
 void reap_dead_holders(void);
 

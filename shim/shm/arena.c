@@ -2,7 +2,6 @@
  * Copyright (c) 2026 the sockseal authors */
 #include "shm/arena.h"
 
-#include <assert.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -33,7 +32,7 @@ struct arena_header {
     struct stack bare;
 };
 
-static_assert(sizeof(struct arena_header) <= SEGMENTS_HEADER_SIZE,
+_Static_assert(sizeof(struct arena_header) <= SEGMENTS_HEADER_SIZE,
               "the arena's header fits the room that the segments leave for it");
 
 /* What a stack holds. */
