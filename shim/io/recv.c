@@ -158,7 +158,7 @@ struct io_result recv_fast(const struct conn_handle *handle, void *to, size_t le
     if (got.status == IO_LOCK_LOST)
         return io_is(IO_NOT_FAST);
     if (got.value < 0)
-        rx_queue_told(conn, got.value);
+        rx_queue_note_result(conn, got.value);
     conn_release_rx(conn);
     return got;
 }
@@ -180,7 +180,7 @@ static struct io_result receive(const struct conn_handle *handle, const struct i
                 return io_done((ssize_t)rx_fetch_done(&fetch));
             continue;
         }
-        rx_queue_told(conn, result.value);
+        rx_queue_note_result(conn, result.value);
         conn_release_rx(conn);
         if (!gather || !peek_again(&fetch, result, until_ms))
             return result;

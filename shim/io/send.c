@@ -191,7 +191,7 @@ struct io_result send_fast(const struct conn_handle *handle, const struct iovec 
         !lock_try(&conn->tx_lock))
         return io_is(IO_NOT_FAST);
     if (!fdtable_current(handle) || conn->tx.attention || tx_flush_keys_due(conn)) {
-        tx_flush_leave(handle);
+        tx_flush_release_fast(handle);
         return io_is(IO_NOT_FAST);
     }
     struct iov_cursor source = iov_cursor_one(iov->iov_base, iov->iov_len);
@@ -204,7 +204,7 @@ struct io_result send_fast(const struct conn_handle *handle, const struct iovec 
     }
     if (sent.status == IO_LOCK_LOST)
         return lost(handle);
-    tx_flush_leave(handle);
+    tx_flush_release_fast(handle);
     return sent;
 }
 

@@ -17,8 +17,10 @@
 #include "sys/net.h"
 
 enum {
-    COLLECT = ARENA_CHUNK_SIZE - (int)sizeof(struct chunk_head), /* room for records in rx_chunk */
-    ROUNDS = 8, /* with the kernel in one go: a peer must not keep the program in here */
+    /* Room for records in rx.chunk. */
+    COLLECT = ARENA_CHUNK_SIZE - (int)sizeof(struct chunk_head),
+    /* System calls in one go: a peer must not keep the program in here. */
+    ROUNDS = 8,
 };
 
 void (*handshake_advanced)(const struct conn_handle *handle);
@@ -28,7 +30,7 @@ static struct tls_handshake *state_of(const struct conn *conn)
     return (struct tls_handshake *)(void *)arena_chunk(conn->handshake);
 }
 
-/* Which keys count for a connection: by direction, peer and port. */
+/* What decides which keys count for a connection. */
 struct key_scope {
     const struct keyring *keys;
     enum rules_direction direction;
@@ -128,24 +130,24 @@ int handshake_start(const struct conn_handle *handle)
     return 0;
 }
 
-/* 1: connected, 0: not yet, -errno: the connection could not be made. SO_ERROR is left for the program to
- * read. */
-static int look_connected(const struct conn_handle *handle)
+/* Whether TCP is connected: 1, 0 (not yet), or -errno (the attempt has failed). SO_ERROR is left for the
+ * program to read. */
+static int check_connected(const struct conn_handle *handle)
 {
     struct conn *conn = handle->conn;
-    struct pollfd look = {.fd = handle->fd, .events = POLLOUT};
+    struct pollfd polled = {.fd = handle->fd, .events = POLLOUT};
     if (!conn_is_connecting(conn))
         return 1;
-    if (net_ppoll(&look, 1, &(struct timespec){0}) <= 0)
+    if (net_ppoll(&polled, 1, &(struct timespec){0}) <= 0)
         return 0;
-    if (look.revents & (POLLERR | POLLHUP | POLLNVAL))
+    if (polled.revents & (POLLERR | POLLHUP | POLLNVAL))
         return -ENOTCONN;
     conn->status.deadline_ms = net_now_ms() + config_get()->handshake_timeout_ms;
     conn_connected(conn);
     return 1;
 }
 
-/* Remembers which key it is, so that the connection can end with it (io/revoke.h). */
+/* Records which key it is, so that the connection can end with it (io/revoke.h). */
 static void note_key(struct conn *conn)
 {
     if (!config_get()->close_removed_keys)
@@ -172,7 +174,7 @@ static void finish(const struct conn_handle *handle)
     }
 }
 
-/* A record before we can send: both roles are ours, and the engine may answer. */
+/* A record before sending keys are installed: both locks are held, and the engine may answer. */
 static enum tls_result take_both(const struct conn_handle *handle, const struct tls_config *config,
                                  uint8_t *record, size_t len)
 {
@@ -200,10 +202,10 @@ static enum tls_result take_both(const struct conn_handle *handle, const struct 
 }
 
 /*
- * A record for a server that can send already, and whose writer may be at work at this moment, or parked in
- * the kernel. The engine gets a copy of the session without the sending half, and any alert is sent by
- * tx_flush_alert(), which keeps away from a writer: two ciphertexts under one nonce would be the end of the
- * seal.
+ * A record for a server that has sending keys already. Its writer may be at work at this moment, or blocked
+ * in a system call, so tx_lock is not taken. The engine gets a copy of the session without the sending half,
+ * and an alert is sent by tx_flush_alert(), which takes tx_lock or does nothing. Otherwise two ciphertexts
+ * might be made under one nonce, which would give both away.
  */
 static enum tls_result take_receiving(const struct conn_handle *handle, const struct tls_config *config,
                                       uint8_t *record, size_t len)
@@ -259,7 +261,7 @@ static enum tls_result take_record(const struct conn_handle *handle, uint8_t *re
     return result;
 }
 
-/* Processes whole records among the `have` bytes in rx_chunk; gives how many bytes were used, or -1 on
+/* Takes the whole records among the `have` bytes in rx.chunk. Gives how many bytes these are, or -1 on
  * failure. */
 static long process(const struct conn_handle *handle, size_t have)
 {
@@ -282,8 +284,8 @@ static long process(const struct conn_handle *handle, size_t have)
     return (long)used;
 }
 
-/* Whether a peer that does not seal is to be served, and this is one: its first byte does not start a TLS
- * handshake. */
+/* Whether peers that do not seal are served, and this is one: its first byte does not start a TLS handshake
+ * (22; RFC 8446, 5.1). */
 static bool speaks_plaintext(const struct conn *conn, const uint8_t *data, size_t have)
 {
     return config_get()->accept_plaintext && conn->session.role == TLS_SERVER && !conn->session.heard &&
@@ -302,15 +304,15 @@ static void become_plaintext(const struct conn_handle *handle)
     pending_settle(handle);
 }
 
-/* All that a server gets before it has answered is handshake; later, and at a client, data may follow the
- * handshake, which must stay in the kernel. */
+/* Before a server has answered, all that it receives is handshake. Later, and at a client, data may follow
+ * the handshake, and must stay in the kernel. */
 static bool only_handshake_can_come(const struct conn *conn)
 {
     return conn->session.role == TLS_SERVER && !conn->tx.can_send && !config_get()->accept_plaintext;
 }
 
-/* One round with the kernel: 1 to go on, 0 when there is nothing more, or the peer has to answer first, -1 on
- * failure. Role rx held. */
+/* Receives once, and takes the whole records: 1 to go on; 0 when there is nothing more, or when the peer has
+ * to answer first; -1 on failure. rx_lock held. */
 static int advance(const struct conn_handle *handle)
 {
     struct conn *conn = handle->conn;
@@ -357,11 +359,11 @@ int handshake_progress(const struct conn_handle *handle)
         return -conn->status.error;
     if (conn_is_established(conn))
         return 0;
-    int connected = look_connected(handle);
+    int connected = check_connected(handle);
     if (connected <= 0)
         return connected;
     if (tx_flush(handle) == -EBUSY)
-        return -EBUSY; /* its sender may have been stopped, and what comes may need both roles */
+        return -EBUSY; /* its sender may have been stopped, and a record may need both locks */
     const bool could_send = conn->tx.can_send;
     const enum hold_result held = hold_rx(handle, HOLD_SOON);
     if (held == HOLD_BUSY)
@@ -406,7 +408,7 @@ void handshake_expire(const struct conn_handle *handle)
     if (expired(conn)) {
         if (config_get()->accept_plaintext && conn->session.role == TLS_SERVER && !conn->session.heard &&
             conn->rx.have == 0)
-            become_plaintext(handle); /* a client that waits for a server that speaks first */
+            become_plaintext(handle); /* the peer waits for this server to speak first */
         else
             error_set(handle, ETIMEDOUT, "the peer did not finish the handshake in time");
     }

@@ -3,27 +3,29 @@
 #ifndef SOCKSEAL_HANDSHAKE_H
 #define SOCKSEAL_HANDSHAKE_H
 
-/* The handshake of a connection, as far as it goes without waiting. */
+/* The handshake of a connection, as far as it goes without waiting for the peer. */
 
 #include "conn/fdtable.h"
 
-/* Starts it: a client's ClientHello goes out (if TCP is connected; otherwise with the first progress that
- * finds it so), a server begins to wait. Called once, before the descriptor is known to others. 0 or -errno
- * (ENOKEY: no usable key). */
+/* Starts it, with both locks held. A client's ClientHello is sent, or, if TCP is not connected yet, queued
+ * until a later progress finds it connected. A server waits for one. Called once. 0 or -errno (ENOKEY: no
+ * usable key). */
 int handshake_start(const struct conn_handle *handle);
 
 /*
- * Takes in what the peer has sent of the handshake, and not a byte more, and sends what is to be sent: 0, or
- * -errno of the failed connection. Afterwards conn_is_established() tells whether it is over. Does nothing if
- * another thread is at it; -EBUSY: for long (lock_take_soon()).
+ * Receives what the peer has sent of the handshake, and no byte behind that, and sends what is to be sent.
+ * Afterwards conn_is_established() tells whether the handshake is over. 0, or -errno of the failed
+ * connection. If another thread is doing the same, 0 with nothing done, or -EBUSY if it holds a lock for long
+ * (lock_take_soon()). Needs no lock.
  */
 int handshake_progress(const struct conn_handle *handle);
 
-/* Called after a handshake went on, with no lock held; set at load (io/progress.h). NULL: nobody waits for
- * it. */
+/* Called when a handshake has made progress, with no lock held. Set before the first connection (io/wait.h),
+ * since what waits for that is in a room above; NULL: nothing waits. */
 extern void (*handshake_advanced)(const struct conn_handle *handle);
 
-/* Fails the connection with ETIMEDOUT if its time is up. */
+/* If the handshake's deadline is past: fails the connection with ETIMEDOUT, or, with
+ * SOCKSEAL_PLAINTEXT=accept and a peer that has sent nothing, serves it in the clear. Needs no lock. */
 void handshake_expire(const struct conn_handle *handle);
 
 #endif

@@ -23,7 +23,7 @@ uint8_t *iov_cursor_piece(struct iov_cursor *cursor, size_t *len)
     return cursor->at;
 }
 
-/* Within the piece that iov_cursor_piece() has given. */
+/* Moves over `len` bytes of the piece that iov_cursor_piece() gave. */
 static void step(struct iov_cursor *cursor, size_t len)
 {
     cursor->at += len;
@@ -31,8 +31,8 @@ static void step(struct iov_cursor *cursor, size_t len)
     cursor->left -= len;
 }
 
-/* The next piece, as far as `len` goes. It is empty before the end only if another thread of the program
- * shortens the array of pieces at this moment. */
+/* The next piece, and how much of it is within `len` bytes. That is 0 before the end only if another thread
+ * of the program shortens the array of pieces at this moment. */
 static uint8_t *piece_within(struct iov_cursor *cursor, size_t len, size_t *part)
 {
     uint8_t *piece = iov_cursor_piece(cursor, part);

@@ -11,7 +11,8 @@
 #include "record/rx_queue.h"
 #include "sys/net.h"
 
-/* Looks for data behind what is not: whether there is something for the program. */
+/* Takes records without data, until there is data, an end or an error: true. False if nothing more is there.
+ */
 static bool find_locked(const struct conn_handle *handle)
 {
     struct conn *conn = handle->conn;
@@ -42,16 +43,15 @@ bool rx_probe_ready(const struct conn_handle *handle)
         return true;
     if (!conn_is_established(conn))
         return false;
-    if (hold_rx(handle, HOLD_WAIT) != HOLD_TAKEN) /* another reader will see */
+    if (hold_rx(handle, HOLD_WAIT) != HOLD_TAKEN) /* another reader is to find out */
         return true;
     bool ready = find_locked(handle);
     conn_release_rx(conn);
     return ready;
 }
 
-/* What the kernel's queue still holds, opened: exact for full records, more than it will be for smaller ones.
- */
-static size_t unopened(const struct conn_handle *handle)
+/* How much plaintext the kernel's queue still holds. Exact for full records, too high for smaller ones. */
+static size_t not_decrypted(const struct conn_handle *handle)
 {
     const size_t full = TLS_PLAINTEXT_MAX + TLS_SEAL_OVERHEAD;
     int queued = 0;
@@ -80,7 +80,7 @@ size_t rx_probe_available(const struct conn_handle *handle)
         if (!more)
             break;
     }
-    size_t available = conn->rx.queue.total + (more ? unopened(handle) : 0);
+    size_t available = conn->rx.queue.total + (more ? not_decrypted(handle) : 0);
     rx_queue_free_idle_chunk(conn);
     conn_release_rx(conn);
     return available;

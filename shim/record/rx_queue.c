@@ -11,8 +11,8 @@
 #include "sys/net.h"
 
 enum {
-    FIRST_LOOK = 2048, /* bytes to peek at while the record's size is not known */
-    GATHER_RECORDS = 4,
+    FIRST_PEEK = 2048,  /* bytes to peek at while the record's size is not known */
+    GATHER_RECORDS = 4, /* full records that rx_queue_gather() decrypts at most */
 };
 
 static void discard(const struct conn_handle *handle, size_t len)
@@ -21,8 +21,9 @@ static void discard(const struct conn_handle *handle, size_t len)
         net_recv(handle->fd, NULL, len, MSG_TRUNC | MSG_DONTWAIT); /* tcp(7): drops without copying */
 }
 
-/* The readiness byte joins its record. Left in the kernel it would hold the whole skb that it is the end of,
- * and with it the window shut: no more would arrive, and an edge-triggered program hear of nothing. */
+/* Moves the readiness byte to its record in rx.chunk. Left in the kernel it would keep the whole skb that it
+ * is the end of. That could close the TCP window: then nothing more arrives, and an edge-triggered program
+ * gets no event. */
 static void take_readiness_byte(const struct conn_handle *handle)
 {
     struct conn *conn = handle->conn;
@@ -58,7 +59,7 @@ static void consume(const struct conn_handle *handle, size_t len)
 
 /* A whole record of `size` bytes is in rx.chunk, its last `rest` bytes also in the kernel behind the
  * decrypted ones. */
-static struct rx_step open_chunk(const struct conn_handle *handle, size_t size, size_t rest)
+static struct rx_step decrypt_chunk(const struct conn_handle *handle, size_t size, size_t rest)
 {
     struct conn *conn = handle->conn;
     conn->rx.have = 0;
@@ -71,8 +72,8 @@ static struct rx_step open_chunk(const struct conn_handle *handle, size_t size, 
     return step;
 }
 
-/* Peeks behind the decrypted bytes into rx.chunk: how many bytes of the record were seen, 0 at the end,
- * -errno. */
+/* Peeks at what is behind the decrypted bytes, into rx.chunk: how many bytes of the record were seen, 0 at
+ * the end, -errno. */
 static struct io_result peek(const struct conn_handle *handle, size_t want, int flags)
 {
     struct conn *conn = handle->conn;
@@ -87,7 +88,8 @@ static struct io_result peek(const struct conn_handle *handle, size_t want, int 
     return io_done(got > 0 ? got - 1 : got);
 }
 
-/* What was seen is not a whole record: out of the kernel with it, or its window would stay shut. */
+/* The `seen` bytes are not a whole record. They are taken out of the kernel, since a partly read skb keeps
+ * the TCP window closed and the rest would never come. */
 static struct rx_step keep_seen(const struct conn_handle *handle, size_t seen)
 {
     struct conn *conn = handle->conn;
@@ -106,7 +108,7 @@ static struct rx_step keep_seen(const struct conn_handle *handle, size_t seen)
 struct rx_step rx_queue_fill(const struct conn_handle *handle, int flags)
 {
     struct conn *conn = handle->conn;
-    size_t want = FIRST_LOOK, size = 0;
+    size_t want = FIRST_PEEK, size = 0;
     if (!rx_record_has_chunk(conn))
         return rx_error(-ENOBUFS);
     if (conn->rx.decrypted > 1) {
@@ -119,7 +121,7 @@ struct rx_step rx_queue_fill(const struct conn_handle *handle, int flags)
                 return rx_record_fail(handle, TLS_FAIL_PROTOCOL);
             want = size - conn->rx.have;
             if (want == 0) /* a record of nothing but its header */
-                return open_chunk(handle, size, 0);
+                return decrypt_chunk(handle, size, 0);
         }
         struct io_result got = peek(handle, want, flags);
         if (got.status == IO_DONE && !fdtable_current(handle))
@@ -132,10 +134,10 @@ struct rx_step rx_queue_fill(const struct conn_handle *handle, int flags)
         if (result != TLS_OK)
             return rx_record_fail(handle, result);
         if (size && size <= conn->rx.have + seen)
-            return open_chunk(handle, size, size - conn->rx.have);
+            return decrypt_chunk(handle, size, size - conn->rx.have);
         if (seen < want || size == 0)
             return keep_seen(handle, seen);
-        flags |= MSG_DONTWAIT; /* the record is longer than the first look */
+        flags |= MSG_DONTWAIT; /* the record is longer than the first peek */
     }
 }
 
@@ -163,13 +165,13 @@ struct io_result rx_queue_collect(const struct conn_handle *handle, size_t want,
     return io_done(0);
 }
 
-/* The records of a look; what follows the last whole one is left in the kernel for the next. */
-static struct rx_step open_seen(const struct conn_handle *handle, uint8_t *data, size_t len)
+/* Decrypts the whole records among the bytes that were peeked at. What follows them is left in the kernel. */
+static struct rx_step decrypt_seen(const struct conn_handle *handle, uint8_t *data, size_t len)
 {
     size_t used;
     struct rx_step step = rx_record_take_all(handle, data, len, NULL, &used);
     if (used == 0 && step.kind == RX_OTHER)
-        return rx_queue_fill(handle, MSG_DONTWAIT); /* it takes an incomplete record out of the kernel */
+        return rx_queue_fill(handle, MSG_DONTWAIT); /* this takes an incomplete record out of the kernel */
     rx_queue_settle(handle);
     return handle->conn->rx.queue.total > 0 ? rx_is(RX_DATA) : step;
 }
@@ -179,19 +181,19 @@ struct rx_step rx_queue_gather(const struct conn_handle *handle, size_t want, bo
     struct conn *conn = handle->conn;
     const size_t most = GATHER_RECORDS * (TLS_PLAINTEXT_MAX + TLS_SEAL_OVERHEAD);
     *drained = false;
-    if (want < FIRST_LOOK || conn->rx.decrypted > 0 || conn->rx.have > 0)
+    if (want < FIRST_PEEK || conn->rx.decrypted > 0 || conn->rx.have > 0)
         return rx_queue_fill(handle, MSG_DONTWAIT);
     uint8_t *buffer __attribute__((cleanup(scratch_cleanup))) = scratch_take();
     if (!buffer)
         return rx_error(-ENOBUFS);
     const size_t ask =
         want + (want / TLS_PLAINTEXT_MAX + 1) * TLS_SEAL_OVERHEAD; /* if the records are full */
-    const size_t look = ask < most ? ask : most;
-    struct io_result seen = sysio_recv(handle, buffer, look, MSG_PEEK | MSG_DONTWAIT);
+    const size_t peeked = ask < most ? ask : most;
+    struct io_result seen = sysio_recv(handle, buffer, peeked, MSG_PEEK | MSG_DONTWAIT);
     if (seen.value <= 0)
         return rx_no_bytes(seen);
-    *drained = (size_t)seen.value < look;
-    return open_seen(handle, buffer, (size_t)seen.value);
+    *drained = (size_t)seen.value < peeked;
+    return decrypt_seen(handle, buffer, (size_t)seen.value);
 }
 
 void rx_queue_taken(const struct conn_handle *handle, size_t len)
@@ -228,7 +230,7 @@ void rx_queue_free_idle_chunk(struct conn *conn)
     conn->rx.chunk = 0;
 }
 
-void rx_queue_told(struct conn *conn, ssize_t result)
+void rx_queue_note_result(struct conn *conn, ssize_t result)
 {
     if (result == -ECONNRESET || result == -ETIMEDOUT || result == -EPIPE)
         conn->status.read_shut = 1;

@@ -10,8 +10,10 @@
 #include "sys/net.h"
 
 enum {
-    DIRECT_FROM = 2048, /* smaller content is opened aside and copied to the program's memory */
-    COPY_BELOW = 4096,  /* smaller content is copied behind other in the queue; larger keeps its chunk */
+    /* Smaller content is decrypted where it is, and copied to the program's memory. */
+    DIRECT_FROM = 2048,
+    /* Smaller content is copied to the queue's last chunk. Larger content keeps its own chunk. */
+    COPY_BELOW = 4096,
 };
 
 bool rx_record_has_chunk(struct conn *conn)
@@ -44,7 +46,7 @@ int rx_record_truncated(const struct conn_handle *handle)
     return -atomic_load(&handle->conn->status.error);
 }
 
-/* Acts on a record that holds nothing for the program. */
+/* Acts on a record without data for the program. */
 static struct rx_step act_on(const struct conn_handle *handle, enum tls_event event)
 {
     struct conn *conn = handle->conn;
@@ -52,7 +54,8 @@ static struct rx_step act_on(const struct conn_handle *handle, enum tls_event ev
     case TLS_EVENT_CLOSE:
         conn_enter(conn, CONN_PEER_CLOSED);
         if (fdtable_current(handle))
-            net_shutdown(handle->fd, SHUT_RD); /* from now on the kernel, too, says readable and end */
+            net_shutdown(handle->fd,
+                         SHUT_RD); /* from now on the kernel, too, reports readable, and the end */
         return rx_is(RX_END);
     case TLS_EVENT_KEY_UPDATE_ASKED:
         conn_tx_set(conn, TX_KEY_UPDATE);
@@ -66,8 +69,8 @@ static struct rx_step act_on(const struct conn_handle *handle, enum tls_event ev
     return rx_is(RX_OTHER);
 }
 
-/* Data has come: a client has sent it after the server's flight, and acknowledges that. A server's may have
- * left before the client's Finished came there. */
+/* Data has come. From a client it acknowledges the server's flight. From a server it may have been sent
+ * before the client's Finished arrived there, and acknowledges nothing. */
 static void acknowledges(struct conn *conn)
 {
     if (conn->session.role == TLS_SERVER)
@@ -89,10 +92,10 @@ static bool add_to_queue(struct conn *conn, const uint8_t *data, size_t len)
     return added;
 }
 
-/* A record whose content goes to the program's memory: a large one straight there. (Of a padded record this
- * size, which ends one that the kernel took in part, zeros remain there behind the content.) */
-static enum tls_result open_to_memory(struct tls_session *session, uint8_t *record, size_t size,
-                                      struct iov_cursor *memory, size_t *len, enum tls_event *event)
+/* Decrypts a record whose content goes to the program's memory: a large one straight there. (Of a padded
+ * record, which ends one that the sender's kernel took in part, zeros remain there behind the content.) */
+static enum tls_result decrypt_to_memory(struct tls_session *session, uint8_t *record, size_t size,
+                                         struct iov_cursor *memory, size_t *len, enum tls_event *event)
 {
     size_t here = 0, most = size < TLS_SEAL_OVERHEAD ? 0 : size - TLS_SEAL_OVERHEAD;
     uint8_t *in_place = record + TLS_RECORD_HEADER;
@@ -116,7 +119,7 @@ struct rx_step rx_record_take(const struct conn_handle *handle, uint8_t *record,
     enum tls_event event = TLS_EVENT_NONE;
     size_t len = 0;
     uint8_t *queued = memory ? NULL : conn_rx_data(conn) + TLS_RECORD_HEADER;
-    enum tls_result result = memory ? open_to_memory(&conn->session, record, size, memory, &len, &event)
+    enum tls_result result = memory ? decrypt_to_memory(&conn->session, record, size, memory, &len, &event)
                                     : tls_session_open(&conn->session, record, size, queued, &len, &event);
     if (result != TLS_OK)
         return rx_record_fail(handle, result);
@@ -146,7 +149,7 @@ struct rx_step rx_record_take_all(const struct conn_handle *handle, uint8_t *dat
         step = rx_record_take(handle, data + *used, size, memory);
         if (step.kind == RX_ERROR)
             return step;
-        if (!memory) { /* it was looked at, and is in the kernel still */
+        if (!memory) { /* the bytes were peeked at, and are still in the kernel */
             conn->rx.decrypted += (uint32_t)size;
             conn->rx.byte_is_next = 0;
         }

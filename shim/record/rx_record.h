@@ -5,7 +5,7 @@
 
 /*
  * From a received record to its destination: the program's memory, or the connection's queue, where decrypted
- * bytes wait for the program. All with rx_lock held.
+ * bytes wait for the program. All functions need rx_lock.
  */
 
 #include <errno.h>
@@ -16,17 +16,17 @@
 
 enum rx_kind {
     RX_DATA = 1,  /* plaintext came to its destination */
-    RX_OTHER,     /* nothing for the program; look on */
+    RX_OTHER,     /* a record without data, or the start of one: go on */
     RX_END,       /* the peer's close_notify */
-    RX_TRUNCATED, /* the kernel's queue ends (FIN) without close_notify */
-    RX_ERROR, /* `error`: -errno of the receiving call (-EAGAIN: nothing more now), or of the connection */
+    RX_TRUNCATED, /* the stream ends (FIN) without close_notify */
+    RX_ERROR,     /* the receiving call failed, or the connection */
     RX_LOCK_LOST, /* IO_LOCK_LOST */
 };
 
-/* What a step of receiving came to. */
+/* The result of a step of receiving. */
 struct rx_step {
     enum rx_kind kind;
-    int error;
+    int error; /* with RX_ERROR: -errno; -EAGAIN: nothing more now. Else 0 */
 };
 
 static inline struct rx_step rx_is(enum rx_kind kind)
@@ -39,7 +39,7 @@ static inline struct rx_step rx_error(int error)
     return (struct rx_step){.kind = RX_ERROR, .error = error};
 }
 
-/* From the result of a receiving call that gave no bytes. */
+/* The step for a receiving call that gave no bytes. */
 static inline struct rx_step rx_no_bytes(struct io_result result)
 {
     return result.status == IO_LOCK_LOST ? rx_is(RX_LOCK_LOST)
@@ -47,7 +47,7 @@ static inline struct rx_step rx_no_bytes(struct io_result result)
                                          : rx_error((int)result.value);
 }
 
-/* Whether the step ended the receiving: nothing follows it, or nothing now. */
+/* Whether nothing can be received now. */
 static inline bool rx_stopped(struct rx_step step)
 {
     return step.kind == RX_ERROR || step.kind == RX_LOCK_LOST;
@@ -58,30 +58,30 @@ static inline bool rx_would_block(struct rx_step step)
     return step.kind == RX_ERROR && step.error == -EAGAIN;
 }
 
-/* Makes sure that there is a chunk for a record's beginning. False: there is no memory. */
+/* Makes sure that there is a chunk for a record (rx.chunk). False if there is no memory. */
 bool rx_record_has_chunk(struct conn *conn);
 
-/* Keeps the start of a record that is not whole yet. False: there is no memory. */
+/* Keeps a copy of a record's start in rx.chunk. False if there is no memory. */
 bool rx_record_keep(struct conn *conn, const uint8_t *data, size_t len);
 
 /*
- * Opens one whole record of `size` bytes and acts on what it is. Its content goes to `memory`, which has room
- * for it, or to the queue if that is NULL. For the queue there must be a chunk (rx_record_has_chunk()); it
- * may be where the record is, and becomes a part of the queue.
+ * Decrypts one whole record of `size` bytes and acts on it. Its content goes to `memory`, which has room for
+ * it; or to the queue if `memory` is NULL. For the queue there must be a chunk (rx_record_has_chunk()), in
+ * which the record may be, and which may become a part of the queue. `record` is overwritten.
  */
 struct rx_step rx_record_take(const struct conn_handle *handle, uint8_t *record, size_t size,
                               struct iov_cursor *memory);
 
-/* The same for all whole records in a buffer, until one ends the stream or fails; *used: bytes that were
- * dealt with. What follows those is not whole, or no record. The result is the last record's. */
+/* The same for all whole records in a buffer, until one ends the stream or fails. *used: their bytes. What
+ * follows is not a whole record, or not a record. The result is the last record's. */
 struct rx_step rx_record_take_all(const struct conn_handle *handle, uint8_t *data, size_t len,
                                   struct iov_cursor *memory, size_t *used);
 
-/* Fails the connection for what the engine found, with the alert that goes with it. */
+/* Fails the connection for a result of the TLS engine, and sends the alert that the engine asks for. */
 struct rx_step rx_record_fail(const struct conn_handle *handle, enum tls_result result);
 
-/* The end of the stream without close_notify: 0 if the program shut the reading side down itself, else
- * -ECONNRESET. */
+/* The stream ends without close_notify: 0 if the program itself has shut the reading side down, else the
+ * connection fails: -errno (ECONNRESET). Otherwise an attacker could forge the end of the stream. */
 int rx_record_truncated(const struct conn_handle *handle);
 
 #endif

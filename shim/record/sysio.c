@@ -14,17 +14,18 @@ bool (*sysio_others_pending)(int fd);
 int (*sysio_before_read)(int fd, int flags);
 int (*sysio_before_write)(int fd, int flags);
 
-/* What the unwinder finds when a thread is cancelled inside the call. */
+/* What cancelled() needs when a thread is cancelled inside the system call. */
 struct blocked_call {
     const struct conn_handle *handle;
     struct lock *lock;
-    bool away;
+    bool in_kernel;
 };
 
 /*
- * A later call of this thread must not be taken for one in a signal handler above a blocked call that was
- * left by siglongjmp(3) (conn/hold.h). It may be some frames deeper than the blocked call was. A signal
- * handler is deeper still: the kernel's signal frame, which holds the registers, is larger than this.
+ * A blocked call may be left by siglongjmp(3) from a signal handler. A later call of the thread must not be
+ * taken for one in a signal handler that interrupts the blocked call (is_above_own() in conn/hold.c). It may
+ * be a few stack frames deeper than the blocked call was, by less than this. A signal handler is deeper than
+ * this: the frame in which the kernel saves the registers is larger.
  */
 enum { SIGNAL_FRAME = 1024 };
 
@@ -41,10 +42,11 @@ static void release(struct conn *conn, const struct lock *lock)
         conn_release_rx(conn);
 }
 
-/* How much of the ciphertext left is unknown, so nothing can follow it; a reader has taken nothing. */
+/* Runs when the thread is cancelled in the system call. It is not known how much ciphertext was sent, so
+ * nothing can follow it. A reader has taken nothing. */
 static void cancelled(struct blocked_call *call)
 {
-    if (!call->away)
+    if (!call->in_kernel)
         return;
     struct conn *conn = call->handle->conn;
     if (call->lock == &conn->tx_lock)
@@ -53,8 +55,9 @@ static void cancelled(struct blocked_call *call)
         release(conn, call->lock);
 }
 
-/* send(2), which waits as the program's call would. While another connection has something pending, the
- * peer's reading may depend on that: it may wait for the end of a connection that the program has closed. */
+/* send(2), which blocks if the program's call would. While another connection has something pending, this one
+ * makes progress with it as it waits: the peer may read nothing until then. It may wait, say, for the end of
+ * a connection that the program has closed. */
 static ssize_t send_waiting(int fd, const uint8_t *data, size_t len, int flags)
 {
     size_t done = 0;
@@ -81,16 +84,16 @@ struct io_result sysio_send(const struct conn_handle *handle, const void *data, 
 {
     struct conn *conn = handle->conn;
     struct blocked_call call __attribute__((cleanup(cancelled))) = {.handle = handle, .lock = &conn->tx_lock};
-    /* Not a cancellation point then, and the lock is not marked as blocked. */
+    /* A raw system call: no cancellation point, and the lock is not marked as blocked. */
     if (flags & MSG_DONTWAIT)
         return io_done(net_send_with(handle->fd, data, len, flags));
     conn->tx.frame = frame_of(&call);
     lock_block(call.lock);
-    call.away = true;
+    call.in_kernel = true;
     ssize_t sent = send_waiting(handle->fd, data, len, flags);
     if (sent < 0)
         sent = -errno;
-    call.away = false;
+    call.in_kernel = false;
     if (!lock_unblock(call.lock))
         return io_is(IO_LOCK_LOST);
     if (fdtable_current(handle))
@@ -100,8 +103,8 @@ struct io_result sysio_send(const struct conn_handle *handle, const void *data, 
     return io_is(IO_LOCK_LOST);
 }
 
-/* While something is pending, what the call waits for may depend on it: another connection's last bytes, say,
- * in a program that has both ends. With `message`, or without it into `buffer`. */
+/* recvmsg(2), or recv(2) if `message` is NULL. While something is pending, it makes progress with that first,
+ * since what it waits for may depend on it: in a program that has both ends, say. */
 static inline ssize_t receive_waiting(int fd, struct msghdr *message, void *buffer, size_t len, int flags)
 {
     int waited = sysio_before_read ? sysio_before_read(fd, flags) : 0;
@@ -119,13 +122,13 @@ static inline struct io_result receive_blocked(const struct conn_handle *handle,
     struct blocked_call call __attribute__((cleanup(cancelled))) = {.handle = handle, .lock = &conn->rx_lock};
     conn->rx.frame = frame_of(&call);
     lock_block(call.lock);
-    call.away = true;
+    call.in_kernel = true;
     ssize_t got = receive_waiting(handle->fd, message, buffer, len, flags);
     if (got < 0)
         got = -errno;
-    call.away = false;
-    /* A signal handler of this thread may have read from the same connection meanwhile, and be done: then
-     * what was received here is what follows. */
+    call.in_kernel = false;
+    /* A signal handler of this thread may have taken the lock over meanwhile, read and released it. Then what
+     * was received here is what follows, and the lock is taken again. */
     if (!lock_unblock(call.lock) && hold_rx(handle, HOLD_WAIT) != HOLD_TAKEN)
         return io_is(IO_LOCK_LOST);
     return io_done(got);
@@ -161,8 +164,8 @@ struct kernel_action {
     unsigned long mask;
 };
 
-/* Signals that say what the thread itself has done wrong come to none that is blocked. Their handlers
- * (crash reporters, Python's faulthandler, sanitizers) often have no SA_RESTART. */
+/* Whether the signal reports a fault of the thread that it comes to. A thread in a system call gets none.
+ * Handlers of such signals (crash reporters, Python's faulthandler, sanitizers) often have no SA_RESTART. */
 static bool is_fault(int signal)
 {
     return signal == SIGSEGV || signal == SIGBUS || signal == SIGILL || signal == SIGFPE ||

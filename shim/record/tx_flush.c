@@ -14,8 +14,8 @@
 #include "record/txbuf.h"
 #include "sys/net.h"
 
-/* Seals what waits in the queue behind what is to go out next, as far as there is room. So a client's
- * Finished travels with its first data, in one segment. */
+/* Encrypts what waits in the queue, behind the ciphertext that is to be sent next, as far as there is room.
+ * So a client's Finished and its first data leave in one segment. */
 static bool seal_queue(struct conn *conn)
 {
     size_t have, sealed_len;
@@ -41,9 +41,9 @@ static bool seal_queue(struct conn *conn)
     return true;
 }
 
-/* Without this an edge-triggered program that got EAGAIN while the kernel had room would wait for ever:
- * setting TCP_NOTSENT_LOWAT, even to what it is, makes the kernel report writability anew (tcp(7);
- * sk_write_space). */
+/* Gives an edge-triggered program its EPOLLOUT after an EAGAIN that the kernel knows nothing of: the kernel
+ * had room all the time, so it would report no change. Setting TCP_NOTSENT_LOWAT, even to the value that it
+ * has, makes the kernel report writability again (do_tcp_setsockopt() calls sk_write_space()). */
 static void give_edge(const struct conn_handle *handle)
 {
     int value = 0;
@@ -113,8 +113,8 @@ struct io_result tx_flush_with(const struct conn_handle *handle, int flags)
     return io_done(0);
 }
 
-/* TCP will not take it any more. */
-static void give_up(struct conn *conn)
+/* TCP takes nothing any more: drops what was to be sent. */
+static void drop_all(struct conn *conn)
 {
     conn->tx.len = 0;
     txbuf_free_idle(conn);
@@ -125,17 +125,17 @@ static void give_up(struct conn *conn)
 int tx_flush_locked(const struct conn_handle *handle)
 {
     struct conn *conn = handle->conn;
-    /* A partial record is the program's to go on with, unless something of the library's is to follow it. */
+    /* A partial record is left to the program's next write, unless close_notify is to follow it. */
     bool queued = (conn->tx.can_send || conn_is_plaintext(conn)) && conn->tx.queue.total > 0;
     if (conn->tx.len == 0 && !queued && !(conn_tx_has(conn, TX_PARTIAL) && conn->status.close_pending))
         return 0;
     int result = (int)tx_flush_with(handle, MSG_DONTWAIT | MSG_NOSIGNAL).value;
     if (result < 0 && result != -EAGAIN && result != -EINTR)
-        give_up(conn);
+        drop_all(conn);
     return result;
 }
 
-/* Takes over what a signal handler of this thread wrote. While `deferring` is set a handler gets EAGAIN. */
+/* Takes what a signal handler of this thread has written. While `deferring` is set, a handler gets EAGAIN. */
 static struct chunk_list take_deferred(struct conn *conn)
 {
     conn->tx.deferring = 1;
@@ -147,7 +147,7 @@ static struct chunk_list take_deferred(struct conn *conn)
     return taken;
 }
 
-/* Moves what a signal handler wrote to the queue, and sends what can be sent. */
+/* Moves what a signal handler has written to the queue, and sends what can be sent. */
 static void queue_deferred(const struct conn_handle *handle)
 {
     struct conn *conn = handle->conn;
@@ -163,8 +163,8 @@ static void queue_deferred(const struct conn_handle *handle)
         pending_add(handle->fd);
 }
 
-/* A handler may come at any moment, also between the last look at what it left and the release: so it looks
- * once more. */
+/* A signal handler may write at any moment, even between the check of `deferred` and the release. So it is
+ * checked once more after the release. */
 void tx_flush_release(const struct conn_handle *handle)
 {
     struct conn *conn = handle->conn;
@@ -205,7 +205,7 @@ void tx_flush_alert(const struct conn_handle *handle, enum tls_alert alert)
         alert = TLS_ALERT_NONE;
     tls_session_alert(&conn->session, alert, &out);
     txbuf_append(conn, bytes, out.len);
-    if (alert != TLS_ALERT_NONE) /* RFC 8446, 6.2: nothing follows a fatal one of the peer's */
+    if (alert != TLS_ALERT_NONE) /* no alert answers a fatal one of the peer's (RFC 8446, 6.2) */
         tx_flush_locked(handle);
     tx_flush_release(handle);
 }
@@ -217,7 +217,7 @@ bool tx_flush_update_keys(const struct conn_handle *handle)
     struct tls_buffer out = {.data = bytes, .cap = sizeof bytes};
     if (conn_tx_has(conn, TX_PARTIAL) && !tx_record_end_partial(conn))
         return false;
-    /* TX_KEY_UPDATE is left: when there is room again. */
+    /* No room now: TX_KEY_UPDATE stays set, and a later call does it. */
     if (ARENA_CHUNK_SIZE - conn->tx.len < sizeof bytes)
         return true;
     const bool asked = conn_tx_has(conn, TX_KEY_UPDATE);

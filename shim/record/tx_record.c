@@ -9,14 +9,14 @@
 #include "record/txbuf.h"
 #include "shm/scratch.h"
 
-/* Records sealed for one system call: all full but the last. */
+/* Records encrypted for one system call. All but the last are full. */
 struct batch {
     uint64_t first_sequence;
     size_t records;
-    size_t plain, cipher;
+    size_t plain, cipher; /* bytes of all records before and after encryption */
 };
 
-/* Seals one record from the cursor, straight from the program's memory where it lies in one piece there. */
+/* Encrypts one record from the cursor, straight from the program's memory if it is in one piece there. */
 static enum tls_result seal_record(struct tls_session *session, struct iov_cursor *source, uint8_t *out,
                                    size_t *out_len)
 {
@@ -66,15 +66,16 @@ static struct io_result keep_cipher(const struct conn_handle *handle, const uint
     return txbuf_append(handle->conn, cipher, len) ? io_done(-EAGAIN) : no_memory(handle);
 }
 
-/* Content bytes of a record that are on the wire with its first `sent` bytes. */
+/* How many bytes of a record's content are among its first `sent` bytes. */
 static size_t content_sent(size_t sent)
 {
     return sent > TLS_RECORD_HEADER ? sent - TLS_RECORD_HEADER : 0;
 }
 
 /*
- * The kernel took `sent` bytes of the batch, not all. Records behind the one that it took in part never left,
- * so their sequence numbers are free again. `start` is the cursor at the batch's first byte.
+ * The kernel took `sent` bytes of the batch, not all. The records behind the one that it took in part have
+ * not left the process, so their sequence numbers are used again. `start` is the cursor at the batch's first
+ * byte, and moves over what the program may count as written.
  */
 static struct io_result sent_in_part(const struct conn_handle *handle, struct iov_cursor *start,
                                      const struct batch *batch, const uint8_t *cipher, size_t sent)
@@ -88,7 +89,7 @@ static struct io_result sent_in_part(const struct conn_handle *handle, struct io
         return io_done(-EAGAIN);
     if (size > TLS_PLAINTEXT_MAX)
         size = TLS_PLAINTEXT_MAX;
-    /* All content is on the wire: the rest is fixed. */
+    /* All content is on the wire, so the rest of the record cannot change any more. */
     if (content_sent(inside) >= size) {
         conn->session.tx.sequence++;
         iov_cursor_advance(start, size);
@@ -103,7 +104,7 @@ static struct io_result sent_in_part(const struct conn_handle *handle, struct io
     return io_done(-EAGAIN);
 }
 
-/* Seals the partial record with `len` bytes of content, which are in tx.chunk. */
+/* Encrypts the partial record anew with `len` bytes of content, which are in tx.chunk, and padding. */
 static enum tls_result seal_partial(struct conn *conn, size_t len, uint8_t *cipher, size_t *size)
 {
     return tls_session_seal_padded(&conn->session, arena_chunk(conn->tx.chunk), len,
@@ -132,8 +133,8 @@ bool tx_record_end_partial(struct conn *conn)
     return done;
 }
 
-/* The partial record, sealed again with `len` bytes of content, is now on the wire up to `sent`. The cursor
- * is where it was before; it moves over those of its bytes that are on the wire. */
+/* The partial record was encrypted anew with `len` bytes of content, and its first `sent` bytes are on the
+ * wire now. The cursor moves over those of its bytes that are on the wire. */
 static struct io_result resumed(const struct conn_handle *handle, struct iov_cursor *source,
                                 const uint8_t *cipher, size_t size, size_t len, size_t sent)
 {
@@ -175,7 +176,7 @@ static struct io_result resume_with(const struct conn_handle *handle, struct iov
     return resumed(handle, source, cipher, size, had + more, partial.sent + (size_t)sent.value);
 }
 
-/* The kernel did not take the batch whose first byte the cursor is at; `sent` is what it said. */
+/* The kernel did not take the whole batch; `sent` is its result. The cursor is at the batch's first byte. */
 static struct io_result stopped(const struct conn_handle *handle, struct iov_cursor *source,
                                 const struct batch *batch, const uint8_t *cipher, struct io_result sent)
 {
@@ -183,7 +184,7 @@ static struct io_result stopped(const struct conn_handle *handle, struct iov_cur
         return sent;
     if (sent.value >= 0)
         return sent_in_part(handle, source, batch, cipher, (size_t)sent.value);
-    handle->conn->session.tx.sequence = batch->first_sequence; /* nothing left */
+    handle->conn->session.tx.sequence = batch->first_sequence; /* no byte has left the process */
     return sent;
 }
 

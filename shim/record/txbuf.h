@@ -3,21 +3,22 @@
 #ifndef SOCKSEAL_TXBUF_H
 #define SOCKSEAL_TXBUF_H
 
-/* Ciphertext that is to be sent before anything new: in tx.chunk, tx.off bytes behind its beginning, tx.len
- * bytes. All with the tx lock held. */
+/* The buffer of ciphertext that is to be sent before anything new: tx.len bytes in tx.chunk, tx.off bytes
+ * behind its start. All functions need tx_lock. */
 
 #include "conn/conn.h"
 
-/* Appends bytes (of a handshake flight, an alert, the rest of a record). False if there is no room. */
+/* Appends bytes: of a handshake flight, an alert, or the rest of a record. False if there is no room, or if a
+ * record is partial, since nothing can follow it before it is ended. */
 bool txbuf_append(struct conn *conn, const uint8_t *data, size_t len);
 
-/* Makes sure that there is a chunk, with its bytes at its beginning. False if there is no memory. */
+/* Makes sure that there is a chunk, and that its bytes are at its start. False if there is no memory. */
 bool txbuf_make_room(struct conn *conn);
 
-/* Gives the chunk back if nothing is left in it. */
+/* Gives the chunk back if nothing is in it. */
 void txbuf_free_idle(struct conn *conn);
 
-/* Brings conn->tx.to_send up to date after a change of the queue or of tx.chunk. */
+/* Brings tx.to_send, tx.cipher_left and TX_QUEUED up to date after a change of tx.queue or tx.len. */
 void txbuf_account(struct conn *conn);
 
 #endif
