@@ -33,7 +33,7 @@ struct arena_header {
 };
 
 _Static_assert(sizeof(struct arena_header) <= SEGMENTS_HEADER_SIZE,
-              "the arena's header fits the room that the segments leave for it");
+               "the arena's header fits the room that the segments leave for it");
 
 /* What a stack holds. */
 struct kind {
