@@ -119,21 +119,6 @@ static uint64_t read_renewal_bytes(void)
     return bytes > 0 ? bytes : RENEWAL_BYTES;
 }
 
-static uint16_t suite_of_word(const char *word, size_t len)
-{
-    static const struct {
-        const char *word;
-        uint16_t suite;
-    } suites[CONFIG_SUITES_MAX] = {{"aegis128l", TLS_SUITE_AEGIS_128L_SHA256},
-                                   {"aegis128x2", TLS_SUITE_AEGIS_128X2_SHA256},
-                                   {"aegis128x4", TLS_SUITE_AEGIS_128X4_SHA256},
-                                   {"chacha20", TLS_SUITE_CHACHA20_POLY1305_SHA256}};
-    for (size_t i = 0; i < sizeof suites / sizeof suites[0]; i++)
-        if (strlen(suites[i].word) == len && memcmp(suites[i].word, word, len) == 0)
-            return suites[i].suite;
-    return TLS_SUITE_NONE;
-}
-
 /* Takes a word off a list with commas between them, without the blanks around it; *text is NULL behind the
  * last one. */
 static const char *next_word(const char **text, size_t *len)
@@ -146,30 +131,65 @@ static const char *next_word(const char **text, size_t *len)
     return word;
 }
 
-static bool has_suite(const struct config *config, uint16_t suite)
+/* A word of a list, and what it stands for. */
+struct named {
+    const char *word;
+    uint16_t value;
+};
+
+static const struct named *find_word(const struct named *names, size_t count, const char *word, size_t len)
 {
-    for (size_t i = 0; i < config->suite_count; i++)
-        if (config->suites[i] == suite)
+    for (size_t i = 0; i < count; i++)
+        if (strlen(names[i].word) == len && memcmp(names[i].word, word, len) == 0)
+            return &names[i];
+    return NULL;
+}
+
+static bool is_listed(const uint16_t *values, size_t count, uint16_t value)
+{
+    for (size_t i = 0; i < count; i++)
+        if (values[i] == value)
             return true;
     return false;
 }
 
-static void read_suites(struct config *config)
+/* Reads a list of such words, each once at most, and gives how many; 0 if the variable is unset. `values` has
+ * room for `count`, as many as there are words. */
+static size_t read_list(const char *variable, const struct named *names, size_t count, uint16_t *values,
+                        const char *expected)
 {
-    static const char variable[] = "SOCKSEAL_SUITES";
-    static const char expected[] = "'aegis128x4', 'aegis128x2', 'aegis128l', 'chacha20' or several of them, "
-                                   "each once, with commas between";
-    const char *text = variable_value(variable);
-    while (text) {
+    size_t found = 0;
+    for (const char *text = variable_value(variable); text;) {
         size_t len;
         const char *word = next_word(&text, &len);
-        uint16_t suite = suite_of_word(word, len);
-        if (suite == TLS_SUITE_NONE || has_suite(config, suite)) {
+        const struct named *named = find_word(names, count, word, len);
+        if (!named || is_listed(values, found, named->value)) {
             report(variable, word, len, expected);
-            return;
+            return found;
         }
-        config->suites[config->suite_count++] = suite;
+        values[found++] = named->value;
     }
+    return found;
+}
+
+static void read_suites(struct config *config)
+{
+    static const struct named names[CONFIG_SUITES_MAX] = {{"aegis128l", TLS_SUITE_AEGIS_128L_SHA256},
+                                                          {"aegis128x2", TLS_SUITE_AEGIS_128X2_SHA256},
+                                                          {"aegis128x4", TLS_SUITE_AEGIS_128X4_SHA256},
+                                                          {"chacha20", TLS_SUITE_CHACHA20_POLY1305_SHA256}};
+    config->suite_count = read_list("SOCKSEAL_SUITES", names, CONFIG_SUITES_MAX, config->suites,
+                                    "'aegis128x4', 'aegis128x2', 'aegis128l', 'chacha20' or several of them, "
+                                    "each once, with commas between");
+}
+
+static void read_groups(struct config *config)
+{
+    static const struct named names[TLS_GROUPS_MAX] = {{"x25519mlkem768", TLS_GROUP_X25519MLKEM768},
+                                                       {"x25519", TLS_GROUP_X25519}};
+    config->group_count =
+        read_list("SOCKSEAL_GROUPS", names, TLS_GROUPS_MAX, config->groups,
+                  "'x25519mlkem768' or 'x25519', or both, each once, with a comma between them");
 }
 
 /* Copies a file's name into `out`, made absolute. Gives `out`, or NULL if the variable is unset. */
@@ -253,6 +273,7 @@ static void read_variables(struct config *config, const char *ports)
     read_identities(config);
     config->accept_plaintext = read_plaintext();
     read_suites(config);
+    read_groups(config);
     config->handshake_timeout_ms = read_timeout_ms();
     config->strict = read_strict();
     config->close_removed_keys = read_removed_keys();

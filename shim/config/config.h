@@ -24,6 +24,8 @@ struct config {
     unsigned handshake_timeout_ms;
     uint16_t suites[CONFIG_SUITES_MAX]; /* enum tls_suite, in order of preference */
     size_t suite_count;                 /* 0 if unset: what suits the processor */
+    uint16_t groups[TLS_GROUPS_MAX];    /* enum tls_group, in order of preference */
+    size_t group_count;                 /* 0 if unset: all that are there */
     const char *key_file;    /* NULL if unset; own copies, since the program may change its environment */
     const char *log_file;    /* NULL if unset */
     const char *keylog_file; /* NULL if unset */

@@ -2,6 +2,7 @@
  * Copyright (c) 2026 the sockseal authors */
 #include "record/handshake.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "config/config.h"
@@ -79,6 +80,8 @@ static struct tls_config engine_config(const struct key_scope *scope)
         .memo_count = scope->keys->memo_count,
         .suites = config->suites,
         .suite_count = config->suite_count,
+        .groups = config->groups,
+        .group_count = config->group_count,
         .keylog = config->keylog_file ? keylog_write : NULL,
     };
 }
@@ -104,6 +107,15 @@ static int offer_keys(const struct conn_handle *handle, const struct keyring *ke
     return -conn->status.error;
 }
 
+/* Queues what the engine has written to `out`, and the rest of a long ClientHello. False: no memory. */
+static bool queue_flight(struct conn *conn, struct tls_buffer *out)
+{
+    bool queued = txbuf_append(conn, out->data, out->len);
+    for (out->len = 0; queued && tls_handshake_more(&conn->session, state_of(conn), out); out->len = 0)
+        queued = txbuf_append(conn, out->data, out->len);
+    return queued;
+}
+
 static int start_client(const struct conn_handle *handle)
 {
     struct conn *conn = handle->conn;
@@ -114,7 +126,7 @@ static int start_client(const struct conn_handle *handle)
     keyring_release(keys);
     if (result < 0)
         return result;
-    if (!txbuf_append(conn, bytes, out.len))
+    if (!queue_flight(conn, &out))
         return -ENOBUFS;
     if (!conn_is_connecting(conn))
         tx_flush_locked(handle);
@@ -168,8 +180,9 @@ static void finish(const struct conn_handle *handle)
     conn_enter(conn, CONN_ESTABLISHED);
     pending_settle(handle);
     if (log_enabled(LOG_INFO)) {
-        char text[80] = "sealed with ";
-        strncat(text, tls_suite_name(conn->session.suite), sizeof text - 16);
+        char text[80];
+        snprintf(text, sizeof text, "sealed with %s and %s", tls_suite_name(conn->session.suite),
+                 tls_group_name(conn->session.group));
         error_note(handle, LOG_INFO, text);
     }
 }
@@ -183,10 +196,7 @@ static enum tls_result take_both(const struct conn_handle *handle, const struct 
     struct tls_buffer out = {.data = bytes, .cap = sizeof bytes};
     enum tls_result result = tls_handshake_record(&conn->session, state_of(conn), config, record, len, &out);
     const bool answered = out.len > 0;
-    bool queued = txbuf_append(conn, bytes, out.len);
-    for (out.len = 0; queued && tls_handshake_more(&conn->session, state_of(conn), &out); out.len = 0)
-        queued = txbuf_append(conn, bytes, out.len);
-    if (!queued)
+    if (!queue_flight(conn, &out))
         result = TLS_FAIL_INTERNAL;
     if (answered && conn->tx.queue.total == 0)
         conn_tx_set(conn, TX_PUSH);

@@ -48,6 +48,15 @@ enum tls_suite {
     TLS_SUITE_AEGIS_128X4_SHA256 = 0xFF54,
 };
 
+/* NamedGroup (RFC 8446, 4.2.7; draft-ietf-tls-ecdhe-mlkem, 6). */
+enum tls_group {
+    TLS_GROUP_NONE = 0,
+    TLS_GROUP_X25519 = 0x001D,
+    TLS_GROUP_X25519MLKEM768 = 0x11EC,
+};
+
+enum { TLS_GROUPS_MAX = 2 };
+
 enum tls_role { TLS_CLIENT, TLS_SERVER };
 
 /* ContentType (RFC 8446, 5.1). */
@@ -135,6 +144,10 @@ struct tls_config {
     size_t memo_count;
     const uint16_t *suites; /* enum tls_suite, in order of preference; only the usable ones count */
     size_t suite_count;     /* 0: those that suit the processor, the best first */
+    /* enum tls_group, in order of preference; only the usable ones count. A client offers a share of each.
+     * None: all, X25519MLKEM768 first. */
+    const uint16_t *groups;
+    size_t group_count;
     void (*random)(uint8_t *out, size_t len); /* NULL: libsodium's; tests give their own */
     /* NSS key log (label, client random, secret), or NULL. */
     void (*keylog)(const char *label, const uint8_t client_random[32], const uint8_t secret[32]);
@@ -167,6 +180,7 @@ struct tls_session {
     uint64_t peer_updates; /* (tx) rx.updates when the tx keys were last renewed; internal */
     uint8_t peer_periods;  /* (tx) and for how many renewals it has been the same; internal */
     uint16_t suite;        /* enum tls_suite, TLS_SUITE_NONE until negotiated */
+    uint16_t group;        /* enum tls_group, TLS_GROUP_NONE until negotiated */
     uint8_t role;          /* enum tls_role */
     uint8_t state;         /* of the handshake's state table; internal */
     uint8_t can_send;      /* tls_session_seal() may be called: tx has application traffic keys */
@@ -246,8 +260,8 @@ TLS_CHECKED static inline enum tls_result tls_record_size(struct tls_session *se
     return tls_record_frame(session, header, have, size);
 }
 
-/* Starts a client: writes the ClientHello record(s) to `out`. Fails with TLS_FAIL_INTERNAL if config has no
- * key or no usable suite. */
+/* Starts a client: writes the ClientHello to `out`, the rest of a long one with tls_handshake_more(). Fails
+ * with TLS_FAIL_INTERNAL if config has no key or no usable suite. */
 TLS_CHECKED enum tls_result tls_client_begin(struct tls_session *session, struct tls_handshake *handshake,
                                              const struct tls_config *config, struct tls_buffer *out);
 
@@ -267,9 +281,9 @@ TLS_CHECKED enum tls_result tls_handshake_record(struct tls_session *session, st
                                                  struct tls_buffer *out);
 
 /*
- * Appends the next part of an answer that is longer than TLS_FLIGHT_MAX to `out`: a ClientHello that repeats
- * a long cookie. To be called, with an emptied `out`, after each tls_handshake_record() that succeeded, until
- * it gives false; false: there was nothing more.
+ * Appends the next part of a ClientHello that is longer than TLS_FLIGHT_MAX to `out`. To be called, with an
+ * emptied `out`, after tls_client_begin() and each tls_handshake_record() that succeeded, until it gives
+ * false; false: there was nothing more.
  */
 bool tls_handshake_more(struct tls_session *session, struct tls_handshake *handshake, struct tls_buffer *out);
 
@@ -362,6 +376,9 @@ const char *tls_session_reason(const struct tls_session *session);
 
 /* "TLS_CHACHA20_POLY1305_SHA256" and so on; static. */
 const char *tls_suite_name(uint16_t suite);
+
+/* "X25519" and so on; static. */
+const char *tls_group_name(uint16_t group);
 
 /* "bad_record_mac" and so on, "unknown" for others; static. */
 const char *tls_alert_name(uint8_t alert);

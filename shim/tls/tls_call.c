@@ -35,8 +35,8 @@ static bool client_valid(const struct tls_handshake_data *handshake)
 {
     const struct tls_client_state *client = &handshake->client;
     return client->offer.psk_count <= TLS_OFFERED_PSKS_MAX &&
-           client->offer.suite_count <= TLS_HELLO_SUITES_MAX && client->unsent <= client->unsent_end &&
-           client->unsent_end <= sizeof handshake->stored;
+           client->offer.suite_count <= TLS_HELLO_SUITES_MAX && client->offer.group_count <= TLS_GROUPS_MAX &&
+           client->unsent <= client->unsent_end && client->unsent_end <= sizeof handshake->stored;
 }
 
 bool tls_call_valid(const struct tls_handshake_data *handshake, enum tls_state state)

@@ -9,7 +9,6 @@
  */
 
 #include "crypto/sha256.h"
-#include "crypto/x25519.h"
 #include "tls/tls.h"
 #include "tls/tls_hello.h"
 #include "tls/tls_hello_reader.h"
@@ -32,7 +31,6 @@ enum tls_state {
 
 /* What a client keeps during its handshake. */
 struct tls_client_state {
-    uint8_t ephemeral[X25519_LEN]; /* our X25519 secret */
     struct tls_hello_offer offer;
     uint32_t unsent, unsent_end; /* the part of stored[] that is a ClientHello and is still to be sent */
 };
@@ -49,7 +47,7 @@ struct tls_server_state {
 
 /* One handshake message is stored whole, or a ClientHello is read as it comes. The longest that a client
  * needs room for is a second ClientHello with a cookie of 16 KiB and TLS_OFFERED_PSKS_MAX identities. */
-enum { TLS_STORED_MAX = TLS_HANDSHAKE_SIZE - 2304 };
+enum { TLS_STORED_MAX = TLS_HANDSHAKE_SIZE - 2368 };
 
 /* The real layout of struct tls_handshake. */
 struct tls_handshake_data {
@@ -57,6 +55,7 @@ struct tls_handshake_data {
     struct sha256_key master_secret; /* from the ServerHello until the application traffic secrets */
     uint8_t client_random[TLS_HELLO_RANDOM];
     uint16_t retry_suite;               /* the suite that a HelloRetryRequest chose, or TLS_SUITE_NONE */
+    uint16_t retry_group;               /* server: the group that it asked for */
     uint8_t ignored;                    /* records so far that were to be ignored */
     uint8_t header[TLS_MESSAGE_HEADER]; /* of the message under way */
     uint32_t message_len;               /* bytes of it so far, header included; 0: none is under way */

@@ -80,12 +80,16 @@ enum tls_reason tls_client_more(const struct tls_call *call)
 {
     struct tls_handshake_data *handshake = call->handshake;
     struct tls_client_state *client = &handshake->client;
+    uint8_t *record = call->out->data + call->out->len;
     size_t len = client->unsent_end - client->unsent;
     if (len > TLS_FLIGHT_MAX - TLS_SEAL_OVERHEAD)
         len = TLS_FLIGHT_MAX - TLS_SEAL_OVERHEAD;
     enum tls_reason reason = tls_record_append(call->session, TLS_RECORD_HANDSHAKE,
                                                handshake->stored + client->unsent, len, call->out);
     client->unsent += (uint32_t)len;
+    /* RFC 8446, 5.1: an initial ClientHello may say 0x0301, for old middleboxes. */
+    if (reason == TLS_REASON_NONE && call->session->state == TLS_STATE_WAIT_SERVER_HELLO)
+        record[2] = 1;
     return reason;
 }
 
@@ -115,22 +119,21 @@ static enum tls_reason begin(const struct tls_call *call)
     struct tls_handshake_data *handshake = call->handshake;
     struct tls_hello_offer *offer = &handshake->client.offer;
     choose_suites(call->config, offer);
+    offer->group_count = tls_kex_groups(call->config, offer->groups);
     choose_psks(call->config, offer);
     if (offer->suite_count == 0)
         return TLS_REASON_NO_USABLE_SUITE;
+    if (offer->group_count == 0)
+        return TLS_REASON_NO_USABLE_GROUP;
     if (offer->psk_count == 0)
         return TLS_REASON_NO_KEY;
     if (call->out->cap - call->out->len < TLS_FLIGHT_MAX)
         return TLS_REASON_MISUSE;
     tls_call_random(call, offer->random, sizeof offer->random);
     memcpy(handshake->client_random, offer->random, sizeof handshake->client_random);
-    tls_call_random(call, handshake->client.ephemeral, sizeof handshake->client.ephemeral);
-    x25519_public(offer->share, handshake->client.ephemeral);
-    uint8_t *record = call->out->data + call->out->len;
-    enum tls_reason reason = send_client_hello(call, tls_cursor_reader(NULL, 0));
-    if (reason == TLS_REASON_NONE)
-        record[2] = 1; /* RFC 8446, 5.1: an initial ClientHello may say 0x0301, for old middleboxes */
-    return reason;
+    tls_call_random(call, (uint8_t *)&offer->key, sizeof offer->key);
+    x25519_public(offer->x25519_share, offer->key.x25519);
+    return send_client_hello(call, tls_cursor_reader(NULL, 0));
 }
 
 enum tls_result tls_client_begin(struct tls_session *session, struct tls_handshake *handshake,
@@ -244,44 +247,55 @@ static enum tls_reason take_psk(const struct tls_call *call, const struct tls_se
     return TLS_REASON_NONE;
 }
 
-/* The server's key share: psk_dhe_ke demands one (RFC 8446, 4.2.8, 4.2.9, 4.2.11). */
-static enum tls_reason take_share(const struct tls_server_hello *hello, struct tls_reader *share)
+static bool offered_group(const struct tls_hello_offer *offer, uint16_t group)
 {
+    for (size_t i = 0; i < offer->group_count; i++)
+        if (offer->groups[i] == group)
+            return true;
+    return false;
+}
+
+/* The server's key share: psk_dhe_ke demands one (RFC 8446, 4.2.8, 4.2.9, 4.2.11). */
+static enum tls_reason take_share(const struct tls_call *call, const struct tls_server_hello *hello,
+                                  struct tls_kex_secret *secret)
+{
+    const struct tls_hello_offer *offer = &call->handshake->client.offer;
     struct tls_reader body;
+    struct tls_reader share;
     uint16_t group;
     if (!tls_extensions_find(&hello->extensions, TLS_EXTENSION_KEY_SHARE, &body))
         return TLS_REASON_KEY_SHARE;
-    if (!tls_cursor_get_u16(&body, &group) || !tls_cursor_get_vector16(&body, 1, share) || body.left != 0)
+    if (!tls_cursor_get_u16(&body, &group) || !tls_cursor_get_vector16(&body, 1, &share) || body.left != 0)
         return TLS_REASON_MALFORMED;
-    return group == TLS_GROUP_X25519 && share->left == X25519_LEN ? TLS_REASON_NONE : TLS_REASON_KEY_SHARE;
+    if (!offered_group(offer, group) || share.left != tls_kex_server_len(group))
+        return TLS_REASON_KEY_SHARE;
+    call->session->group = group;
+    return tls_kex_finish(group, &offer->key, share.at, secret);
 }
 
 /* Adds the ServerHello to the transcript and changes to the handshake traffic keys, both ways: our alerts
  * are protected with them too. */
-static enum tls_reason change_keys(const struct tls_call *call, size_t psk_index, struct tls_reader share)
+static void change_keys(const struct tls_call *call, size_t psk_index, const struct tls_kex_secret *shared)
 {
     struct tls_client_state *state = &call->handshake->client;
     struct tls_schedule_psk psk;
     uint8_t client[32];
     uint8_t server[32];
     restore_psk(&state->offer, psk_index, &psk);
-    enum tls_reason reason = tls_transcript_derive(call, &psk, state->ephemeral, share.at, client, server);
-    secret_wipe(&psk, sizeof psk);
-    if (reason != TLS_REASON_NONE)
-        return reason;
+    tls_transcript_derive(call, &psk, shared, client, server);
     tls_record_set_rx(call->session, TLS_KEYS_HANDSHAKE, server);
     tls_record_set_tx(call->session, TLS_KEYS_HANDSHAKE, client);
+    secret_wipe(&psk, sizeof psk);
     secret_wipe(client, sizeof client);
     secret_wipe(server, sizeof server);
-    secret_wipe(state->ephemeral, sizeof state->ephemeral);
+    secret_wipe(&state->offer.key, sizeof state->offer.key);
     call->session->state = TLS_STATE_WAIT_ENCRYPTED_EXTENSIONS;
-    return TLS_REASON_NONE;
 }
 
 enum tls_reason tls_client_server_hello(const struct tls_call *call, const uint8_t *message, size_t len)
 {
     struct tls_server_hello hello;
-    struct tls_reader share;
+    struct tls_kex_secret shared = {.len = 0};
     size_t psk_index = 0;
     enum tls_reason reason = tls_hello_parse_server(message, len, &hello);
     if (reason != TLS_REASON_NONE)
@@ -295,12 +309,14 @@ enum tls_reason tls_client_server_hello(const struct tls_call *call, const uint8
     if (reason == TLS_REASON_NONE)
         reason = take_psk(call, &hello, &psk_index);
     if (reason == TLS_REASON_NONE)
-        reason = take_share(&hello, &share);
-    if (reason != TLS_REASON_NONE)
-        return reason;
-    call->session->suite = hello.suite;
-    tls_transcript_add(call, message, len);
-    return change_keys(call, psk_index, share);
+        reason = take_share(call, &hello, &shared);
+    if (reason == TLS_REASON_NONE) {
+        call->session->suite = hello.suite;
+        tls_transcript_add(call, message, len);
+        change_keys(call, psk_index, &shared);
+    }
+    secret_wipe(&shared, sizeof shared);
+    return reason;
 }
 
 /* EncryptedExtensions and Finished */

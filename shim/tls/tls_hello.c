@@ -17,14 +17,44 @@ static void put_extension_u16(struct tls_writer *writer, enum tls_extension_type
     tls_cursor_put_u16(writer, value);
 }
 
-static void put_share(struct tls_writer *writer, const uint8_t share[static X25519_LEN])
+static void put_groups(struct tls_writer *writer, const struct tls_hello_offer *offer)
 {
-    tls_cursor_put_u16(writer, TLS_GROUP_X25519);
-    tls_cursor_put_u16(writer, X25519_LEN);
-    tls_cursor_put_bytes(writer, share, X25519_LEN);
+    tls_cursor_put_u16(writer, TLS_EXTENSION_SUPPORTED_GROUPS);
+    size_t extension = tls_cursor_begin(writer, 2);
+    size_t list = tls_cursor_begin(writer, 2);
+    for (size_t i = 0; i < offer->group_count; i++)
+        tls_cursor_put_u16(writer, offer->groups[i]);
+    tls_cursor_end(writer, list, 2);
+    tls_cursor_end(writer, extension, 2);
 }
 
-/* supported_versions, supported_groups, key_share and psk_key_exchange_modes: one value each. */
+/* A KeyShareEntry (RFC 8446, 4.2.8). */
+static void put_share(struct tls_writer *writer, const struct tls_hello_offer *offer, uint16_t group)
+{
+    uint8_t share[TLS_KEX_CLIENT_MAX];
+    const size_t len = tls_kex_client_len(group);
+    if (tls_kex_share(group, &offer->key, offer->x25519_share, share) != TLS_REASON_NONE) {
+        writer->full = true;
+        return;
+    }
+    tls_cursor_put_u16(writer, group);
+    tls_cursor_put_u16(writer, (uint16_t)len);
+    tls_cursor_put_bytes(writer, share, len);
+}
+
+/* A share of each group, in their order. */
+static void put_shares(struct tls_writer *writer, const struct tls_hello_offer *offer)
+{
+    tls_cursor_put_u16(writer, TLS_EXTENSION_KEY_SHARE);
+    size_t extension = tls_cursor_begin(writer, 2);
+    size_t list = tls_cursor_begin(writer, 2);
+    for (size_t i = 0; i < offer->group_count; i++)
+        put_share(writer, offer, offer->groups[i]);
+    tls_cursor_end(writer, list, 2);
+    tls_cursor_end(writer, extension, 2);
+}
+
+/* supported_versions, supported_groups, key_share and psk_key_exchange_modes. */
 static void put_fixed_extensions(struct tls_writer *writer, const struct tls_hello_offer *offer)
 {
     tls_cursor_put_u16(writer, TLS_EXTENSION_SUPPORTED_VERSIONS);
@@ -32,15 +62,8 @@ static void put_fixed_extensions(struct tls_writer *writer, const struct tls_hel
     tls_cursor_put_u8(writer, 2);
     tls_cursor_put_u16(writer, TLS_VERSION_13);
 
-    tls_cursor_put_u16(writer, TLS_EXTENSION_SUPPORTED_GROUPS);
-    tls_cursor_put_u16(writer, 4);
-    tls_cursor_put_u16(writer, 2);
-    tls_cursor_put_u16(writer, TLS_GROUP_X25519);
-
-    tls_cursor_put_u16(writer, TLS_EXTENSION_KEY_SHARE);
-    tls_cursor_put_u16(writer, 2 + 4 + X25519_LEN);
-    tls_cursor_put_u16(writer, 4 + X25519_LEN);
-    put_share(writer, offer->share);
+    put_groups(writer, offer);
+    put_shares(writer, offer);
 
     tls_cursor_put_u16(writer, TLS_EXTENSION_PSK_KEY_EXCHANGE_MODES);
     tls_cursor_put_u16(writer, 2);
@@ -113,31 +136,33 @@ static void put_server_start(struct tls_writer *writer, const uint8_t random[sta
     tls_cursor_put_u8(writer, 0); /* legacy_compression_method */
 }
 
-void tls_hello_put_server(struct tls_writer *writer, const uint8_t random[static TLS_HELLO_RANDOM],
-                          struct tls_reader session_id, uint16_t suite,
-                          const uint8_t share[static X25519_LEN], uint16_t selected_psk)
+void tls_hello_put_server(struct tls_writer *writer, const struct tls_hello_answer *answer)
 {
+    const size_t share_len = tls_kex_server_len(answer->group);
     tls_cursor_put_u8(writer, TLS_SERVER_HELLO);
     size_t message = tls_cursor_begin(writer, 3);
-    put_server_start(writer, random, session_id, suite);
+    put_server_start(writer, answer->random, answer->session_id, answer->suite);
     size_t extensions = tls_cursor_begin(writer, 2);
     put_extension_u16(writer, TLS_EXTENSION_SUPPORTED_VERSIONS, TLS_VERSION_13);
     tls_cursor_put_u16(writer, TLS_EXTENSION_KEY_SHARE);
-    tls_cursor_put_u16(writer, 4 + X25519_LEN);
-    put_share(writer, share);
-    put_extension_u16(writer, TLS_EXTENSION_PRE_SHARED_KEY, selected_psk);
+    tls_cursor_put_u16(writer, (uint16_t)(4 + share_len));
+    tls_cursor_put_u16(writer, answer->group);
+    tls_cursor_put_u16(writer, (uint16_t)share_len);
+    tls_cursor_put_bytes(writer, answer->share, share_len);
+    put_extension_u16(writer, TLS_EXTENSION_PRE_SHARED_KEY, answer->psk);
     tls_cursor_end(writer, extensions, 2);
     tls_cursor_end(writer, message, 3);
 }
 
-void tls_hello_put_retry(struct tls_writer *writer, struct tls_reader session_id, uint16_t suite)
+void tls_hello_put_retry(struct tls_writer *writer, struct tls_reader session_id, uint16_t suite,
+                         uint16_t group)
 {
     tls_cursor_put_u8(writer, TLS_SERVER_HELLO);
     size_t message = tls_cursor_begin(writer, 3);
     put_server_start(writer, tls_hello_retry_random, session_id, suite);
     size_t extensions = tls_cursor_begin(writer, 2);
     put_extension_u16(writer, TLS_EXTENSION_SUPPORTED_VERSIONS, TLS_VERSION_13);
-    put_extension_u16(writer, TLS_EXTENSION_KEY_SHARE, TLS_GROUP_X25519);
+    put_extension_u16(writer, TLS_EXTENSION_KEY_SHARE, group);
     tls_cursor_end(writer, extensions, 2);
     tls_cursor_end(writer, message, 3);
 }

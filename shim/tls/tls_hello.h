@@ -8,10 +8,10 @@
  * by tls_hello_reader. Parsing checks form alone: what a hello means is decided in tls_client.c.
  */
 
-#include "crypto/x25519.h"
 #include "tls/tls_cursor.h"
 #include "tls/tls_extensions.h"
 #include "tls/tls_failure.h"
+#include "tls/tls_kex.h"
 #include "tls/tls_schedule.h"
 
 enum {
@@ -22,7 +22,6 @@ enum {
     TLS_VERSION_SSL3 = 0x0300,
     TLS_VERSION_12 = 0x0303, /* what every legacy_version of TLS 1.3 says */
     TLS_VERSION_13 = 0x0304,
-    TLS_GROUP_X25519 = 0x001D,
     TLS_PSK_DHE_KE = 1,
 };
 
@@ -36,7 +35,10 @@ struct tls_hello_psk {
 /* What a ClientHello of ours says; the same for the second, after a HelloRetryRequest (RFC 8446, 4.1.2). */
 struct tls_hello_offer {
     uint8_t random[TLS_HELLO_RANDOM];
-    uint8_t share[X25519_LEN];
+    struct tls_kex_key key; /* of its shares */
+    uint8_t x25519_share[X25519_LEN];
+    uint16_t groups[TLS_GROUPS_MAX];
+    size_t group_count;
     uint16_t suites[TLS_HELLO_SUITES_MAX];
     size_t suite_count;
     struct tls_hello_psk psks[TLS_OFFERED_PSKS_MAX];
@@ -61,13 +63,22 @@ extern const uint8_t tls_hello_retry_random[TLS_HELLO_RANDOM];
 size_t tls_hello_put_client(struct tls_writer *writer, const struct tls_hello_offer *offer,
                             struct tls_reader cookie);
 
-/* Writes a ServerHello, header included, that selects X25519 and the PSK of that index. */
-void tls_hello_put_server(struct tls_writer *writer, const uint8_t random[static TLS_HELLO_RANDOM],
-                          struct tls_reader session_id, uint16_t suite,
-                          const uint8_t share[static X25519_LEN], uint16_t selected_psk);
+/* What a ServerHello of ours says. */
+struct tls_hello_answer {
+    uint8_t random[TLS_HELLO_RANDOM];
+    struct tls_reader session_id; /* the client's */
+    uint16_t suite;
+    uint16_t group;
+    uint16_t psk; /* index of the identity */
+    uint8_t share[TLS_KEX_SERVER_MAX];
+};
 
-/* Writes a HelloRetryRequest, header included, that asks for a share of X25519. */
-void tls_hello_put_retry(struct tls_writer *writer, struct tls_reader session_id, uint16_t suite);
+/* Writes a ServerHello, header included. */
+void tls_hello_put_server(struct tls_writer *writer, const struct tls_hello_answer *answer);
+
+/* Writes a HelloRetryRequest, header included, that asks for a share of this group. */
+void tls_hello_put_retry(struct tls_writer *writer, struct tls_reader session_id, uint16_t suite,
+                         uint16_t group);
 
 /* Parses a whole message, its header of four bytes included. A parsed hello points into the message. */
 enum tls_reason tls_hello_parse_server(const uint8_t *message, size_t len, struct tls_server_hello *hello);

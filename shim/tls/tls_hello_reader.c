@@ -261,7 +261,7 @@ static enum tls_reason take_group(struct tls_hello_reader *reader)
     if (offer->group_count < TLS_OFFER_GROUPS_MAX)
         offer->groups[offer->group_count] = group;
     offer->group_count++;
-    offer->x25519 = offer->x25519 || group == TLS_GROUP_X25519;
+    offer->known_groups |= tls_kex_bit(group);
     return next_group(reader);
 }
 
@@ -285,19 +285,27 @@ static enum tls_reason take_share(struct tls_hello_reader *reader)
     return len > 0 ? expect(reader, STEP_SHARE_VALUE, len, &reader->extension_left) : TLS_REASON_MALFORMED;
 }
 
+/* Of a group that is known: the length is the group's (RFC 8446, 4.2.8.2), and there is one share (4.2.8). */
+static enum tls_reason keep_share(struct tls_hello_reader *reader, uint16_t group, unsigned bit)
+{
+    struct tls_offer *offer = &reader->offer;
+    if (reader->need != tls_kex_client_len(group) || (offer->known_shares & bit))
+        return TLS_REASON_KEY_SHARE;
+    memcpy(group == TLS_GROUP_X25519 ? offer->x25519_share : offer->hybrid_share, reader->field,
+           reader->need);
+    offer->known_shares |= bit;
+    return TLS_REASON_NONE;
+}
+
 static enum tls_reason take_share_value(struct tls_hello_reader *reader)
 {
     struct tls_offer *offer = &reader->offer;
+    const unsigned bit = tls_kex_bit(reader->share_group);
     if (offer->share_count < TLS_OFFER_SHARES_MAX)
         offer->shares[offer->share_count] = reader->share_group;
     offer->share_count++;
-    if (reader->share_group == TLS_GROUP_X25519) {
-        if (reader->need != X25519_LEN || offer->has_x25519_share)
-            return TLS_REASON_KEY_SHARE; /* RFC 8446, 4.2.8.2; 4.2.8: no group twice */
-        memcpy(offer->x25519_share, reader->field, X25519_LEN);
-        offer->has_x25519_share = true;
-    }
-    return next_share(reader);
+    enum tls_reason reason = bit != 0 ? keep_share(reader, reader->share_group, bit) : TLS_REASON_NONE;
+    return reason == TLS_REASON_NONE ? next_share(reader) : reason;
 }
 
 /* pre_shared_key */

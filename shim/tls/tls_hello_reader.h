@@ -16,7 +16,7 @@
 #include "tls/tls_offer.h"
 
 enum {
-    TLS_HELLO_FIELD_MAX = 256,     /* bytes of one field that are kept */
+    TLS_HELLO_FIELD_MAX = TLS_KEX_CLIENT_MAX, /* bytes of one field that are kept */
     TLS_HELLO_IDENTITIES_MAX = 64, /* identities that are looked at; a client that rotates keys offers two */
     /* The longest body: every vector as long as it may be. */
     TLS_HELLO_BODY_MAX =

@@ -2,6 +2,11 @@
  * Copyright (c) 2026 the sockseal authors */
 #include "tls/tls_offer.h"
 
+const uint8_t *tls_offer_share(const struct tls_offer *offer, uint16_t group)
+{
+    return group == TLS_GROUP_X25519 ? offer->x25519_share : offer->hybrid_share;
+}
+
 /* RFC 8446, 4.2.1: supported_versions alone decides. The fixed fields are checked after it, by the rules of
  * TLS 1.3 (4.1.2). */
 static enum tls_reason check_version(const struct tls_offer *offer)
@@ -55,8 +60,6 @@ static enum tls_reason check_groups(const struct tls_offer *offer)
     const unsigned both = TLS_OFFER_HAS_GROUPS | TLS_OFFER_HAS_SHARES;
     if ((offer->has & both) != both)
         return TLS_REASON_EXTENSION_MISSING;
-    if (!offer->x25519)
-        return TLS_REASON_NO_X25519;
     return check_order_of_shares(offer);
 }
 

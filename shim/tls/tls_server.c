@@ -125,14 +125,32 @@ static enum tls_reason choose_suite(const struct tls_call *call, uint16_t *suite
     return TLS_REASON_NO_SUITE;
 }
 
+/* The first of our groups of which there is a share; else the first that the client supports, for which a
+ * HelloRetryRequest asks (RFC 8446, 4.1.4). */
+static enum tls_reason choose_group(const struct tls_call *call, uint16_t *group)
+{
+    const struct tls_offer *offer = &call->handshake->hello.offer;
+    uint16_t groups[TLS_GROUPS_MAX];
+    const size_t count = tls_kex_groups(call->config, groups);
+    const unsigned wanted[] = {offer->known_shares, offer->known_groups};
+    for (size_t i = 0; i < 2 * count; i++) {
+        if (!(wanted[i / count] & tls_kex_bit(groups[i % count])))
+            continue;
+        *group = groups[i % count];
+        return TLS_REASON_NONE;
+    }
+    return TLS_REASON_NO_GROUP;
+}
+
 /* The second ClientHello against the first and our request (RFC 8446, 4.1.2, 4.1.4, 4.2.8). */
-static enum tls_reason check_second(const struct tls_call *call, uint16_t suite)
+static enum tls_reason check_second(const struct tls_call *call, uint16_t suite, uint16_t group)
 {
     const struct tls_offer *offer = &call->handshake->hello.offer;
     const struct tls_server_state *server = &call->handshake->server;
     bool repeats = memcmp(offer->repeated, server->first_hello, sizeof offer->repeated) == 0;
     if (!repeats || (offer->has & TLS_OFFER_HAS_EARLY_DATA) || suite != call->handshake->retry_suite ||
-        !offer->has_x25519_share || offer->share_count != 1)
+        group != call->handshake->retry_group || !(offer->known_shares & tls_kex_bit(group)) ||
+        offer->share_count != 1)
         return TLS_REASON_SECOND_HELLO;
     return TLS_REASON_NONE;
 }
@@ -153,13 +171,15 @@ static enum tls_reason verify_binder(const struct tls_call *call)
     return equal ? TLS_REASON_NONE : TLS_REASON_BINDER;
 }
 
-static enum tls_reason validate_hello(const struct tls_call *call, uint16_t *suite)
+static enum tls_reason validate_hello(const struct tls_call *call, uint16_t *suite, uint16_t *group)
 {
     enum tls_reason reason = tls_offer_check(&call->handshake->hello.offer);
     if (reason == TLS_REASON_NONE)
         reason = choose_suite(call, suite);
+    if (reason == TLS_REASON_NONE)
+        reason = choose_group(call, group);
     if (reason == TLS_REASON_NONE && call->session->state == TLS_STATE_WAIT_CLIENT_HELLO_2)
-        reason = check_second(call, *suite);
+        reason = check_second(call, *suite, *group);
     if (reason == TLS_REASON_NONE)
         reason = verify_binder(call);
     return reason;
@@ -183,13 +203,13 @@ static enum tls_reason send_compatibility(const struct tls_call *call)
     return tls_record_append(call->session, TLS_RECORD_CHANGE_CIPHER_SPEC, &one, 1, call->out);
 }
 
-/* RFC 8446, 4.1.4: the client supports X25519 but has sent no share of it. */
-static enum tls_reason send_retry(const struct tls_call *call, uint16_t suite)
+/* RFC 8446, 4.1.4: the client supports the group but has sent no share of it. */
+static enum tls_reason send_retry(const struct tls_call *call, uint16_t suite, uint16_t group)
 {
     struct tls_handshake_data *handshake = call->handshake;
     uint8_t message[128];
     struct tls_writer writer = tls_cursor_writer(message, sizeof message);
-    tls_hello_put_retry(&writer, session_id_of(call), suite);
+    tls_hello_put_retry(&writer, session_id_of(call), suite, group);
     tls_transcript_restart(call);
     tls_transcript_add(call, message, writer.len);
     enum tls_reason reason =
@@ -199,7 +219,21 @@ static enum tls_reason send_retry(const struct tls_call *call, uint16_t suite)
     memcpy(handshake->server.first_hello, handshake->hello.offer.repeated,
            sizeof handshake->server.first_hello);
     handshake->retry_suite = suite;
+    handshake->retry_group = group;
     call->session->state = TLS_STATE_WAIT_CLIENT_HELLO_2;
+    return reason;
+}
+
+/* Our share and what it leads to. */
+static enum tls_reason exchange_keys(const struct tls_call *call, struct tls_hello_answer *answer,
+                                     struct tls_kex_secret *shared)
+{
+    struct tls_kex_random random;
+    tls_call_random(call, (uint8_t *)&random, sizeof random);
+    enum tls_reason reason =
+        tls_kex_answer(answer->group, &random, tls_offer_share(&call->handshake->hello.offer, answer->group),
+                       answer->share, shared);
+    secret_wipe(&random, sizeof random);
     return reason;
 }
 
@@ -207,23 +241,23 @@ static enum tls_reason send_retry(const struct tls_call *call, uint16_t suite)
 static enum tls_reason send_server_hello(const struct tls_call *call, uint8_t client[static 32],
                                          uint8_t server[static 32])
 {
-    const struct tls_offer *offer = &call->handshake->hello.offer;
-    uint8_t message[128];
-    uint8_t random[TLS_HELLO_RANDOM];
-    uint8_t ephemeral[X25519_LEN];
-    uint8_t share[X25519_LEN];
+    struct tls_session *session = call->session;
+    struct tls_hello_answer answer = {.session_id = session_id_of(call),
+                                      .suite = session->suite,
+                                      .group = session->group,
+                                      .psk = (uint16_t)call->handshake->hello.offer.psk_index};
+    uint8_t message[128 + TLS_KEX_SERVER_MAX];
     struct tls_writer writer = tls_cursor_writer(message, sizeof message);
-    tls_call_random(call, random, sizeof random);
-    tls_call_random(call, ephemeral, sizeof ephemeral);
-    x25519_public(share, ephemeral);
-    tls_hello_put_server(&writer, random, session_id_of(call), call->session->suite, share,
-                         (uint16_t)offer->psk_index);
-    tls_transcript_add(call, message, writer.len);
-    enum tls_reason reason = tls_transcript_derive(call, &call->handshake->server.psk, ephemeral,
-                                                   offer->x25519_share, client, server);
-    secret_wipe(ephemeral, sizeof ephemeral);
-    if (reason == TLS_REASON_NONE)
-        reason = tls_record_append(call->session, TLS_RECORD_HANDSHAKE, message, writer.len, call->out);
+    struct tls_kex_secret shared;
+    tls_call_random(call, answer.random, sizeof answer.random);
+    enum tls_reason reason = exchange_keys(call, &answer, &shared);
+    if (reason == TLS_REASON_NONE) {
+        tls_hello_put_server(&writer, &answer);
+        tls_transcript_add(call, message, writer.len);
+        tls_transcript_derive(call, &call->handshake->server.psk, &shared, client, server);
+        reason = tls_record_append(session, TLS_RECORD_HANDSHAKE, message, writer.len, call->out);
+    }
+    secret_wipe(&shared, sizeof shared);
     if (reason == TLS_REASON_NONE)
         reason = send_compatibility(call);
     return reason;
@@ -275,15 +309,16 @@ static void expect_early_data(const struct tls_call *call)
     call->handshake->server.early_left = EARLY_DATA_MAX;
 }
 
-static enum tls_reason answer(const struct tls_call *call, uint16_t suite)
+static enum tls_reason answer(const struct tls_call *call, uint16_t suite, uint16_t group)
 {
     const struct tls_offer *offer = &call->handshake->hello.offer;
     memcpy(call->handshake->client_random, offer->random, sizeof call->handshake->client_random);
     expect_early_data(call);
     call->session->ccs_window = true; /* RFC 8446, 5: from the first ClientHello on */
-    if (!offer->has_x25519_share)
-        return send_retry(call, suite);
+    if (!(offer->known_shares & tls_kex_bit(group)))
+        return send_retry(call, suite, group);
     call->session->suite = suite;
+    call->session->group = group;
     return send_flight(call);
 }
 
@@ -291,11 +326,12 @@ enum tls_reason tls_server_client_hello(const struct tls_call *call, const uint8
 {
     struct tls_server_state *server = &call->handshake->server;
     uint16_t suite = TLS_SUITE_NONE;
+    uint16_t group = TLS_GROUP_NONE;
     (void)message;
     (void)len;
-    enum tls_reason reason = validate_hello(call, &suite);
+    enum tls_reason reason = validate_hello(call, &suite, &group);
     if (reason == TLS_REASON_NONE)
-        reason = answer(call, suite);
+        reason = answer(call, suite, group);
     secret_wipe(&server->psk, sizeof server->psk);
     return reason;
 }

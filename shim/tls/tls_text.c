@@ -22,6 +22,20 @@ const char *tls_suite_name(uint16_t suite)
     }
 }
 
+const char *tls_group_name(uint16_t group)
+{
+    switch (group) {
+    case TLS_GROUP_NONE:
+        return "none";
+    case TLS_GROUP_X25519:
+        return "X25519";
+    case TLS_GROUP_X25519MLKEM768:
+        return "X25519MLKEM768";
+    default:
+        return "unknown";
+    }
+}
+
 /* All of RFC 8446, 6 and of the registry's TLS 1.3 rows: a peer may send any of them. */
 const char *tls_alert_name(uint8_t alert)
 {

@@ -27,25 +27,19 @@ void tls_transcript_restart(const struct tls_call *call)
     tls_transcript_add(call, hash, sizeof hash);
 }
 
-enum tls_reason tls_transcript_derive(const struct tls_call *call, const struct tls_schedule_psk *psk,
-                                      const uint8_t ephemeral[static X25519_LEN],
-                                      const uint8_t peer[static X25519_LEN], uint8_t client[static 32],
-                                      uint8_t server[static 32])
+void tls_transcript_derive(const struct tls_call *call, const struct tls_schedule_psk *psk,
+                           const struct tls_kex_secret *shared, uint8_t client[static 32],
+                           uint8_t server[static 32])
 {
-    uint8_t shared[X25519_LEN];
     uint8_t hash[32];
     struct sha256_key secret;
-    if (!x25519_shared(shared, ephemeral, peer))
-        return TLS_REASON_SMALL_ORDER; /* RFC 8446, 7.4.2 */
-    tls_schedule_secrets(psk, shared, sizeof shared, &secret, &call->handshake->master_secret);
-    secret_wipe(shared, sizeof shared);
+    tls_schedule_secrets(psk, shared->bytes, shared->len, &secret, &call->handshake->master_secret);
     tls_transcript_hash(call, hash);
     tls_schedule_derive_prepared(&secret, "c hs traffic", hash, client);
     tls_schedule_derive_prepared(&secret, "s hs traffic", hash, server);
     secret_wipe(&secret, sizeof secret);
     tls_call_keylog(call, "CLIENT_HANDSHAKE_TRAFFIC_SECRET", client);
     tls_call_keylog(call, "SERVER_HANDSHAKE_TRAFFIC_SECRET", server);
-    return TLS_REASON_NONE;
 }
 
 void tls_transcript_derive_application(const struct tls_call *call, uint8_t client[static 32],

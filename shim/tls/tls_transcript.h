@@ -20,12 +20,11 @@ void tls_transcript_hash(const struct tls_call *call, uint8_t hash[static 32]);
 /* Replaces the transcript, which holds ClientHello1 alone, by its message_hash (RFC 8446, 4.4.1). */
 void tls_transcript_restart(const struct tls_call *call);
 
-/* With the ServerHello in the transcript: both handshake traffic secrets, from the PSK and the X25519 result,
- * and the Master Secret, which is kept. */
-enum tls_reason tls_transcript_derive(const struct tls_call *call, const struct tls_schedule_psk *psk,
-                                      const uint8_t ephemeral[static X25519_LEN],
-                                      const uint8_t peer[static X25519_LEN], uint8_t client[static 32],
-                                      uint8_t server[static 32]);
+/* With the ServerHello in the transcript: both handshake traffic secrets, from the PSK and the result of the
+ * key exchange, and the Master Secret, which is kept. */
+void tls_transcript_derive(const struct tls_call *call, const struct tls_schedule_psk *psk,
+                           const struct tls_kex_secret *shared, uint8_t client[static 32],
+                           uint8_t server[static 32]);
 
 /* With the server's Finished in the transcript: both application traffic secrets. The Master Secret is used
  * up. */

@@ -2,6 +2,7 @@
 # Copyright (c) 2026 the sockseal authors
 """openssl s_client and s_server, each against a sealed program in the other role."""
 
+import subprocess
 import sys
 import time
 import unittest
@@ -58,6 +59,40 @@ class OpensslCase(sealed.TestCase):
         chunks = sealed.HashedStream(size, time.monotonic_ns())
         sender.feed(chunks)
         self.assertEqual(receiver.expect_length(size, 40), chunks.digest())
+
+
+@sealed_only
+class HybridGroup(OpensslCase):
+    """X25519MLKEM768, which OpenSSL has from 3.5 on."""
+
+    def setUp(self):
+        super().setUp()
+        groups = subprocess.run(["openssl", "list", "-tls-groups"], capture_output=True, text=True, check=False)
+        if "X25519MLKEM768" not in groups.stdout:
+            self.skipTest("OpenSSL is older than 3.5")
+
+    def expect_group(self, port, group):
+        self.assertIn(f" and {group}", self.sealed_program.expect_log(str(port), "sealed with"))
+
+    def test_both_roles(self):
+        for options, group in (((), "X25519MLKEM768"), (("-groups", "X25519"), "X25519"),
+                               (("-groups", "X25519MLKEM768"), "X25519MLKEM768")):
+            with self.subTest(options=options):
+                port, self.sealed_program = self.nc_listening(SOCKSEAL_LOG="info")
+                self.exchange(self.s_client(port, *options), self.sealed_program, "one")
+                self.expect_group(port, group)
+                port, server = self.s_server(*options)
+                self.sealed_program = self.nc_connecting(port, SOCKSEAL_LOG="info")
+                self.exchange(self.sealed_program, server, "two")
+                self.expect_group(port, group)
+
+    def test_hello_retry_request(self):
+        """The stock client supports the group and sends a share of P-256 alone."""
+        port, self.sealed_program = self.nc_listening(SOCKSEAL_LOG="info", SOCKSEAL_GROUPS="x25519mlkem768")
+        client = self.s_client(port, "-msg", "-groups", "*P-256:X25519MLKEM768")
+        client.expect("---\n")
+        self.exchange(client, self.sealed_program, "after the retry")
+        self.expect_group(port, "X25519MLKEM768")
 
 
 @sealed_only

@@ -14,6 +14,8 @@
 const uint8_t endpoint_key[32] = {0x10, 0x32, 0x54, 0x76, 0x98, 0xba, 0xdc, 0xfe, 1, 2, 3, 4, 5, 6, 7, 8,
                                   9,    10,   11,   12,   13,   14,   15,   16,   9, 8, 7, 6, 5, 4, 3, 2};
 
+static const uint16_t x25519_alone[] = {TLS_GROUP_X25519};
+
 void endpoint_random(uint8_t *out, size_t len)
 {
     static uint64_t state = 0x9e3779b97f4a7c15;
@@ -34,6 +36,8 @@ void endpoint_init(struct endpoint *endpoint, const uint16_t *suites, size_t cou
     endpoint->config = (struct tls_config){
         .psks = endpoint->psks,
         .suites = endpoint->suites,
+        .groups = x25519_alone,
+        .group_count = 1,
         .suite_count = count,
         .random = endpoint_random,
     };
@@ -63,6 +67,16 @@ static void collect(struct endpoint *endpoint, struct tls_buffer *flight)
     free(flight->data);
 }
 
+static void take_rest_of_flight(struct endpoint *endpoint)
+{
+    bool more = true;
+    while (more) {
+        struct tls_buffer flight = flight_buffer();
+        more = tls_handshake_more(&endpoint->session, &endpoint->handshake, &flight);
+        collect(endpoint, &flight);
+    }
+}
+
 enum tls_result endpoint_begin(struct endpoint *endpoint, enum tls_role role)
 {
     if (role == TLS_SERVER) {
@@ -72,17 +86,9 @@ enum tls_result endpoint_begin(struct endpoint *endpoint, enum tls_role role)
     struct tls_buffer flight = flight_buffer();
     endpoint->result = tls_client_begin(&endpoint->session, &endpoint->handshake, &endpoint->config, &flight);
     collect(endpoint, &flight);
+    if (endpoint->result == TLS_OK)
+        take_rest_of_flight(endpoint);
     return endpoint->result;
-}
-
-static void take_rest_of_flight(struct endpoint *endpoint)
-{
-    bool more = true;
-    while (more) {
-        struct tls_buffer flight = flight_buffer();
-        more = tls_handshake_more(&endpoint->session, &endpoint->handshake, &flight);
-        collect(endpoint, &flight);
-    }
 }
 
 /* Into memory that ends where the content must end, or in place. */

@@ -32,7 +32,7 @@ static void clear_environment(void)
     static const char *const variables[] = {
         "SOCKSEAL_PORTS",    "SOCKSEAL_KEY_FILE",    "SOCKSEAL_IDENTITY",          "SOCKSEAL_PLAINTEXT",
         "SOCKSEAL_SUITES",   "SOCKSEAL_LOG",         "SOCKSEAL_HANDSHAKE_TIMEOUT", "SOCKSEAL_STRICT",
-        "SOCKSEAL_LOG_FILE", "SOCKSEAL_KEYLOG_FILE", "SOCKSEAL_REMOVED_KEYS"};
+        "SOCKSEAL_LOG_FILE", "SOCKSEAL_KEYLOG_FILE", "SOCKSEAL_REMOVED_KEYS",      "SOCKSEAL_GROUPS"};
     for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++)
         unsetenv(variables[i]);
 }
@@ -226,6 +226,34 @@ static void test_suites(void **state)
     assert_bad("SOCKSEAL_SUITES", "chacha20,chacha20", "chacha20");
     assert_bad("SOCKSEAL_SUITES", "chacha20,aegis128l,chacha20", "chacha20");
     assert_bad("SOCKSEAL_SUITES", "chacha", "chacha");
+}
+
+static bool only_x25519(const struct config *config)
+{
+    return config->group_count == 1 && config->groups[0] == TLS_GROUP_X25519;
+}
+
+static bool x25519_first(const struct config *config)
+{
+    return config->group_count == 2 && config->groups[0] == TLS_GROUP_X25519 &&
+           config->groups[1] == TLS_GROUP_X25519MLKEM768;
+}
+
+static bool no_groups(const struct config *config)
+{
+    return config->group_count == 0;
+}
+
+static void test_groups(void **state)
+{
+    (void)state;
+    assert_good("SOCKSEAL_GROUPS", "", no_groups);
+    assert_good("SOCKSEAL_GROUPS", "x25519", only_x25519);
+    assert_good("SOCKSEAL_GROUPS", "x25519 , x25519mlkem768", x25519_first);
+    assert_bad("SOCKSEAL_GROUPS", "secp256r1", "secp256r1");
+    assert_bad("SOCKSEAL_GROUPS", "x25519,", "");
+    assert_bad("SOCKSEAL_GROUPS", "x25519,x25519", "x25519");
+    assert_bad("SOCKSEAL_GROUPS", "x25519mlkem", "x25519mlkem");
 }
 
 static bool identity_is_alpha(const struct config *config)
@@ -426,6 +454,7 @@ int main(void)
         cmocka_unit_test(test_strict),
         cmocka_unit_test(test_handshake_timeout),
         cmocka_unit_test(test_suites),
+        cmocka_unit_test(test_groups),
         cmocka_unit_test(test_identity),
         cmocka_unit_test(test_identities_are_a_list),
         cmocka_unit_test(test_removed_keys),

@@ -35,13 +35,19 @@ static struct side server;
 static const uint8_t good_key[32] = {1, 2, 3};
 static const uint8_t other_key[32] = {3, 2, 1};
 
+static const uint16_t x25519[] = {TLS_GROUP_X25519};
+
 static void prepare(struct side *side, uint16_t suite, const uint8_t *key)
 {
     memset(side, 0, sizeof *side);
     side->psk = (struct tls_psk){(const uint8_t *)"alice", 5, key, 32};
     side->suites[0] = suite;
-    side->config =
-        (struct tls_config){.psks = &side->psk, .psk_count = 1, .suites = side->suites, .suite_count = 1};
+    side->config = (struct tls_config){.psks = &side->psk,
+                                       .psk_count = 1,
+                                       .suites = side->suites,
+                                       .suite_count = 1,
+                                       .groups = x25519,
+                                       .group_count = 1};
     side->out = (struct tls_buffer){.data = side->sent, .cap = sizeof side->sent};
 }
 
