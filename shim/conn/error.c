@@ -86,8 +86,7 @@ void error_set(const struct conn_handle *handle, int error, const char *reason)
     fill_local(handle);
     describe(conn, error == ECONNRESET ? LOG_WARN : LOG_ERROR, reason, advice(error));
     /* From now on the kernel's answer to every wait is: readable, hung up. */
-    if (fdtable_current(handle))
-        net_shutdown(handle->fd, SHUT_RDWR);
+    fdtable_shutdown(handle, SHUT_RDWR);
 }
 
 void error_from_tls(const struct conn_handle *handle, const struct tls_session *session,

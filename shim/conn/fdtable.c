@@ -2,6 +2,7 @@
  * Copyright (c) 2026 the sockseal authors */
 #include "conn/fdtable.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/select.h>
@@ -215,6 +216,14 @@ void fdtable_reclaim(struct conn *conn)
 {
     if (atomic_exchange(&released[conn->slot], 0))
         holders_add(conn, sys_getpid());
+}
+
+int fdtable_shutdown(const struct conn_handle *handle, int how)
+{
+    bool locked = fdtable_lock();
+    int result = fdtable_current(handle) ? net_shutdown(handle->fd, how) : -ENOTCONN;
+    fdtable_unlock(locked);
+    return result;
 }
 
 int fdtable_any(const struct conn *conn, int but)

@@ -37,8 +37,11 @@ static void watch_in(int epoll, const struct conn_handle *handle)
             want = wanted(handle->conn);
     if (now == want)
         return;
+    /* A socket whose reading side is shut is readable for ever: only what comes is an event then. */
+    const bool shut = handle->conn->status.read_shut;
     struct epoll_event event = {
-        .events = (want & FDTABLE_WATCH_IN ? EPOLLIN : 0u) | (want & FDTABLE_WATCH_OUT ? EPOLLOUT : 0u),
+        .events = (want & FDTABLE_WATCH_IN ? EPOLLIN : 0u) | (want & FDTABLE_WATCH_OUT ? EPOLLOUT : 0u) |
+                  (shut ? EPOLLET : 0u),
         .data.fd = handle->fd,
     };
     if (net_epoll_ctl(epoll, now ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, handle->fd, &event) == -EEXIST)
@@ -136,6 +139,12 @@ void pending_after_fork(void)
     for (int fd = 0; fd < fdtable_bound(); fd++)
         fdtable_clear_flags(fd, FDTABLE_WATCH_IN | FDTABLE_WATCH_OUT);
     atomic_store(&unwatched, atomic_load(&pending_count));
+}
+
+void pending_rewatch(const struct conn_handle *handle)
+{
+    fdtable_clear_flags(handle->fd, FDTABLE_WATCH_IN | FDTABLE_WATCH_OUT);
+    pending_watch(handle);
 }
 
 void pending_watch(const struct conn_handle *handle)

@@ -31,8 +31,10 @@ void pending_settle(const struct conn_handle *handle);
 /* Whether nothing is left to be done for a connection of the program's. */
 bool pending_is_settled(const struct conn *conn);
 
-/* Has the private epoll wait for what the connection waits for now, if it is marked. */
+/* Has the private epoll wait for what the connection waits for now, if it is marked. After
+ * status.read_shut was set: pending_rewatch(). */
 void pending_watch(const struct conn_handle *handle);
+void pending_rewatch(const struct conn_handle *handle);
 
 /* Calls `visit` for each marked descriptor, with its connection pinned. */
 void pending_each(void (*visit)(const struct conn_handle *handle));

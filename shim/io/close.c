@@ -94,10 +94,14 @@ void close_finish_step(const struct conn_handle *handle)
     bool closing = fdtable_flags(handle->fd) & FDTABLE_ORPHAN;
     if (!(closing && conn_is_established(conn) && will_reset(handle)) && !end_sending(handle, closing))
         return;
+    /* The FIN waits: if the reading side is shut too, by now or later, what comes to finish the handshake
+     * would be answered with a reset. */
+    if (!conn_is_established(conn) && !conn_failed(conn))
+        return;
     conn->status.close_pending = 0;
     if (conn_tx_has(conn, TX_SHUT) || (closing && conn_is_established(conn) && conn->tx.close_sent &&
                                        !(conn_tx_set(conn, TX_SHUT) & TX_SHUT)))
-        net_shutdown(handle->fd, SHUT_WR);
+        fdtable_shutdown(handle, SHUT_WR);
 }
 
 /*
@@ -227,26 +231,50 @@ bool close_orphan_step(const struct conn_handle *handle, bool over)
     return true;
 }
 
-int close_shutdown(const struct conn_handle *handle, int how)
+/*
+ * shutdown(SHUT_RD), or the half of SHUT_RDWR. The handshake goes on behind it: the kernel still takes in
+ * what comes to such a socket, as long as our direction is open.
+ */
+static int shut_reading(const struct conn_handle *handle)
 {
-    struct conn *conn = handle->conn;
-    if (how == SHUT_RD || conn_failed(conn) || conn_is_connecting(conn) ||
-        (how != SHUT_WR && how != SHUT_RDWR)) {
-        int result = net_shutdown(handle->fd, how);
-        if (result == 0 && how != SHUT_WR)
-            conn->status.read_shut = 1;
+    const bool was_shut = atomic_exchange(&handle->conn->status.read_shut, 1); /* before the kernel says so */
+    int result = fdtable_shutdown(handle, SHUT_RD);
+    if (result < 0) {
+        handle->conn->status.read_shut = was_shut;
         return result;
     }
-    if (how == SHUT_RDWR) {
-        conn->status.read_shut = 1;
-        net_shutdown(handle->fd, SHUT_RD);
-    }
+    if (!conn_is_established(handle->conn))
+        pending_rewatch(handle);
+    return 0;
+}
+
+/* shutdown(SHUT_WR), or the half of SHUT_RDWR. */
+static void shut_sending(const struct conn_handle *handle)
+{
+    struct conn *conn = handle->conn;
     conn->status.close_pending = 1;
     conn_tx_set(conn, TX_SHUT);
     close_finish_step(handle);
     if (conn->status.close_pending)
         pending_add(handle->fd);
-    return 0;
+}
+
+int close_shutdown(const struct conn_handle *handle, int how)
+{
+    struct conn *conn = handle->conn;
+    const bool known = how == SHUT_RD || how == SHUT_WR || how == SHUT_RDWR;
+    if (conn_is_connecting(conn))
+        handshake_progress(handle); /* TCP may be connected by now */
+    if (!known || conn_failed(conn) || conn_is_connecting(conn)) {
+        int result = net_shutdown(handle->fd, how);
+        if (result == 0 && how != SHUT_WR)
+            conn->status.read_shut = 1;
+        return result;
+    }
+    int result = how == SHUT_WR ? 0 : shut_reading(handle);
+    if (result == 0 && how != SHUT_RD)
+        shut_sending(handle);
+    return result;
 }
 
 /* Moves an orphan to another number. */

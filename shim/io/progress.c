@@ -57,7 +57,7 @@ void progress_step(const struct conn_handle *handle)
     if (!(fdtable_flags(handle->fd) & FDTABLE_PENDING))
         return;
     if (!conn_is_established(conn) && !conn_is_connecting(conn))
-        pending_lower_deadline(conn->status.deadline_ms);
+        pending_lower_deadline(conn->status.read_shut ? net_now_ms() + RECHECK_MS : conn->status.deadline_ms);
     pending_watch(handle);
 }
 
@@ -193,7 +193,10 @@ int progress_handshake(const struct conn_handle *handle, bool sending, int64_t u
         short events = conn->tx.cipher_left ? POLLIN | POLLOUT : POLLIN;
         if (conn_is_connecting(conn))
             events = POLLOUT;
-        int ready = progress_wait_for(handle->fd, events, slice < until_ms ? slice : until_ms);
+        const int64_t end = slice < until_ms ? slice : until_ms;
+        /* A socket whose reading side is shut is readable for ever. */
+        int ready =
+            conn->status.read_shut ? progress_wait(-1, 0, end) : progress_wait_for(handle->fd, events, end);
         if (ready == -EINTR)
             return -EINTR;
         int result = handshake_progress(handle);

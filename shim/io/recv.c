@@ -89,6 +89,8 @@ static int wait_established(const struct conn_handle *handle, int flags)
     }
     if (conn_is_established(conn))
         return 1;
+    if (conn->status.read_shut) /* nothing has come before, and the end is what is told then */
+        return 0;
     if (!sysio_may_block(handle->fd, flags))
         return -EAGAIN;
     int64_t limit = sysio_limit(handle->fd, SO_RCVTIMEO);

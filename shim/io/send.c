@@ -129,10 +129,20 @@ static struct io_result send_locked(const struct conn_handle *handle, struct iov
     return account(handle, total - source->left, result, flags);
 }
 
+/* Whether the kernel takes bytes now: then a writer that is in a blocking call does not wait, and is back
+ * soon. */
+static bool has_room(int fd)
+{
+    struct pollfd look = {.fd = fd, .events = POLLOUT};
+    return net_ppoll(&look, 1, &(struct timespec){0}) > 0 && (look.revents & POLLOUT);
+}
+
+enum { YIELDS_MAX = 100 };
+
 /* Takes tx_lock as a writer with these MSG_ flags does: 0, -errno, IO_RETRY_LOOKUP. */
 static struct io_result become_writer(const struct conn_handle *handle, int flags)
 {
-    for (;;) {
+    for (unsigned yields = 0;;) {
         switch (hold_tx(handle, HOLD_WAIT)) {
         case HOLD_TAKEN:
             return io_done(0);
@@ -144,9 +154,11 @@ static struct io_result become_writer(const struct conn_handle *handle, int flag
         case HOLD_BUSY:
             return io_done(-EAGAIN);
         case HOLD_BLOCKED:
-            if (!sysio_may_block(handle->fd, flags))
-                return io_done(-EAGAIN);
-            if (lock_wait_unblocked(&handle->conn->tx_lock) == -EINTR && !sysio_restarts())
+            if (!sysio_may_block(handle->fd, flags)) {
+                if (yields++ >= YIELDS_MAX || !has_room(handle->fd))
+                    return io_done(-EAGAIN);
+                sys_call3(SYS_sched_yield, 0, 0, 0);
+            } else if (lock_wait_unblocked(&handle->conn->tx_lock) == -EINTR && !sysio_restarts())
                 return io_done(-EINTR);
         }
     }

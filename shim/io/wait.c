@@ -94,6 +94,9 @@ static short doubt(struct pollfd *polled)
     /* the look has found close_notify: the peer's end, whether or not its FIN is here */
     if (conn_peer_closed(handle.conn))
         polled->revents |= polled->events & POLLRDHUP;
+    /* both directions are shut, though the FIN may wait for the handshake */
+    if (handle.conn->status.read_shut && conn_tx_has(handle.conn, TX_SHUT))
+        polled->revents |= POLLHUP;
     return wrong;
 }
 

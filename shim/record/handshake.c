@@ -2,6 +2,8 @@
  * Copyright (c) 2026 the sockseal authors */
 #include "record/handshake.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -321,6 +323,25 @@ static bool only_handshake_can_come(const struct conn *conn)
     return conn->session.role == TLS_SERVER && !conn->tx.can_send && !config_get()->accept_plaintext;
 }
 
+/* Whether TCP has heard no end of the peer's direction. */
+static bool peer_is_open(const struct conn_handle *handle)
+{
+    uint8_t state = TCP_CLOSE; /* the first byte of struct tcp_info */
+    socklen_t len = sizeof state;
+    return net_getsockopt(handle->fd, IPPROTO_TCP, TCP_INFO, &state, &len) == 0 &&
+           (state == TCP_ESTABLISHED || state == TCP_FIN_WAIT1 || state == TCP_FIN_WAIT2);
+}
+
+/* recv(2) for the handshake. When the program has shut the reading side, the kernel says 0 where it has
+ * nothing yet, as at the end: -EAGAIN then. */
+static long receive(const struct conn_handle *handle, uint8_t *data, size_t len, int flags)
+{
+    const struct conn_status *status = &handle->conn->status;
+    const bool was_shut = status->read_shut, open = was_shut && peer_is_open(handle);
+    long got = net_recv(handle->fd, data, len, MSG_DONTWAIT | flags);
+    return got == 0 && status->read_shut && (open || !was_shut) ? -EAGAIN : got;
+}
+
 /* Receives once, and takes the whole records: 1 to go on; 0 when there is nothing more, or when the peer has
  * to answer first; -1 on failure. rx_lock held. */
 static int advance(const struct conn_handle *handle)
@@ -334,7 +355,7 @@ static int advance(const struct conn_handle *handle)
     const bool peek = !only_handshake_can_come(conn);
     uint8_t *data = conn_rx_data(conn);
     const uint32_t before = conn->rx.have;
-    long got = net_recv(handle->fd, data + before, COLLECT - before, MSG_DONTWAIT | (peek ? MSG_PEEK : 0));
+    long got = receive(handle, data + before, COLLECT - before, peek ? MSG_PEEK : 0);
     if (got == -EAGAIN || got == -EINTR)
         return 0;
     if (got <= 0) {

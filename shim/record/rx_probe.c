@@ -42,7 +42,7 @@ bool rx_probe_ready(const struct conn_handle *handle)
         conn_phase(conn) > CONN_ESTABLISHED)
         return true;
     if (!conn_is_established(conn))
-        return false;
+        return conn->status.read_shut;            /* then an end */
     if (hold_rx(handle, HOLD_WAIT) != HOLD_TAKEN) /* another reader is to find out */
         return true;
     bool ready = find_locked(handle);

@@ -53,9 +53,7 @@ static struct rx_step act_on(const struct conn_handle *handle, enum tls_event ev
     switch (event) {
     case TLS_EVENT_CLOSE:
         conn_enter(conn, CONN_PEER_CLOSED);
-        if (fdtable_current(handle))
-            net_shutdown(handle->fd,
-                         SHUT_RD); /* from now on the kernel, too, reports readable, and the end */
+        fdtable_shutdown(handle, SHUT_RD); /* from now on the kernel, too, reports readable, and the end */
         return rx_is(RX_END);
     case TLS_EVENT_KEY_UPDATE_ASKED:
         conn_tx_set(conn, TX_KEY_UPDATE);
