@@ -21,6 +21,7 @@ int keygen_main(int argc, char **argv);
 int keys_main(int argc, char **argv);
 int check_main(int argc, char **argv);
 int ping_main(int argc, char **argv);
+int rotate_main(int argc, char **argv);
 
 /* Prints "sockseal: …" and a newline to standard error. */
 void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));

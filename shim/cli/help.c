@@ -11,6 +11,7 @@ static const char usage[] = "usage: sockseal [run] [OPTION...] [--] PROGRAM [ARG
                             "       sockseal keygen --pair A[=ADDRESS] B[=ADDRESS] [-o DIRECTORY]\n"
                             "       sockseal keys [FILE]\n"
                             "       sockseal ping [OPTION...] HOST PORT\n"
+                            "       sockseal rotate [--take|--finish] FILE [IDENTITY]\n"
                             "       sockseal VERB --help\n";
 
 static const char examples[] =
@@ -79,11 +80,18 @@ static const char ping[] =
     "else\n"
     "1; 78 if the configuration has a fault.\n";
 
+static const char rotate[] =
+    "Changes the key of IDENTITY in FILE without an outage, and says at each step what comes next. The new "
+    "key\n"
+    "(IDENTITY+2, then +3 and so on) stands beside the old one until both machines have it.\n"
+    "      --take                add the new key that the other machine has made, from standard input\n"
+    "      --finish              take the old key out\n";
+
 static const struct {
     const char *verb;
     const char *text;
-} helps[] = {{"run", run},       {"shell", shell}, {"check", check},
-             {"keygen", keygen}, {"keys", keys},   {"ping", ping}};
+} helps[] = {{"run", run},   {"shell", shell}, {"check", check},  {"keygen", keygen},
+             {"keys", keys}, {"ping", ping},   {"rotate", rotate}};
 
 /* The lines of the usage that begin with the verb. */
 static void print_usage_of(const char *verb)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC
  * Copyright (c) 2026 the sockseal authors */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
@@ -12,11 +11,6 @@
 #include "config/keyring_file.h"
 #include "crypto/secret.h"
 #include "sys/sys.h"
-
-static void print_message(enum log_level level, const char *text)
-{
-    cli_error("%s%s", level == LOG_ERROR ? "" : "warning: ", text);
-}
 
 /* At least as wide as the heading. */
 static int identity_width(const struct keyring *keyring)
@@ -73,15 +67,9 @@ int keys_main(int argc, char **argv)
         cli_error("keys takes the name of one file; see 'sockseal keys --help'");
         return CLI_USAGE;
     }
-    if (argc > first)
-        setenv("SOCKSEAL_KEY_FILE", argv[first], 1);
-    else if (!settings_read_file(NULL))
+    if (argc == first && !settings_read_file(NULL))
         return CLI_CONFIGURATION;
-    /* Rules and identities do not matter here. */
-    setenv("SOCKSEAL_PORTS", "1", 1);
-    unsetenv("SOCKSEAL_IDENTITY");
-    log_divert(print_message);
-    if (!secret_init() || config_examine() > 0)
+    if (!secret_init() || settings_for_file(argc > first ? argv[first] : NULL) > 0)
         return CLI_CONFIGURATION;
     return list();
 }

@@ -117,3 +117,14 @@ unsigned settings_check(void)
     set_absolute("SOCKSEAL_KEYLOG_FILE", config->keylog_file);
     return faults;
 }
+
+unsigned settings_for_file(const char *file)
+{
+    if (file)
+        setenv("SOCKSEAL_KEY_FILE", file, 1);
+    /* Rules and identities do not matter here. */
+    setenv("SOCKSEAL_PORTS", "1", 1);
+    unsetenv("SOCKSEAL_IDENTITY");
+    log_divert(print_message);
+    return config_examine();
+}

@@ -25,4 +25,8 @@ bool settings_name_ports(void);
  * absolute. Gives the number of faults. At most once. */
 unsigned settings_check(void);
 
+/* For verbs about a key file alone: makes it the configured one (NULL: that which is configured already), and
+ * has messages of the library's code printed as this program's. Gives the number of faults. At most once. */
+unsigned settings_for_file(const char *file);
+
 #endif

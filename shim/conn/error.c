@@ -78,15 +78,20 @@ void error_note(const struct conn_handle *handle, int level, const char *what)
     describe(handle->conn, (enum log_level)level, what, "");
 }
 
-void error_set(const struct conn_handle *handle, int error, const char *reason)
+void error_set_at(const struct conn_handle *handle, int level, int error, const char *reason)
 {
     struct conn *conn = handle->conn;
     if (!conn_fail(conn, error))
         return;
     fill_local(handle);
-    describe(conn, error == ECONNRESET ? LOG_WARN : LOG_ERROR, reason, advice(error));
+    describe(conn, (enum log_level)level, reason, advice(error));
     /* From now on the kernel's answer to every wait is: readable, hung up. */
     fdtable_shutdown(handle, SHUT_RDWR);
+}
+
+void error_set(const struct conn_handle *handle, int error, const char *reason)
+{
+    error_set_at(handle, error == ECONNRESET ? LOG_WARN : LOG_ERROR, error, reason);
 }
 
 void error_from_tls(const struct conn_handle *handle, const struct tls_session *session,

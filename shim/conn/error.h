@@ -13,6 +13,7 @@
  *   ECONNRESET     the stream ends without close_notify, or the peer sent an alert for another reason
  *   ETIMEDOUT      the handshake was not complete in time
  *   ENOKEY         there is no usable key
+ *   EKEYREVOKED    the key was taken out of the key file (SOCKSEAL_REMOVED_KEYS=close)
  *   ENOBUFS, EIO   memory is lacking; a process or thread left a record incomplete, or a limit was reached
  */
 
@@ -21,6 +22,9 @@
 /* Fails the connection with `error` (an errno) unless it has failed before. `reason` is for the log line,
  * which names both addresses, the identity and what to do. Any thread may call it, with or without locks. */
 void error_set(const struct conn_handle *handle, int error, const char *reason);
+
+/* The same with a log line of this level (enum log_level), for what is no fault. */
+void error_set_at(const struct conn_handle *handle, int level, int error, const char *reason);
 
 /* The errno for a result of the TLS engine. */
 int error_of_tls(enum tls_result result);

@@ -342,6 +342,18 @@ static long receive(const struct conn_handle *handle, uint8_t *data, size_t len,
     return got == 0 && status->read_shut && (open || !was_shut) ? -EAGAIN : got;
 }
 
+/* The stream ended, or the kernel reported an error, before the handshake was complete. Gives -1. */
+static int end_early(const struct conn_handle *handle, uint32_t have)
+{
+    const struct tls_session *session = &handle->conn->session;
+    if (session->role == TLS_SERVER && !session->heard && have == 0)
+        error_set_at(handle, LOG_INFO, ECONNRESET,
+                     "the peer went away without sending anything, as who looks whether the port is open");
+    else
+        error_set(handle, ECONNRESET, "the connection ended during the handshake");
+    return -1;
+}
+
 /* Receives once, and takes the whole records: 1 to go on; 0 when there is nothing more, or when the peer has
  * to answer first; -1 on failure. rx_lock held. */
 static int advance(const struct conn_handle *handle)
@@ -358,10 +370,8 @@ static int advance(const struct conn_handle *handle)
     long got = receive(handle, data + before, COLLECT - before, peek ? MSG_PEEK : 0);
     if (got == -EAGAIN || got == -EINTR)
         return 0;
-    if (got <= 0) {
-        error_set(handle, ECONNRESET, "the connection ended during the handshake");
-        return -1;
-    }
+    if (got <= 0)
+        return end_early(handle, before);
     if (speaks_plaintext(conn, data, (size_t)got)) {
         become_plaintext(handle);
         return 0;

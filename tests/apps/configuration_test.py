@@ -115,6 +115,17 @@ class Start(sealed.TestCase):
                 self.assertEqual(len(errors), 1, errors)
                 self.assertIn(f"{what} ({variable}) /nonexistent/log cannot be written", errors[0])
 
+    def test_a_look_whether_the_port_is_open_is_no_warning(self):
+        address, port = sealed.loopback(), self.port()
+        server = self.run_peer("serve", address, port, "recv", "accept", "recv")
+        self.wait_listening(port, server)
+        self.run_stock("nc.openbsd", "-z", address, port).status()
+        server.expect_log("info", "without sending anything")
+        client = self.run_stock("nc.openbsd", "-N", address, port)  # whoever sends something is another matter
+        client.type(b"\x16\x03\x01")
+        client.end_input()
+        server.expect_log("warning", "ended during the handshake")
+
     def test_the_children_do_not_say_it_again(self):
         errors = self.errors("/bin/sh", "-c", "/bin/true; /bin/true; exit 0", SOCKSEAL_KEY_FILE="/nonexistent/keys")
         self.assertEqual(len(errors), 1, errors)

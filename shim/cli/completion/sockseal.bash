@@ -49,7 +49,7 @@ _sockseal() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} verb=run from=1 first
     COMPREPLY=()
     case ${COMP_WORDS[1]} in
-        run | shell | check | keygen | keys | ping) [ "$COMP_CWORD" -gt 1 ] && verb=${COMP_WORDS[1]} from=2 ;;
+        run | shell | check | keygen | keys | ping | rotate) [ "$COMP_CWORD" -gt 1 ] && verb=${COMP_WORDS[1]} from=2 ;;
     esac
     first=$(_sockseal_first $from)
     if [ "$first" -lt "$COMP_CWORD" ] && [ "$verb" = run ]; then
@@ -60,14 +60,15 @@ _sockseal() {
     case $verb,$word in
         keygen,-*) COMPREPLY=($(compgen -W '--output --append --bytes --pair --help' -- "$word")) ;;
         keys,-*) COMPREPLY=($(compgen -W '--help' -- "$word")) ;;
-        keys,*) COMPREPLY=($(compgen -f -- "$word")) ;;
+        rotate,-*) COMPREPLY=($(compgen -W '--take --finish --help' -- "$word")) ;;
+        keys,* | rotate,*) COMPREPLY=($(compgen -f -- "$word")) ;;
         keygen,*) ;;
         ping,[!-]* | ping,) COMPREPLY=($(compgen -A hostname -- "$word")) ;;
         *,-*) COMPREPLY=($(compgen -W "$_sockseal_settings" -- "$word")) ;;
         *) COMPREPLY=($(compgen -c -- "$word")) ;;
     esac
     [ "$COMP_CWORD" -eq 1 ] &&
-        COMPREPLY+=($(compgen -W 'run shell check keygen keys ping --help --version' -- "$word"))
+        COMPREPLY+=($(compgen -W 'run shell check keygen keys ping rotate --help --version' -- "$word"))
 }
 
 complete -o filenames -F _sockseal sockseal
