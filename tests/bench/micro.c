@@ -4,12 +4,14 @@
 /*
  * The pieces that a sealed call is made of, each by itself, in nanoseconds: sealing and opening, a copy, the
  * kernel's send and receive of the same bytes, an exchange of keys. Prints JSON, name to nanoseconds. Usage:
- * micro SECONDS (for all together).
+ * micro SECONDS (for all together); micro SECONDS aegis: AEGIS alone, on every set of instructions that the
+ * machine has, and libsodium's.
  */
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +21,7 @@
 #include <unistd.h>
 
 #include "crypto/aead.h"
+#include "crypto/aegis/aegis_backend.h"
 #include "crypto/secret.h"
 #include "crypto/x25519.h"
 #include "tls/tls.h"
@@ -128,6 +131,63 @@ static void measure_suite(const char *name, uint16_t suite)
     }
 }
 
+static const struct aegis_backend *backend;
+static enum aegis_kind kind;
+
+static void do_aegis_seal(size_t size)
+{
+    struct aead_part part = {plain, cipher, size};
+    const struct aead_message message = {key, nonce, aad, sizeof aad, &part, 1};
+    aegis_seal_on(backend, kind, &message, cipher + size, AEGIS_TAG_LEN);
+}
+
+static void do_aegis_open(size_t size)
+{
+    struct aead_part part = {cipher, other, size};
+    const struct aead_message message = {key, nonce, aad, sizeof aad, &part, 1};
+    check(aegis_open_on(backend, kind, &message, cipher + size, AEGIS_TAG_LEN), "open");
+}
+
+#ifdef crypto_aead_aegis128l_KEYBYTES
+static void do_sodium_seal(size_t size)
+{
+    crypto_aead_aegis128l_encrypt(cipher, NULL, plain, size, aad, sizeof aad, NULL, nonce, key);
+}
+
+static void do_sodium_open(size_t size)
+{
+    check(crypto_aead_aegis128l_decrypt(other, NULL, NULL, cipher, size + crypto_aead_aegis128l_ABYTES, aad,
+                                        sizeof aad, nonce, key) == 0,
+          "open");
+}
+#endif
+
+static void measure_both(const char *name, void (*seal)(size_t), void (*open)(size_t))
+{
+    static const size_t sizes[] = {64, 1024, RECORD};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        report(name, "seal", sizes[i], seal);
+        report(name, "open", sizes[i], open);
+    }
+}
+
+static void measure_aegis(void)
+{
+    static const char *const kinds[] = {"AEGIS-128L", "AEGIS-128X2", "AEGIS-128X4"};
+    for (const struct aegis_backend *const *list = aegis_cpu_backends(); *list; list++) {
+        for (int i = 0; i < AEGIS_KINDS; i++) {
+            char name[64];
+            backend = *list;
+            kind = (enum aegis_kind)i;
+            snprintf(name, sizeof name, "%s (%s)", kinds[i], backend->name);
+            measure_both(name, do_aegis_seal, do_aegis_open);
+        }
+    }
+#ifdef crypto_aead_aegis128l_KEYBYTES
+    measure_both("AEGIS-128L (libsodium)", do_sodium_seal, do_sodium_open);
+#endif
+}
+
 static void connect_pair(void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -147,13 +207,8 @@ static void connect_pair(void)
     close(listener);
 }
 
-int main(int argc, char *argv[])
+static void measure_all(void)
 {
-    run_seconds = (argc > 1 ? atof(argv[1]) : 2) / 42;
-    check(secret_init(), "libsodium");
-    point[0] = 9;
-    connect_pair();
-    printf("{");
     measure_suite("aegis128l", TLS_SUITE_AEGIS_128L_SHA256);
     measure_suite("aegis128x2", TLS_SUITE_AEGIS_128X2_SHA256);
     measure_suite("aegis128x4", TLS_SUITE_AEGIS_128X4_SHA256);
@@ -167,6 +222,21 @@ int main(int argc, char *argv[])
     report("kernel", "send and receive", 101, do_send_receive);
     report("kernel", "send and receive", RECORD, do_send_receive);
     report("kernel", "send and receive", 1 << 17, do_send_receive);
+}
+
+int main(int argc, char *argv[])
+{
+    const bool aegis_alone = argc > 2 && strcmp(argv[2], "aegis") == 0;
+    run_seconds = (argc > 1 ? atof(argv[1]) : 2) / (aegis_alone ? 78 : 42);
+    check(secret_init(), "libsodium");
+    point[0] = 9;
+    printf("{");
+    if (aegis_alone) {
+        measure_aegis();
+    } else {
+        connect_pair();
+        measure_all();
+    }
     printf("}\n");
     return 0;
 }

@@ -143,6 +143,25 @@ static void binder_labels_are_those_of_the_rfcs(void **state)
     assert_string_equal(tls_schedule_imported_binder, "imp binder"); /* RFC 9258, 5.2 */
 }
 
+static void aegis_keys_are_those_of_the_suites_draft(void **state)
+{
+    (void)state;
+    struct tls_traffic traffic;
+    uint8_t secret[32];
+    vectors_open("key-schedule-aegis-128l.txt");
+    tls_schedule_traffic(&traffic, TLS_SUITE_AEGIS_128L_SHA256, vectors_get("client.secret")->data);
+    assert_memory_equal(traffic.key, vectors_get("client.key")->data, 16);
+    assert_memory_equal(traffic.iv, vectors_get("client.iv")->data, 16);
+    toy_expand_label(vectors_get("handshake.secret")->data, "c hs traffic", vectors_get("hello.hash")->data,
+                     32, secret, 32);
+    assert_memory_equal(secret, vectors_get("client.secret")->data, 32);
+    toy_expand_label(vectors_get("handshake.secret")->data, "s hs traffic", vectors_get("hello.hash")->data,
+                     32, secret, 32);
+    tls_schedule_traffic(&traffic, TLS_SUITE_AEGIS_128L_SHA256, secret);
+    assert_memory_equal(traffic.key, vectors_get("server.key")->data, 16);
+    assert_memory_equal(traffic.iv, vectors_get("server.iv")->data, 16);
+}
+
 /* No RFC has a vector for "traffic upd": two implementations must do. */
 static void key_updates_agree_with_the_toy(void **state)
 {
@@ -209,6 +228,7 @@ int main(void)
         cmocka_unit_test(engine_follows_the_trace_without_a_psk),
         cmocka_unit_test(engine_follows_the_trace_with_a_psk),
         cmocka_unit_test(binder_labels_are_those_of_the_rfcs),
+        cmocka_unit_test(aegis_keys_are_those_of_the_suites_draft),
         cmocka_unit_test(key_updates_agree_with_the_toy),
         cmocka_unit_test(toy_follows_the_trace_with_a_psk),
     };
