@@ -14,7 +14,7 @@
 
 /*
  * A part of a message, cut anywhere: `len` bytes from `in`, encrypted or decrypted, go to `out`, which is
- * `in` or does not overlap it. Nor does it overlap another part.
+ * `in` or does not overlap it. Nor does it overlap another part, the key, the associated data or the tag.
  */
 struct aead_part {
     const uint8_t *in;

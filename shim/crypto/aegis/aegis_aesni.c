@@ -7,6 +7,7 @@
 
 #ifdef __x86_64__
 
+#define REGISTER_BLOCKS 1
 #include "crypto/aegis/aegis_x86.h"
 
 #define BACKEND      aegis_aesni

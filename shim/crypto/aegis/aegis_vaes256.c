@@ -7,6 +7,7 @@
 
 #ifdef __x86_64__
 
+#define REGISTER_BLOCKS 2
 #include "crypto/aegis/aegis_x86.h"
 
 #include "crypto/aegis/aegis_common.h"

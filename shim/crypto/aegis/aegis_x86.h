@@ -4,8 +4,9 @@
 #define SOCKSEAL_AEGIS_X86_H
 
 /*
- * Vectors of 1, 2 and 4 AES blocks that one register holds: v1, v2, v4, as far as the compiler's flags allow.
- * What each operation does is in aegis_lanes.h.
+ * Vectors of 1, 2 and 4 AES blocks that one register holds: v1, v2, v4, as far as REGISTER_BLOCKS, which the
+ * backend defines. (Not as far as the compiler could: the user's flags may allow more than the backend is
+ * for.) What each operation does is in aegis_lanes.h.
  */
 
 #include <immintrin.h>
@@ -80,7 +81,7 @@ VECTOR_CALL bool v1_is_zero(v1 a)
     return _mm_testz_si128(a, a);
 }
 
-#ifdef __VAES__
+#if REGISTER_BLOCKS >= 2
 
 typedef __m256i v2;
 
@@ -132,7 +133,7 @@ VECTOR_CALL v1 v2_fold(v2 a)
 
 #endif
 
-#ifdef __AVX512F__
+#if REGISTER_BLOCKS >= 4
 
 typedef __m512i v4;
 
