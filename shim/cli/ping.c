@@ -145,7 +145,9 @@ static int ping_sealed(int fd, const struct target *target, const struct keyring
                                    .psk_allowed = is_offered,
                                    .context = &scope,
                                    .suites = config->suites,
-                                   .suite_count = config->suite_count};
+                                   .suite_count = config->suite_count,
+                                   .groups = config->groups,
+                                   .group_count = config->group_count};
     struct ping_tls ping;
     int64_t began = net_now_ns();
     if (!ping_tls(&ping, fd, &tls, config->handshake_timeout_ms)) {

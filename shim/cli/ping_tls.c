@@ -96,7 +96,6 @@ static const char *advice_for(const struct tls_session *session)
     switch (session->alert_in) {
     case TLS_ALERT_UNKNOWN_PSK_IDENTITY:
     case TLS_ALERT_DECRYPT_ERROR:
-    case TLS_ALERT_ACCESS_DENIED:
         return advice_key;
     case TLS_ALERT_NONE:
         return session->failure == TLS_FAIL_KEY ? advice_key : advice_stock;
@@ -140,6 +139,16 @@ static size_t receive_record(struct shaking *shaking)
     }
 }
 
+/* Sends what the engine has written to `out`, and the rest of a long ClientHello. */
+static bool send_flight(struct shaking *shaking, struct tls_buffer *out)
+{
+    bool sent = send_all(shaking, out->data, out->len);
+    for (out->len = 0; sent && tls_handshake_more(&shaking->ping->session, &shaking->handshake, out);
+         out->len = 0)
+        sent = send_all(shaking, out->data, out->len);
+    return sent;
+}
+
 /* Takes a record and sends what answers it. */
 static bool take_record(struct shaking *shaking, size_t size)
 {
@@ -150,12 +159,8 @@ static bool take_record(struct shaking *shaking, size_t size)
         tls_handshake_record(session, &shaking->handshake, shaking->config, shaking->received, size, &out);
     shaking->have -= size;
     memmove(shaking->received, shaking->received + size, shaking->have);
-    bool sent = send_all(shaking, bytes, out.len);
-    if (result != TLS_OK)
-        return fail_tls(shaking);
-    for (out.len = 0; sent && tls_handshake_more(session, &shaking->handshake, &out); out.len = 0)
-        sent = send_all(shaking, bytes, out.len);
-    return sent;
+    bool sent = send_flight(shaking, &out);
+    return result == TLS_OK ? sent : fail_tls(shaking);
 }
 
 static bool shake(struct shaking *shaking)
@@ -165,7 +170,7 @@ static bool shake(struct shaking *shaking)
     struct tls_buffer out = {.data = bytes, .cap = sizeof bytes};
     if (tls_client_begin(session, &shaking->handshake, shaking->config, &out) != TLS_OK)
         return fail(shaking, tls_session_reason(session), advice_none);
-    if (!send_all(shaking, bytes, out.len))
+    if (!send_flight(shaking, &out))
         return false;
     while (!session->complete) {
         size_t size = receive_record(shaking);
