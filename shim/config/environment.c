@@ -223,7 +223,14 @@ static bool is_ours(const char *entry)
             continue;
         return saved.entries[i] && *value_of(entry, variables_names[i]) == '\0'; /* empty counts as unset */
     }
-    return value_of(entry, ENVIRONMENT_STATE) != NULL;
+    return value_of(entry, ENVIRONMENT_STATE) || value_of(entry, ENVIRONMENT_FILTERED);
+}
+
+static bool filtered;
+
+void environment_mark_filtered(void)
+{
+    filtered = true;
 }
 
 /* Adds "NAME=first[:second]" to the entries, written into the text at *used. */
@@ -258,6 +265,8 @@ bool environment_complete(char *const envp[], const char *state, char *out[],
     if (!there && (!*saved.library || !add(out, &count, text, &used, "LD_PRELOAD", saved.library, others)))
         return false;
     if (state && !add(out, &count, text, &used, ENVIRONMENT_STATE, state, ""))
+        return false;
+    if (filtered && !add(out, &count, text, &used, ENVIRONMENT_FILTERED, "1", ""))
         return false;
     out[count] = NULL;
     return true;

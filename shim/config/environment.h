@@ -14,6 +14,9 @@
 /* What one program of the tree leaves to the next (process/exec_handover.h). */
 #define ENVIRONMENT_STATE "SOCKSEAL_STATE"
 
+/* There for a program that was started behind a system call filter of its tree's (process/seccomp.h). */
+#define ENVIRONMENT_FILTERED "SOCKSEAL_FILTERED"
+
 enum {
     ENVIRONMENT_ADDED = 24, /* at most that many entries more than the program's own, the NULL included */
     ENVIRONMENT_TEXT = 8192,
@@ -27,6 +30,9 @@ void environment_save(void);
 /* Takes a variable out of the program's own environment; gives its value, which stays where it is, or NULL.
  */
 const char *environment_take(const char *name);
+
+/* From now on programs are told that they start behind a filter. */
+void environment_mark_filtered(void);
 
 /* The library's absolute path; "" if it is not known. */
 const char *environment_library(void);

@@ -12,7 +12,7 @@ const char *const variables_names[VARIABLES_COUNT] = {
 };
 
 /* Names that are not for the user: what programs of a tree leave to each other, and the tests' own. */
-static const char *const internal_names[] = {"SOCKSEAL_STATE", "SOCKSEAL_BUILD"};
+static const char *const internal_names[] = {"SOCKSEAL_STATE", "SOCKSEAL_FILTERED", "SOCKSEAL_BUILD"};
 
 static const char prefix[] = "SOCKSEAL_", test_prefix[] = "SOCKSEAL_TEST_";
 

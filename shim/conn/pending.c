@@ -8,6 +8,7 @@
 #include "sys/net.h"
 
 _Atomic uint32_t pending_count;
+void (*pending_carry)(void);
 
 static _Atomic uint32_t unwatched; /* outstanding, but not in the epoll yet, about */
 static _Atomic int64_t next_deadline = INT64_MAX;
@@ -112,14 +113,23 @@ static void enroll(const struct conn_handle *handle)
     watch_in(ownfd_get(OWNFD_EPOLL), handle);
 }
 
+/* With the descriptor that wakes the worker (io/worker.h): so what the library has open does not change when
+ * there is one. */
+static int make_epoll(void)
+{
+    int made = net_epoll_create(), wake = made < 0 ? -1 : net_eventfd();
+    if (wake >= 0)
+        ownfd_keep(OWNFD_WAKE, wake);
+    return made < 0 ? -1 : ownfd_keep(OWNFD_EPOLL, made);
+}
+
 int pending_epoll(void)
 {
     if (!pending_any())
         return -1;
     int epoll = ownfd_get(OWNFD_EPOLL);
     if (epoll < 0) {
-        int made = net_epoll_create();
-        epoll = made < 0 ? -1 : ownfd_keep(OWNFD_EPOLL, made);
+        epoll = make_epoll();
         if (epoll < 0)
             return -1;
     }
@@ -136,6 +146,7 @@ int64_t pending_deadline(void)
 void pending_after_fork(void)
 {
     ownfd_drop(OWNFD_EPOLL);
+    ownfd_drop(OWNFD_WAKE);
     for (int fd = 0; fd < fdtable_bound(); fd++)
         fdtable_clear_flags(fd, FDTABLE_WATCH_IN | FDTABLE_WATCH_OUT);
     atomic_store(&unwatched, atomic_load(&pending_count));

@@ -19,6 +19,10 @@ static inline bool pending_any(void)
     return atomic_load_explicit(&pending_count, memory_order_relaxed) != 0;
 }
 
+/* Called when work is left that no call of the program's comes back for: a close that is not finished. Set at
+ * load (io/wait.h); NULL: nothing happens. */
+extern void (*pending_carry)(void);
+
 /* Marks a sealed descriptor as having something pending; nothing happens if it is marked. */
 void pending_add(int fd);
 

@@ -21,6 +21,13 @@
 
 _Atomic bool close_linger_used;
 
+/* No call comes back for what is left of a connection. */
+static void carry(void)
+{
+    if (pending_carry)
+        pending_carry();
+}
+
 /* Puts close_notify behind everything else; role tx held. RFC 8446, 6.1: it closes our direction only. */
 static void queue_close_notify(struct conn *conn)
 {
@@ -165,6 +172,9 @@ static void make_orphan(const struct conn_handle *handle)
     fdtable_add(fd, handle->conn, handle->generation);
     fdtable_set_flags(fd, FDTABLE_ORPHAN);
     pending_add(fd);
+    if (!conn_is_established(handle->conn) || handle->conn->tx.to_send > 0 ||
+        handle->conn->status.close_pending)
+        carry();
 }
 
 bool close_release(const struct conn_handle *handle)
@@ -255,8 +265,10 @@ static void shut_sending(const struct conn_handle *handle)
     conn->status.close_pending = 1;
     conn_tx_set(conn, TX_SHUT);
     close_finish_step(handle);
-    if (conn->status.close_pending)
+    if (conn->status.close_pending) {
         pending_add(handle->fd);
+        carry();
+    }
 }
 
 int close_shutdown(const struct conn_handle *handle, int how)

@@ -6,6 +6,7 @@
 #include "diag/limit.h"
 #include "io/close.h"
 #include "io/progress.h"
+#include "io/worker.h"
 #include "shm/self.h"
 #include "sys/net.h"
 
@@ -64,6 +65,8 @@ void exit_finish(void)
     for (int fd = 0; fd < fdtable_bound(); fd++)
         finish_at_exit(fd);
     exit_wait_orphans();
+    /* Killed in the midst of a step, it would leave a lock to the other holders of a connection. */
+    worker_hold();
     for (int fd = 0; fd < fdtable_bound(); fd++)
         give_back(fd);
     limit_end();

@@ -7,6 +7,7 @@
 
 #include "conn/pending.h"
 #include "io/progress.h"
+#include "io/worker.h"
 #include "record/handshake.h"
 #include "record/rx_probe.h"
 #include "record/sysio.h"
@@ -287,5 +288,6 @@ void wait_begin(void)
     sysio_others_pending = others_pending;
     sysio_before_read = before_read;
     sysio_before_write = wait_before_write;
+    pending_carry = worker_carry;
     handshake_advanced = progress_review;
 }

@@ -23,6 +23,7 @@
 #include "diag/limit.h"
 #include "diag/log.h"
 #include "io/wait.h"
+#include "io/worker.h"
 #include "process/exec_adopt.h"
 #include "process/told.h"
 #include "sys/file.h"
@@ -82,6 +83,10 @@ __attribute__((constructor)) static void load(void)
     at_quick_exit(end);
     environment_save();
     told_begin();
+    if (environment_take(ENVIRONMENT_FILTERED)) {
+        worker_forbid();
+        environment_mark_filtered();
+    }
     exec_adopt_inherited(environment_take(ENVIRONMENT_STATE));
     startup_report();
     if (fdtable_bound() > 0)

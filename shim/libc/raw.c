@@ -27,6 +27,7 @@
 #include "conn/pending.h"
 #include "diag/log.h"
 #include "io/wait.h"
+#include "io/worker.h"
 #include "libc/raw.h"
 #include "process/fork.h"
 #include "process/privilege.h"
@@ -316,6 +317,16 @@ static long fork_raw(long number, const long a[static ARGUMENTS])
     return child;
 }
 
+/* Waits for what the library knows nothing of: a child, a signal, a lock. */
+static bool waits_elsewhere(long number, const long a[static ARGUMENTS])
+{
+    if (number == SYS_futex) {
+        const long operation = a[1] & FUTEX_CMD_MASK;
+        return operation == FUTEX_WAIT || operation == FUTEX_WAIT_BITSET || operation == FUTEX_LOCK_PI;
+    }
+    return number == SYS_wait4 || number == SYS_waitid || number == SYS_rt_sigtimedwait;
+}
+
 /* ---- rights ---- */
 
 /* Calls by which a process gives up the right to read files. libc has no function for some of them. */
@@ -342,6 +353,33 @@ static bool gives_up_rights(long number)
     }
 }
 
+/* Other calls that change what the kernel keeps for each thread. */
+static bool changes_thread(long number)
+{
+    return number == SYS_unshare || number == SYS_setns || number == SYS_prctl || number == SYS_seccomp;
+}
+
+/* For __attribute__((cleanup)). */
+static void end_change(const bool *changes)
+{
+    int saved = errno;
+    if (*changes)
+        privilege_after_change();
+    errno = saved;
+}
+
+static bool begin_change(long number)
+{
+    const bool drops = gives_up_rights(number), changes = drops || changes_thread(number);
+    int saved = errno;
+    if (drops)
+        privilege_before_drop();
+    else if (changes)
+        privilege_before_change();
+    errno = saved;
+    return changes;
+}
+
 /* ---- the door ---- */
 
 static bool through_doors(long number, long a[static ARGUMENTS], long *result)
@@ -350,14 +388,14 @@ static bool through_doors(long number, long a[static ARGUMENTS], long *result)
         *result = fork_raw(number, a);
         return true;
     }
+    if (pending_any() && waits_elsewhere(number, a))
+        worker_carry();
     if (pending_any() || fdtable_size) {
         if (on_wait(number, a, result))
             return true;
         if ((pending_any() || fdtable_has((int)a[0])) && on_sealed(number, a, result))
             return true;
     }
-    if (gives_up_rights(number))
-        privilege_before_drop();
     return on_any(number, a, result);
 }
 
@@ -377,8 +415,10 @@ DOOR long syscall(long number, ...)
             errno = ENOSYS;
             return -1;
         }
+        const bool changes __attribute__((cleanup(end_change))) = begin_change(number);
         if (through_doors(number, a, &result))
             return result;
+        return real()->syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
     }
     return real()->syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }

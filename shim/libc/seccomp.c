@@ -12,7 +12,24 @@
 
 #include "config/config.h"
 #include "libc/raw.h"
+#include "process/privilege.h"
 #include "process/seccomp.h"
+
+/* Much of what prctl(2) sets is the thread's: capabilities, no_new_privs. */
+static int change(int option, const unsigned long a[static 4])
+{
+    const bool active = config_get()->active;
+    int saved = errno;
+    if (active)
+        privilege_before_change();
+    errno = saved;
+    int result = real()->prctl(option, a[0], a[1], a[2], a[3]);
+    saved = errno;
+    if (active)
+        privilege_after_change();
+    errno = saved;
+    return result;
+}
 
 DOOR int prctl(int option, ...)
 {
@@ -24,7 +41,7 @@ DOOR int prctl(int option, ...)
     va_end(list);
     config_load();
     if (option != PR_SET_SECCOMP || !config_get()->active)
-        return real()->prctl(option, a[0], a[1], a[2], a[3]);
+        return change(option, a);
     if (a[0] == SECCOMP_MODE_STRICT)
         seccomp_warn_strict();
     if (a[0] != SECCOMP_MODE_FILTER || !a[1])

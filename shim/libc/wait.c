@@ -8,13 +8,16 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/select.h>
+#include <sys/wait.h>
 #include <threads.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "conn/pending.h"
 #include "io/wait.h"
+#include "io/worker.h"
 #include "sys/net.h"
 
 int __poll(struct pollfd *fds, nfds_t count, int timeout);
@@ -24,6 +27,8 @@ int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout
 int __select(int count, fd_set *read, fd_set *write, fd_set *except, struct timeval *timeout);
 int __nanosleep(const struct timespec *time, struct timespec *left);
 int __sigsuspend(const sigset_t *mask);
+pid_t __waitpid(pid_t child, int *status, int options);
+pid_t __wait(int *status);
 void __chk_fail(void) __attribute__((noreturn));
 
 static int64_t after_ms(int timeout)
@@ -256,4 +261,62 @@ DOOR int sigsuspend(const sigset_t *mask)
 DOOR int __sigsuspend(const sigset_t *mask)
 {
     return sigsuspend(mask);
+}
+
+/* Waits for what the library knows nothing of: a child, a signal. Nobody makes progress meanwhile but the
+ * worker. */
+static void before_other_wait(void)
+{
+    if (pending_any())
+        worker_carry();
+}
+
+DOOR pid_t wait4(pid_t child, int *status, int options, struct rusage *usage)
+{
+    before_other_wait();
+    return real()->wait4(child, status, options, usage);
+}
+
+DOOR pid_t waitpid(pid_t child, int *status, int options)
+{
+    return wait4(child, status, options, NULL);
+}
+
+DOOR_ALIAS("waitpid") pid_t __waitpid(pid_t child, int *status, int options);
+
+DOOR pid_t wait(int *status)
+{
+    return wait4(-1, status, 0, NULL);
+}
+
+DOOR_ALIAS("wait") pid_t __wait(int *status);
+
+DOOR pid_t wait3(int *status, int options, struct rusage *usage)
+{
+    return wait4(-1, status, options, usage);
+}
+
+DOOR int waitid(idtype_t type, id_t id, siginfo_t *info, int options)
+{
+    before_other_wait();
+    return real()->waitid(type, id, info, options);
+}
+
+DOOR int sigtimedwait(const sigset_t *restrict set, siginfo_t *restrict info,
+                      const struct timespec *restrict timeout)
+{
+    before_other_wait();
+    return real()->sigtimedwait(set, info, timeout);
+}
+
+DOOR int sigwaitinfo(const sigset_t *restrict set, siginfo_t *restrict info)
+{
+    before_other_wait();
+    return real()->sigwaitinfo(set, info);
+}
+
+DOOR int sigwait(const sigset_t *restrict set, int *restrict signal)
+{
+    before_other_wait();
+    return real()->sigwait(set, signal);
 }

@@ -11,6 +11,7 @@
 #include "diag/log.h"
 #include "io/close.h"
 #include "io/exit.h"
+#include "io/worker.h"
 #include "shm/ownfd.h"
 #include "shm/self.h"
 #include "sys/descriptors.h"
@@ -222,7 +223,7 @@ static void put_back(struct exec_handover *plan)
         descriptors_each(restore_in_child, NULL);
 }
 
-int exec_handover_begin(struct exec_handover *plan)
+static int begin(struct exec_handover *plan)
 {
     int arena = ownfd_get(OWNFD_ARENA), error = 0;
     const bool state = plan->surviving + plan->close_after_exec > 0;
@@ -254,12 +255,22 @@ int exec_handover_begin(struct exec_handover *plan)
     return 0;
 }
 
+int exec_handover_begin(struct exec_handover *plan)
+{
+    worker_hold();
+    int result = begin(plan);
+    if (result < 0)
+        worker_resume();
+    return result;
+}
+
 void exec_handover_undo(struct exec_handover *plan)
 {
     int arena = ownfd_get(OWNFD_ARENA);
     if (arena >= 0)
         set_flag(arena, true);
     put_back(plan);
+    worker_resume();
 }
 
 static void end_closing(struct exec_handover *plan, const struct conn_handle *handle)

@@ -7,6 +7,7 @@
 #include "conn/liveness.h"
 #include "conn/pending.h"
 #include "io/private_pipe.h"
+#include "io/worker.h"
 #include "shm/self.h"
 #include "sys/net.h"
 
@@ -29,6 +30,7 @@ static __thread bool fork_locked __attribute__((tls_model("initial-exec")));
 
 void fork_prepare(void)
 {
+    worker_hold();
     if (fork_depth++ == 0)
         fork_locked = fdtable_lock();
     fdtable_each_connection(holders_count);
@@ -37,10 +39,11 @@ void fork_prepare(void)
 
 void fork_in_parent(void)
 {
-    if (--fork_depth > 0)
-        return;
-    atomic_store(&fork_counted, false);
-    fdtable_unlock(fork_locked);
+    if (--fork_depth == 0) {
+        atomic_store(&fork_counted, false);
+        fdtable_unlock(fork_locked);
+    }
+    worker_resume();
 }
 
 void fork_failed(void)
@@ -67,14 +70,8 @@ static void drop_orphans(void)
     }
 }
 
-static void repair(void)
+static void repair_table(void)
 {
-    self_claim();
-    self_forget_tid();
-    fork_depth = 0;
-    fdtable_after_fork();
-    if (!atomic_load(&fdtable_size))
-        return;
     liveness_note_namespace();
     if (!atomic_exchange(&fork_counted, false))
         fdtable_each_connection(holders_count);
@@ -82,6 +79,18 @@ static void repair(void)
     pending_after_fork();
     private_pipe_after_fork();
     drop_orphans();
+}
+
+static void repair(void)
+{
+    self_claim();
+    self_forget_tid();
+    fork_depth = 0;
+    worker_after_fork();
+    fdtable_after_fork();
+    if (atomic_load(&fdtable_size))
+        repair_table();
+    worker_resume();
 }
 
 void fork_begin(void)

@@ -4,15 +4,27 @@
 
 #include "config/keyring.h"
 #include "diag/log.h"
+#include "io/worker.h"
 #include "shm/ownfd.h"
 #include "shm/self.h"
 
 void privilege_before_drop(void)
 {
+    worker_hold();
     if (!self_owns_tables())
         return;
     keyring_prepare();
     privilege_keep_log();
+}
+
+void privilege_before_change(void)
+{
+    worker_hold();
+}
+
+void privilege_after_change(void)
+{
+    worker_resume();
 }
 
 void privilege_keep_log(void)

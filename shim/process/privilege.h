@@ -13,6 +13,13 @@
  * nothing if all is done already, or in a vfork(2) child, which goes on to exec. */
 void privilege_before_drop(void);
 
+/* The kernel keeps rights, namespaces and filters for each thread, and some changes are allowed to a process
+ * of one thread alone. So the worker (io/worker.h) ends before such a change, and comes back, if it is
+ * needed, with what the caller has then. privilege_before_drop() includes the first; the second follows
+ * either. */
+void privilege_before_change(void);
+void privilege_after_change(void);
+
 /* Keeps the log file open, if there is one. */
 void privilege_keep_log(void);
 

@@ -12,11 +12,13 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
+#include "config/environment.h"
 #include "config/keyring.h"
 #include "conn/fdtable.h"
 #include "conn/liveness.h"
 #include "diag/log.h"
 #include "io/private_pipe.h"
+#include "io/worker.h"
 #include "process/bpf.h"
 #include "process/privilege.h"
 #include "sys/net.h"
@@ -29,7 +31,7 @@ static const unsigned FREE[] = {
     SYS_gettid,         SYS_sched_yield,   SYS_close,           SYS_munmap,      SYS_clock_gettime,
     SYS_rt_sigprocmask, SYS_rt_sigpending, SYS_rt_sigtimedwait, SYS_exit_group,  SYS_pread64,
     SYS_lseek,          SYS_writev,        SYS_splice,          SYS_tee,         SYS_pipe2,
-    SYS_getrandom,      SYS_getppid,
+    SYS_getrandom,      SYS_eventfd2,      SYS_getppid,
 };
 
 /* The same, for exec: before it and behind it. */
@@ -118,6 +120,8 @@ static void put_prefix(struct bpf_writer *writer)
 
 static void get_ready(void)
 {
+    worker_forbid();
+    environment_mark_filtered();
     if (conn_open_arena())
         fdtable_init();
     keyring_freeze();
@@ -151,6 +155,7 @@ bool seccomp_widen(const struct sock_fprog *from, struct sock_fprog *to,
 
 void seccomp_warn_strict(void)
 {
+    worker_forbid();
     log_line(LOG_WARN,
              "this program allows itself nothing but read, write and exit (seccomp): with sealed connections "
              "it will be killed");

@@ -18,6 +18,7 @@ enum ownfd_kind {
     OWNFD_PIPE_WRITE,
     OWNFD_NULL,  /* /dev/null */
     OWNFD_FENCE, /* a Landlock ruleset (process/fence.h) */
+    OWNFD_WAKE,  /* wakes the worker (io/worker.h) */
     OWNFD_KINDS
 };
 

@@ -39,6 +39,12 @@ static inline long net_send(int fd, const void *buffer, size_t len)
     return sys_call(SYS_sendto, fd, sys_ptr(buffer), (long)len, MSG_NOSIGNAL | MSG_DONTWAIT, 0, 0);
 }
 
+/* A counter that does not block (eventfd(2)). */
+static inline int net_eventfd(void)
+{
+    return (int)sys_call3(SYS_eventfd2, 0, O_CLOEXEC | O_NONBLOCK, 0);
+}
+
 static inline int net_pipe(int ends[static 2], int flags)
 {
     return (int)sys_call3(SYS_pipe2, sys_ptr(ends), flags, 0);

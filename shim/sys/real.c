@@ -101,6 +101,11 @@ static void bind_wait(void)
     BIND(thrd_sleep);
     BIND(pause);
     BIND(sigsuspend);
+    BIND(wait4);
+    BIND(waitid);
+    BIND(sigtimedwait);
+    BIND(sigwaitinfo);
+    BIND(sigwait);
 }
 
 static void bind_others(void)
@@ -133,6 +138,9 @@ static void bind_privileges(void)
     BIND(setgroups);
     BIND(initgroups);
     BIND(chroot);
+    BIND(capset);
+    BIND(unshare);
+    BIND(setns);
 }
 
 void real_bind_newer(void)

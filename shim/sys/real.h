@@ -11,16 +11,19 @@
 
 #include <aio.h>
 #include <dlfcn.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 
 struct termios;
 struct winsize;
@@ -126,6 +129,14 @@ struct real {
     int (*setgroups)(size_t, const gid_t *);
     int (*initgroups)(const char *, gid_t);
     int (*chroot)(const char *);
+    int (*capset)(cap_user_header_t, const cap_user_data_t);
+    int (*unshare)(int);
+    int (*setns)(int, int);
+    pid_t (*wait4)(pid_t, int *, int, struct rusage *);
+    int (*waitid)(idtype_t, id_t, siginfo_t *, int);
+    int (*sigtimedwait)(const sigset_t *, siginfo_t *, const struct timespec *);
+    int (*sigwaitinfo)(const sigset_t *, siginfo_t *);
+    int (*sigwait)(const sigset_t *, int *);
 };
 
 extern struct real real_table;

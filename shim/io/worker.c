@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "io/worker.h"
+
+#include <poll.h>
+#include <stdatomic.h>
+
+#include "conn/pending.h"
+#include "io/progress.h"
+#include "shm/ownfd.h"
+#include "shm/self.h"
+#include "sys/net.h"
+#include "sys/thread.h"
+
+enum {
+    SLICE_MS = 10,  /* how often it looks where there is no descriptor for an epoll */
+    SPIN_LIMIT = 3, /* rounds without progress before a short sleep: another thread is at it */
+    END_MS = 500,   /* how long worker_hold() waits */
+    END_SLICE_MS = 10,
+};
+
+static _Atomic bool running; /* there is a worker, or somebody is about to start it */
+static _Atomic int holds;    /* worker_hold() without its worker_resume() */
+static _Atomic bool had;     /* the first of these has ended a worker */
+static _Atomic bool forbidden;
+static struct thread thread;
+
+/* By which the worker is woken to end; -1 if there is no descriptor left. */
+static int wake_descriptor(void)
+{
+    int fd = ownfd_get(OWNFD_WAKE);
+    if (fd >= 0)
+        return fd;
+    int made = net_eventfd();
+    return made < 0 ? -1 : ownfd_keep(OWNFD_WAKE, made);
+}
+
+static struct timespec span_until(int64_t end_ms)
+{
+    int64_t left = end_ms - net_now_ms();
+    if (left < 0)
+        left = 0;
+    return (struct timespec){.tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000};
+}
+
+/* Waits until a pending connection has an event, or its time has come, or the worker is to end. Whether there
+ * was an event. */
+static bool wait_for_event(int epoll, int wake)
+{
+    struct pollfd both[] = {{.fd = epoll, .events = POLLIN}, {.fd = wake, .events = POLLIN}};
+    int64_t until_ms = pending_deadline();
+    if (epoll < 0 || wake < 0) {
+        int64_t slice = net_now_ms() + SLICE_MS;
+        until_ms = slice < until_ms ? slice : until_ms;
+    }
+    const struct timespec span = span_until(until_ms);
+    return net_ppoll(both, 2, until_ms == INT64_MAX ? NULL : &span) > 0 && both[0].revents;
+}
+
+static void work(void)
+{
+    for (int idle = 0; pending_any() && !atomic_load(&holds);) {
+        int epoll = pending_epoll();
+        bool event = wait_for_event(epoll, wake_descriptor());
+        if (atomic_load(&holds))
+            break;
+        if (epoll < 0)
+            pending_each(progress_step);
+        else
+            progress_run();
+        idle = event ? idle + 1 : 0;
+        if (idle > SPIN_LIMIT)
+            net_ppoll(NULL, 0, &(struct timespec){.tv_nsec = 1000000});
+    }
+}
+
+/* Somebody may have come with work while the last look found none: looks again after the flag is down. */
+static int run(void *context)
+{
+    (void)context;
+    bool free = false;
+    do {
+        work();
+        atomic_store(&running, false);
+        free = false;
+    } while (pending_any() && !atomic_load(&holds) && atomic_compare_exchange_strong(&running, &free, true));
+    return 0;
+}
+
+static bool may_start(void)
+{
+    return !atomic_load(&forbidden) && !atomic_load(&holds) && pending_any() && self_owns_tables();
+}
+
+/* Who holds it looks at `running` after counting its hold: so one of the two sees the other. */
+void worker_carry(void)
+{
+    bool free = false;
+    if (!may_start() || !atomic_compare_exchange_strong(&running, &free, true))
+        return;
+    wake_descriptor();
+    if (!may_start() || !thread_start(&thread, run, NULL))
+        atomic_store(&running, false);
+}
+
+/* Takes out what woke the worker. */
+static void clear_wake(void)
+{
+    uint64_t count;
+    int fd = ownfd_get(OWNFD_WAKE);
+    if (fd >= 0)
+        sys_read(fd, &count, sizeof count);
+}
+
+static bool exists(void)
+{
+    return atomic_load(&running) || thread_is_alive(&thread);
+}
+
+static void end(void)
+{
+    const uint64_t one = 1;
+    const int64_t limit_ms = net_now_ms() + END_MS;
+    int wake = ownfd_get(OWNFD_WAKE);
+    if (wake >= 0)
+        sys_write(wake, &one, sizeof one);
+    while (exists() && net_now_ms() < limit_ms) {
+        if (thread_is_alive(&thread))
+            thread_wait(&thread, END_SLICE_MS);
+        else
+            sys_call3(SYS_sched_yield, 0, 0, 0);
+    }
+    clear_wake();
+}
+
+void worker_hold(void)
+{
+    if (!self_process || !self_owns_tables())
+        return;
+    atomic_fetch_add(&holds, 1);
+    if (!exists())
+        return;
+    atomic_store(&had, true);
+    end();
+}
+
+void worker_resume(void)
+{
+    if (!self_process || !self_owns_tables() || atomic_load(&holds) == 0)
+        return;
+    if (atomic_fetch_sub(&holds, 1) == 1 && atomic_exchange(&had, false))
+        worker_carry();
+}
+
+void worker_forbid(void)
+{
+    atomic_store(&forbidden, true);
+    worker_hold();
+    worker_resume();
+}
+
+void worker_after_fork(void)
+{
+    thread_forget(&thread);
+    atomic_store(&running, false);
+    atomic_store(&holds, 1);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#ifndef SOCKSEAL_THREAD_H
+#define SOCKSEAL_THREAD_H
+
+/*
+ * A thread that libc does not know: clone(2), on memory of the library's own, with all signals blocked.
+ *
+ * pthread_create(3) would allocate (a door may be called where that is not allowed, in a signal handler say),
+ * and would make libc take locks from then on that a program with one thread does without. The price: libc's
+ * code in this thread finds thread-local storage that is empty, but for what is copied here. So it may call
+ * system calls, memory and string functions and snprintf(3), and nothing that allocates, locks a stream, is a
+ * cancellation point or raises a signal.
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Zeroed at first. One thread at a time; its memory is kept for the next. */
+struct thread {
+    _Atomic uint32_t id; /* its thread id; the kernel clears it when the thread has ended */
+    uint8_t *memory;
+    size_t size;
+    uint8_t *top; /* of the stack */
+    void *tls;    /* what its thread pointer is */
+    int (*run)(void *context);
+    void *context;
+};
+
+/* Runs run(context) in a new thread. False if the kernel refuses, or this build can have none
+ * (ThreadSanitizer). The last one has ended, or is about to. */
+bool thread_start(struct thread *thread, int (*run)(void *context), void *context);
+
+static inline bool thread_is_alive(const struct thread *thread)
+{
+    return atomic_load_explicit(&thread->id, memory_order_acquire) != 0;
+}
+
+/* Waits until it has ended, for at most so many milliseconds. */
+void thread_wait(struct thread *thread, int limit_ms);
+
+/* In a forked child, which has no other thread. */
+void thread_forget(struct thread *thread);
+
+#endif

@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+
+/* What a call has accepted is delivered, whatever the program does next: it waits on a lock, for a child or a
+ * signal, or computes. On plain TCP the kernel sees to that; here the worker (shim/io/worker.h) does. */
+
+#include "suite.h"
+
+#include "net.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { WAIT_MS = 8000 };
+
+/* The client is a process of its own. It connects and does its work while nobody accepts, says so by a byte
+ * in the pipe, and then idles in its own way until it is killed. */
+struct client {
+    const struct net *net;
+    struct sockaddr_in address;
+    int said;      /* the pipe */
+    pid_t speaker; /* the process that said so */
+};
+
+static void say(const struct client *client)
+{
+    pid_t self = getpid();
+    if (write(client->said, &self, sizeof self) != sizeof self)
+        _exit(2);
+}
+
+static int connect_and_write(const struct client *client)
+{
+    int fd = net_connect(client->net, &client->address);
+    if (write(fd, "message", 7) != 7)
+        _exit(3);
+    return fd;
+}
+
+/* In libc's own futex: no door. */
+static void wait_on_a_lock(void)
+{
+    sem_t never;
+    sem_init(&never, 0, 0);
+    for (;;)
+        sem_wait(&never);
+}
+
+static void write_and_wait_on_a_lock(const struct client *client)
+{
+    connect_and_write(client);
+    say(client);
+    wait_on_a_lock();
+}
+
+static void write_without_blocking_and_wait(const struct client *client)
+{
+    int fd = net_connect(client->net, &client->address);
+    net_set_nonblock(fd, true);
+    if (write(fd, "message", 7) != 7)
+        _exit(3);
+    say(client);
+    wait_on_a_lock();
+}
+
+static void write_and_compute(const struct client *client)
+{
+    connect_and_write(client);
+    say(client);
+    for (volatile unsigned long i = 0;; i++) {
+    }
+}
+
+static void close_and_wait_for_a_child(const struct client *client)
+{
+    close(connect_and_write(client));
+    pid_t child = suite_fork();
+    if (child == 0)
+        wait_on_a_lock();
+    say(client);
+    waitpid(child, NULL, 0);
+    _exit(4);
+}
+
+static void shut_down_and_wait_for_a_signal(const struct client *client)
+{
+    sigset_t none;
+    int signal;
+    shutdown(connect_and_write(client), SHUT_WR);
+    say(client);
+    sigemptyset(&none);
+    sigaddset(&none, SIGUSR2);
+    sigprocmask(SIG_BLOCK, &none, NULL);
+    sigwait(&none, &signal);
+    _exit(4);
+}
+
+/* The data is handed to a child, and the parent ends. */
+static void fork_and_end(const struct client *client)
+{
+    connect_and_write(client);
+    pid_t child = fork();
+    if (child == 0) {
+        say(client);
+        wait_on_a_lock();
+    }
+    _exit(0);
+}
+
+static void change_rights_and_wait(const struct client *client)
+{
+    connect_and_write(client);
+    if (setresgid(65534, 65534, 65534) < 0 || setresuid(65534, 65534, 65534) < 0)
+        _exit(5);
+    say(client);
+    wait_on_a_lock();
+}
+
+static pid_t start(struct client *client, void (*run)(const struct client *client), int *listener)
+{
+    int said[2];
+    *listener = net_listen(client->net, 4, &client->address);
+    assert_int_equal(pipe(said), 0);
+    client->said = said[1];
+    pid_t child = suite_fork();
+    if (child == 0) {
+        close(*listener);
+        run(client);
+        _exit(0);
+    }
+    close(said[1]);
+    assert_int_equal(read(said[0], &client->speaker, sizeof client->speaker), sizeof client->speaker);
+    close(said[0]);
+    return child;
+}
+
+static void expect(int fd, const char *text)
+{
+    char got[64];
+    size_t len = strlen(text), have = 0;
+    while (have < len || len == 0) {
+        assert_int_not_equal(net_wait(fd, POLLIN, WAIT_MS), 0);
+        ssize_t n = read(fd, got, sizeof got);
+        assert_true(n >= 0);
+        if (n == 0)
+            break;
+        assert_true((size_t)n <= len - have);
+        assert_memory_equal(got, text + have, (size_t)n);
+        have += (size_t)n;
+    }
+    assert_int_equal(have, len);
+}
+
+static void delivered(const struct net *net, void (*run)(const struct client *client), bool ends)
+{
+    struct client client = {.net = net};
+    int listener;
+    pid_t child = start(&client, run, &listener);
+    int fd = accept(listener, NULL, NULL);
+    assert_true(fd >= 0);
+    expect(fd, "message");
+    if (ends)
+        expect(fd, "");
+    kill(child, SIGKILL);
+    suite_wait(child);
+    close(fd), close(listener);
+}
+
+static void a_lock_is_waited_for(const struct net *net)
+{
+    delivered(net, write_and_wait_on_a_lock, false);
+}
+
+static void a_write_that_does_not_block(const struct net *net)
+{
+    delivered(net, write_without_blocking_and_wait, false);
+}
+
+static void the_program_computes(const struct net *net)
+{
+    delivered(net, write_and_compute, false);
+}
+
+static void closed_and_a_child_is_waited_for(const struct net *net)
+{
+    struct client client = {.net = net};
+    int listener;
+    start(&client, close_and_wait_for_a_child, &listener);
+    int fd = accept(listener, NULL, NULL);
+    assert_true(fd >= 0);
+    expect(fd, "message");
+    expect(fd, "");
+    kill(client.speaker, SIGKILL);
+    suite_wait(client.speaker);
+    close(fd), close(listener);
+}
+
+static void shut_down_and_a_signal_is_waited_for(const struct net *net)
+{
+    delivered(net, shut_down_and_wait_for_a_signal, true);
+}
+
+static void the_writer_ends_and_its_child_lives(const struct net *net)
+{
+    struct client client = {.net = net};
+    int listener;
+    pid_t child = start(&client, fork_and_end, &listener);
+    assert_int_equal(suite_wait(child), 0);
+    int fd = accept(listener, NULL, NULL);
+    assert_true(fd >= 0);
+    expect(fd, "message");
+    kill(client.speaker, SIGKILL);
+    close(fd), close(listener);
+}
+
+/* Of every thread of the process: a line of /proc/PID/task/TID/status (proc(5)). Gives how many threads have
+ * it so. */
+static int threads_with(pid_t process, const char *line)
+{
+    char path[300], text[4096];
+    int count = 0;
+    snprintf(path, sizeof path, "/proc/%d/task", (int)process);
+    DIR *tasks = opendir(path);
+    for (struct dirent *task; tasks && (task = readdir(tasks));) {
+        if (task->d_name[0] == '.')
+            continue;
+        snprintf(path, sizeof path, "/proc/%d/task/%s/status", (int)process, task->d_name);
+        int fd = open(path, O_RDONLY);
+        ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+        close(fd);
+        text[len > 0 ? len : 0] = 0;
+        count += strstr(text, line) != NULL;
+    }
+    if (tasks)
+        closedir(tasks);
+    return count;
+}
+
+/* The kernel keeps rights for each thread, and libc knows nothing of the worker. */
+static void rights_are_given_up(const struct net *net)
+{
+    struct client client = {.net = net};
+    int listener;
+    if (geteuid() != 0)
+        skip();
+    pid_t child = start(&client, change_rights_and_wait, &listener);
+    assert_int_equal(threads_with(child, "Uid:\t0\t"), 0);
+    assert_int_not_equal(threads_with(child, "Uid:\t65534\t65534\t65534\t65534"), 0);
+    int fd = accept(listener, NULL, NULL);
+    assert_true(fd >= 0);
+    expect(fd, "message");
+    kill(child, SIGKILL);
+    suite_wait(child);
+    close(fd), close(listener);
+}
+
+/* unshare(2) of a user namespace is refused to a process of several threads. */
+static void unshare_and_wait(const struct client *client)
+{
+    connect_and_write(client);
+    if (unshare(CLONE_NEWUSER) < 0 && errno == EINVAL)
+        _exit(6);
+    say(client);
+    wait_on_a_lock();
+}
+
+static void a_namespace_is_unshared(const struct net *net)
+{
+    delivered(net, unshare_and_wait, false);
+}
+
+static volatile sig_atomic_t handled_by;
+
+static void note(int signal)
+{
+    (void)signal;
+    handled_by = (sig_atomic_t)syscall(SYS_gettid);
+}
+
+/* A signal to the process goes to a thread that the program knows, however idle the worker is. */
+static void handle_and_wait(const struct client *client)
+{
+    struct sigaction action = {.sa_handler = note};
+    sigaction(SIGUSR1, &action, NULL);
+    connect_and_write(client);
+    for (int i = 0; i < 200; i++) {
+        handled_by = 0;
+        kill(getpid(), SIGUSR1);
+        if (handled_by != getpid())
+            _exit(7);
+    }
+    say(client);
+    wait_on_a_lock();
+}
+
+static void signals_go_to_the_program(const struct net *net)
+{
+    delivered(net, handle_and_wait, false);
+}
+
+/* A program of one thread that stays in ordinary calls never has a second one. Its peer counts. */
+static void stay_in_ordinary_calls(const struct client *client)
+{
+    char text[16];
+    for (int i = 0; i < 20; i++) {
+        int fd = net_connect(client->net, &client->address);
+        if (write(fd, "message", 7) != 7 || read(fd, text, sizeof text) != 6)
+            _exit(8);
+        if (threads_with(getpid(), "State:") != 1)
+            _exit(9);
+        close(fd);
+    }
+    _exit(0);
+}
+
+static void ordinary_calls_have_no_second_thread(const struct net *net)
+{
+    struct client client = {.net = net};
+    int listener = net_listen(net, 4, &client.address);
+    pid_t child = suite_fork();
+    if (child == 0)
+        stay_in_ordinary_calls(&client);
+    for (int i = 0; i < 20; i++) {
+        char text[16];
+        int fd = accept(listener, NULL, NULL);
+        assert_int_equal(read(fd, text, sizeof text), 7);
+        assert_int_equal(write(fd, "answer", 6), 6);
+        assert_int_equal(threads_with(getpid(), "State:"), 1);
+        assert_int_equal(read(fd, text, sizeof text), 0);
+        close(fd);
+    }
+    assert_int_equal(suite_wait(child), 0);
+    close(listener);
+}
+
+/* ... and a worker that has nothing left to do is gone. */
+static void idle_then_count(const struct client *client)
+{
+    connect_and_write(client);
+    say(client);
+    wait_on_a_lock();
+}
+
+static void a_worker_without_work_is_gone(const struct net *net)
+{
+    struct client client = {.net = net};
+    int listener;
+    pid_t child = start(&client, idle_then_count, &listener);
+    assert_int_equal(threads_with(child, "State:"), net->sealed && suite_has_library() ? 2 : 1);
+    int fd = accept(listener, NULL, NULL);
+    expect(fd, "message");
+    for (int64_t end = net_now_ms() + WAIT_MS; threads_with(child, "State:") != 1 && net_now_ms() < end;)
+        net_sleep_ms(2);
+    assert_int_equal(threads_with(child, "State:"), 1);
+    kill(child, SIGKILL);
+    suite_wait(child);
+    close(fd), close(listener);
+}
+
+/* Closed within their handshakes by several threads: no descriptor is left, and the end takes no time. */
+enum { CLOSERS = 4, CLOSED_EACH = 40 };
+
+static struct client closers;
+
+static void *close_at_once(void *context)
+{
+    (void)context;
+    for (int i = 0; i < CLOSED_EACH; i++) {
+        int fd = net_connect(closers.net, &closers.address);
+        if (write(fd, "message", 7) != 7)
+            _exit(3);
+        close(fd);
+    }
+    return NULL;
+}
+
+static int open_descriptors(void)
+{
+    int count = 0;
+    DIR *open = opendir("/proc/self/fd");
+    while (readdir(open))
+        count++;
+    closedir(open);
+    return count;
+}
+
+static void close_in_threads(const struct client *client)
+{
+    pthread_t threads[CLOSERS];
+    closers = *client;
+    int before = open_descriptors();
+    for (int i = 0; i < CLOSERS; i++)
+        pthread_create(&threads[i], NULL, close_at_once, NULL);
+    for (int i = 0; i < CLOSERS; i++)
+        pthread_join(threads[i], NULL);
+    int64_t end = net_now_ms() + WAIT_MS;
+    while (open_descriptors() > before + 4 && net_now_ms() < end)
+        usleep(1000);
+    _exit(open_descriptors() > before + 4 ? 10 : 0);
+}
+
+static void closed_within_their_handshakes(const struct net *net)
+{
+    struct client client = {.net = net};
+    int listener = net_listen(net, 64, &client.address);
+    pid_t child = suite_fork();
+    if (child == 0)
+        close_in_threads(&client);
+    for (int i = 0; i < CLOSERS * CLOSED_EACH; i++) {
+        int fd = accept(listener, NULL, NULL);
+        assert_true(fd >= 0);
+        expect(fd, "message");
+        expect(fd, "");
+        close(fd);
+    }
+    assert_int_equal(suite_wait(child), 0);
+    close(listener);
+}
+
+/* A fork while the worker is at it, again and again. */
+static void fork_again_and_again(const struct client *client)
+{
+    connect_and_write(client);
+    for (int i = 0; i < 50; i++) {
+        pid_t child = fork();
+        if (child == 0)
+            _exit(0);
+        waitpid(child, NULL, 0);
+    }
+    say(client);
+    wait_on_a_lock();
+}
+
+static void forks_beside_the_worker(const struct net *net)
+{
+    delivered(net, fork_again_and_again, false);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct suite_case cases[] = {
+        {.name = "written, and a lock is waited for", .run = a_lock_is_waited_for, .limit_s = 30},
+        {.name = "written without blocking, and a lock is waited for",
+         .run = a_write_that_does_not_block,
+         .limit_s = 30},
+        {.name = "written, and the program computes", .run = the_program_computes, .limit_s = 30},
+        {.name = "closed, and a child is waited for", .run = closed_and_a_child_is_waited_for, .limit_s = 30},
+        {.name = "shut down, and a signal is waited for",
+         .run = shut_down_and_a_signal_is_waited_for,
+         .limit_s = 30},
+        {.name = "the writer ends, and its child lives",
+         .run = the_writer_ends_and_its_child_lives,
+         .limit_s = 30},
+        {.name = "written, and rights are given up", .run = rights_are_given_up, .limit_s = 30},
+        {.name = "written, and a namespace is unshared", .run = a_namespace_is_unshared, .limit_s = 30},
+        {.name = "signals go to the program", .run = signals_go_to_the_program, .limit_s = 30},
+        {.name = "ordinary calls have no second thread",
+         .run = ordinary_calls_have_no_second_thread,
+         .limit_s = 30},
+        {.name = "a worker without work is gone", .run = a_worker_without_work_is_gone, .limit_s = 30},
+        {.name = "closed within their handshakes, in threads",
+         .run = closed_within_their_handshakes,
+         .limit_s = 60},
+        {.name = "forks beside the worker", .run = forks_beside_the_worker, .limit_s = 30},
+    };
+    suite_cases(cases, suite_count(cases));
+    return suite_run(argc, argv);
+}
