@@ -135,7 +135,7 @@ class Bash(sealed.TestCase):
 
     @sealed.sealed_only
     def test_new_keys_between_one_program_and_the_next(self):
-        """OpenSSL renews its keys and asks for ours to be renewed: whoever reads, or writes, next does so."""
+        """OpenSSL renews its keys and asks for those of the other side: whoever reads, or writes, next does so."""
         sealed.need("openssl")
         port = self.port()
         server = self.run_stock("openssl", "s_server", "-accept", f"{self.address}:{port}", "-tls1_3", "-nocert",

@@ -19,7 +19,7 @@ from sealed import sealed_only
 
 WORDS = "this goes out in the clear\n"
 
-# Without a C library, so that it can be built for 32 bits with no other headers; `int $0x80` is theirs.
+# Without a C library, so that it can be built for 32 bits with no other headers, with the system calls of those programs.
 BARE = r"""
 #ifdef __i386__
 static long call(long number, long a, long b, long c)

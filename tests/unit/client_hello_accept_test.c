@@ -297,7 +297,7 @@ static void a_hello_of_many_suites_is_accepted(void **state)
     finish();
 }
 
-/* X25519MLKEM768 and another share that fills several records, in front of ours. */
+/* X25519MLKEM768 and another share that fills several records, in front of the one that is supported. */
 static void long_shares_of_unknown_groups_are_passed_over(void **state)
 {
     (void)state;

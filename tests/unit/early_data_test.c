@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC
  * Copyright (c) 2026 the sockseal authors */
 
-/* Early data, which a server of ours never accepts and must skip within a bound (RFC 8446, 4.2.10). */
+/* Early data, which the server never accepts and must skip within a bound (RFC 8446, 4.2.10). */
 
 #include "pair.h"
 

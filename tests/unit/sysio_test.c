@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC
  * Copyright (c) 2026 the sockseal authors */
 
-/* A reader comes back from the kernel, and his role is not his any more: a signal handler of his has taken
- * it, and after that a process that was killed. */
+/* A reader comes back from the kernel and does not hold its lock any more: a signal handler of its thread has
+ * taken it, and after that a process that was killed. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -36,7 +36,7 @@ static uint32_t dead_process(void)
     return (uint32_t)child;
 }
 
-/* Takes the role from the reader when he is in the kernel, and lets him come back. */
+/* Takes the lock from the reader while that is in the kernel, and lets it come back. */
 static void *take_from_reader(void *context)
 {
     struct taking *taking = context;

@@ -83,7 +83,7 @@ static void survives(const struct net *net, void (*close_from)(int low))
     pid_t child = suite_fork();
     if (child == 0)
         be_careful(net, &address, close_from);
-    net_sleep_ms(50); /* so that it has done all this, most of the time, before it is accepted */
+    suite_until_blocked(child); /* it has done all this before it is accepted */
     int peer = accept(listener, NULL, NULL);
     net_expect_text(peer, "queued");
     kill(child, SIGKILL);

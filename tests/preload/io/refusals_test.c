@@ -142,7 +142,7 @@ static void remote_shells(void)
     assert_int_equal(errno, EACCES);
 }
 
-/* A sealed connection of a process that has nothing to do with ours, and a pipe of it. */
+/* A sealed connection of a process that has nothing to do with this one, and a pipe of it. */
 static void descriptors_of_another_process(void)
 {
     int pipes[2], pair[2], numbers[2] = {-1, -1};

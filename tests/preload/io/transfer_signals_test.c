@@ -80,29 +80,29 @@ static void *read_page_later(void *context)
     return NULL;
 }
 
-struct scenery {
+struct fixture {
     int pair[2], pipe[2];
 };
 
-static struct scenery set_up(const struct net *net)
+static struct fixture set_up(const struct net *net)
 {
-    struct scenery scenery;
-    net_warm_pair(net, scenery.pair);
-    transfer_pipe(scenery.pipe);
-    return scenery;
+    struct fixture fixture;
+    net_warm_pair(net, fixture.pair);
+    transfer_pipe(fixture.pipe);
+    return fixture;
 }
 
-static void tear_down(const struct scenery *scenery)
+static void tear_down(const struct fixture *fixture)
 {
     for (int i = 0; i < 2; i++) {
-        close(scenery->pair[i]);
-        close(scenery->pipe[i]);
+        close(fixture->pair[i]);
+        close(fixture->pipe[i]);
     }
 }
 
 static void a_wait_for_the_socket(const struct net *net)
 {
-    struct scenery at = set_up(net);
+    struct fixture at = set_up(net);
     on_alarm(0, 100, 0);
     assert_int_equal(splice(at.pair[1], NULL, at.pipe[1], NULL, 10, 0), -1);
     assert_int_equal(errno, EINTR);
@@ -117,7 +117,7 @@ static void a_wait_for_the_socket(const struct net *net)
 
 static void a_wait_for_a_full_pipe(const struct net *net)
 {
-    struct scenery at = set_up(net);
+    struct fixture at = set_up(net);
     assert_int_equal(fcntl(at.pipe[1], F_SETPIPE_SZ, 4096), 4096);
     t_pipe_fill(at.pipe, 0);
     assert_int_equal(write(at.pair[0], "data", 4), 4);
@@ -136,7 +136,7 @@ static void a_wait_for_a_full_pipe(const struct net *net)
 
 static void a_wait_for_an_empty_pipe(const struct net *net)
 {
-    struct scenery at = set_up(net);
+    struct fixture at = set_up(net);
     on_alarm(0, 100, 0);
     assert_int_equal(splice(at.pipe[0], NULL, at.pair[0], NULL, 10, 0), -1);
     assert_int_equal(errno, EINTR);
@@ -179,7 +179,7 @@ static void take(int fd, uint64_t place, uint64_t len)
 /* Nothing was taken: EINTR, and the pipe and the file are as they were. */
 static void a_full_socket(const struct net *net)
 {
-    struct scenery at = set_up(net);
+    struct fixture at = set_up(net);
     int file = t_pattern_file(1000);
     uint64_t before = fill(at.pair[0], 0);
     t_pipe_put(at.pipe, "12345");
@@ -201,7 +201,7 @@ static void a_full_socket(const struct net *net)
 /* Interrupted half-way, sendfile tells how much it was, and goes on from there. */
 static void half_of_a_file(const struct net *net)
 {
-    struct scenery at = set_up(net);
+    struct fixture at = set_up(net);
     int file = t_pattern_file(BULK);
     on_alarm(0, 150, 0);
     ssize_t sent = sendfile(at.pair[0], file, NULL, BULK);
@@ -227,7 +227,7 @@ static void half_of_a_file(const struct net *net)
 /* The same out of a pipe: what was not taken is in it still, and goes out next. */
 static void half_of_a_pipe(const struct net *net)
 {
-    struct scenery at = set_up(net);
+    struct fixture at = set_up(net);
     uint64_t before = fill(at.pair[0], 0), room = 0;
     size_t in_pipe = t_pipe_fill(at.pipe, before);
     on_alarm(0, 300, 0);
@@ -261,7 +261,7 @@ static void half_of_a_pipe(const struct net *net)
 /* Out of SIGPIPE's handler, which the call itself brings about: the connection can be used on. */
 static void a_jump_out_of_a_broken_pipe(const struct net *net)
 {
-    struct scenery at = set_up(net);
+    struct fixture at = set_up(net);
     char text[8];
     signal(SIGPIPE, jump_out);
     int lonely = at.pipe[1];

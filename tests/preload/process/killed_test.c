@@ -61,9 +61,10 @@ static pid_t dead_child(int pair[2], bool killed)
         close(pair[1]);
         _exit((int)read(pair[0], &byte, 1));
     }
-    net_sleep_ms(killed ? 150 : 0);
-    if (killed)
+    if (killed) {
+        suite_until_blocked(child);
         kill(child, SIGKILL);
+    }
     assert_int_equal(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT), 0);
     return child;
 }
@@ -121,7 +122,7 @@ static void leaving_a_blocked_write(const struct net *net)
             _exit(1);
         }
         close(pair[0]);
-        net_sleep_ms(300);
+        suite_until_blocked(child);
         int64_t start = net_now_ms();
         kill(child, SIGTERM);
         assert_int_equal(suite_wait(child), 7);
@@ -140,7 +141,7 @@ static void kill_a_writer(int fd)
         (void)!write(fd, much, sizeof much);
         _exit(1);
     }
-    net_sleep_ms(200);
+    suite_until_blocked(child);
     kill(child, SIGKILL);
     assert_int_equal(suite_wait(child), 1000 + SIGKILL);
 }
@@ -178,12 +179,12 @@ static void asking_after_a_killed_reader(const struct net *net)
         (void)!read(pair[0], text, 1);
         _exit(1);
     }
-    net_sleep_ms(100);
+    suite_until_blocked(child);
     kill(child, SIGKILL);
     assert_int_equal(suite_wait(child), 1000 + SIGKILL);
     assert_int_equal(write(pair[1], "text", 4), 4);
-    net_sleep_ms(50);
-    assert_int_equal(ioctl(pair[0], FIONREAD, &available), 0);
+    for (int64_t end = net_now_ms() + 3000; available < 4 && net_now_ms() < end;)
+        assert_int_equal(ioctl(pair[0], FIONREAD, &available), 0);
     assert_int_equal(available, 4);
     assert_int_equal(read(pair[0], text, 4), 4);
     close(pair[0]), close(pair[1]);

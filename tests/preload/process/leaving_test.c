@@ -61,7 +61,7 @@ static void daemon_after_a_close(const struct net *net)
             _exit(1);
         _exit(0);
     }
-    net_sleep_ms(100);
+    suite_until_blocked(child);
     int fd = accept(listener, NULL, NULL);
     assert_int_equal(net_read_all(fd, text, 6), 6);
     assert_string_equal(text, "before");

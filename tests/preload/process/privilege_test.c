@@ -425,7 +425,7 @@ static void vfork_child(void)
     assert_int_equal(status, 10);
 }
 
-/* The program puts a file of its own at the numbers where ours stand, the log's among them. */
+/* The program puts a file of its own at the numbers of the library's, the log's among them. */
 static int numbers_role(int argc, char **argv)
 {
     struct sockaddr_in address;

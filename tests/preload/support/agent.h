@@ -5,8 +5,8 @@
 
 /*
  * A second process that makes calls when it is told to. It is forked before any connection exists, so that
- * its end of a connection has nothing in common with ours. Pointers in arguments must lie in memory that was
- * shared before.
+ * its end of a connection has nothing in common with that of the test. Pointers in arguments must lie in
+ * memory that was shared before.
  */
 
 #include <sys/types.h>

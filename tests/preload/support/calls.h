@@ -5,7 +5,7 @@
 
 /*
  * The calls of a scenario: each is made at one end, in the process where that end lives, and told in the
- * story with its result, with errno if it failed, and with the bytes that it gave. "(errno touched)" is added
+ * trace with its result, with errno if it failed, and with the bytes that it gave. "(errno touched)" is added
  * to a call that succeeded and changed errno all the same.
  */
 

@@ -33,14 +33,14 @@ static const struct variant reference = {.name = "plain"};
 void scene_tell(struct scene *scene, const char *format, ...)
 {
     va_list args;
-    size_t room = SUITE_STORY_SIZE - scene->story_len;
+    size_t room = SUITE_TRACE_SIZE - scene->trace_len;
     va_start(args, format);
-    int len = vsnprintf(scene->story + scene->story_len, room, format, args);
+    int len = vsnprintf(scene->trace + scene->trace_len, room, format, args);
     va_end(args);
     if (len > 0 && (size_t)len + 1 < room) {
-        scene->story_len += (size_t)len;
-        scene->story[scene->story_len++] = '\n';
-        scene->story[scene->story_len] = '\0';
+        scene->trace_len += (size_t)len;
+        scene->trace[scene->trace_len++] = '\n';
+        scene->trace[scene->trace_len] = '\0';
     }
 }
 
@@ -108,7 +108,7 @@ static void open_connection(struct scene *scene)
     check_sealed(scene);
 }
 
-/* A byte each way. Its lines are not part of the story. */
+/* A byte each way. Its lines are not part of the trace. */
 static void warm_up(struct scene *scene)
 {
     for (int side = 0; side < 2; side++) {
@@ -117,13 +117,13 @@ static void warm_up(struct scene *scene)
     }
     memset(scene->sent, 0, sizeof scene->sent);
     memset(scene->received, 0, sizeof scene->received);
-    scene->story_len = 0;
-    scene->story[0] = '\0';
+    scene->trace_len = 0;
+    scene->trace[0] = '\0';
 }
 
 static void play(const struct scenario *scenario, const struct net *net, const struct variant *variant)
 {
-    struct scene scene = {.net = net, .scenario = scenario, .variant = variant, .story = suite_story};
+    struct scene scene = {.net = net, .scenario = scenario, .variant = variant, .trace = suite_trace};
     scene.in = shared(SCENE_BYTES);
     scene.out = shared(SCENE_BYTES);
     signal(SIGPIPE, SIG_IGN); /* a script that wants the signal counts it: t_count_sigpipe */
@@ -165,11 +165,11 @@ static void print_difference(const char *plain, const char *sealed, const char *
 void scene_compare(const struct scenario *scenario, const struct variant *variant)
 {
     play(scenario, &net_plain, &reference);
-    char *plain = strdup(suite_story);
+    char *plain = strdup(suite_trace);
     assert_non_null(plain);
     play(scenario, &net_sealed, variant);
-    if (strcmp(plain, suite_story) != 0) {
-        print_difference(plain, suite_story, variant->name);
+    if (strcmp(plain, suite_trace) != 0) {
+        print_difference(plain, suite_trace, variant->name);
         fail_msg("the sealed run differs from the plain one");
     }
     free(plain);

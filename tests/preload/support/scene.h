@@ -5,8 +5,8 @@
 
 /*
  * The differential test. A scenario is a short script of calls (calls.h) against the two ends of a
- * connection. Each call writes a line with its result into a story; the script is run on plain TCP and on
- * sealed TCP, and the two stories must be equal: every return value, errno, readiness bit and byte.
+ * connection. Each call writes a line with its result into a trace; the script is run on plain TCP and on
+ * sealed TCP, and the two traces must be equal: every return value, errno, readiness bit and byte.
  *
  * A script must be deterministic on plain TCP: it waits for what it expects to be there (t_wait, t_take)
  * before it asks for what depends on it, and where plain TCP itself gives no fixed number (how much a
@@ -64,11 +64,11 @@ struct scene {
     uint8_t *out;        /* where written bytes are staged */
     struct sockaddr_in address;
     uint64_t sent[2], received[2]; /* where each end stands in its pattern stream (t_give, t_take) */
-    char *story;
-    size_t story_len;
+    char *trace;
+    size_t trace_len;
 };
 
-/* Adds a line to the story. */
+/* Adds a line to the trace. */
 void scene_tell(struct scene *scene, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Runs the scenario on plain TCP (both ends in one thread) and on sealed TCP in the variant; fails if they

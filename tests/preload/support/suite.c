@@ -37,7 +37,7 @@ static const struct suite_role *roles[ROLES_MAX];
 static size_t role_count;
 static const struct suite_role proxy_role = {"proxy", proxy_main};
 
-char *suite_story;
+char *suite_trace;
 
 static struct item *add_item(const char *name, const char *kind, unsigned limit_s)
 {
@@ -181,7 +181,7 @@ static void run_isolated(void **state)
     struct item *item = *state;
     int output = memfd_create("output", MFD_CLOEXEC);
     int status = 0;
-    suite_story[0] = '\0';
+    suite_trace[0] = '\0';
     fflush(NULL);
     pid_t child = fork();
     assert_true(child >= 0);
@@ -192,7 +192,7 @@ static void run_isolated(void **state)
     if (!in_time) {
         fprintf(stderr, "%s: not finished after %u s\n", item->name, item->limit_s);
         hang_report(child);
-        fprintf(stderr, "--- so far:\n%s", suite_story);
+        fprintf(stderr, "--- so far:\n%s", suite_trace);
         kill(-child, SIGKILL);
     }
     waitpid(child, &status, 0);
@@ -234,8 +234,8 @@ int suite_run(int argc, char **argv)
     }
     if (!suite_has_library())
         fprintf(stderr, "note: the library is not preloaded; all connections are plain\n");
-    suite_story = mmap(NULL, SUITE_STORY_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (suite_story == MAP_FAILED)
+    suite_trace = mmap(NULL, SUITE_TRACE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (suite_trace == MAP_FAILED)
         abort();
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     return _cmocka_run_group_tests(argv[0], tests, count, NULL, NULL) ? 1 : 0;

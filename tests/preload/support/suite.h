@@ -59,8 +59,8 @@ int suite_run(int argc, char **argv);
 bool suite_has_library(void);
 
 /* Memory that the test's process shares with the one that watches it: printed when the time is up. */
-extern char *suite_story;
-enum { SUITE_STORY_SIZE = 1 << 18 };
+extern char *suite_trace;
+enum { SUITE_TRACE_SIZE = 1 << 18 };
 
 /*
  * Starts a role as a new program. `args` are its arguments, NULL-terminated; `changes` to the environment are
@@ -74,5 +74,9 @@ pid_t suite_fork(void);
 
 /* Waits for a child and gives its exit status, or 1000 + the signal that ended it. */
 int suite_wait(pid_t child);
+
+/* Waits until the thread, of this process or of another, has been asleep for a moment without waking up, as
+ * in a call that blocks, or is gone. Fails the test if that does not come. */
+void suite_until_blocked(pid_t thread);
 
 #endif
