@@ -3,7 +3,7 @@
 """Peers that keep to the letter of the protocol and mean harm, or meet the shim at a bad moment: floods during the
 handshake, a KeyUpdate while a record is cut, resets, and plain clients where SOCKSEAL_PLAINTEXT=accept serves them."""
 
-# time-limit: 90
+# time-limit: 240
 
 import hashlib
 import re

@@ -24,7 +24,7 @@ class Times:
     def expected(self, test):
         """Nobody knows: by its kind, and what needs much has a limit of its own."""
         usual = 40 if test.wrapper or test.variant == "tsan" else 8 if test.is_python else 5 if test.is_preload else 1
-        return self.seconds.get(test.name, usual + max(0, test.limit - 120) / 4)
+        return self.seconds.get(test.name, usual + max(0, test.limit - 240) / 4)
 
     def longest_first(self, tests):
         return sorted(tests, key=self.expected, reverse=True)

@@ -11,7 +11,7 @@ import schedule
 
 
 class Test:
-    def __init__(self, name, variant=None, limit=120, seconds=0.0):
+    def __init__(self, name, variant=None, limit=240, seconds=0.0):
         self.name, self.variant, self.limit, self.seconds = name, variant, limit, seconds
         self.wrapper, self.is_python, self.is_preload = [], False, False
 

@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { LIMIT_S = 20, ITEMS_MAX = 1024, ROLES_MAX = 32, NAME_MAX_LEN = 96 };
+enum { LIMIT_S = 60, ITEMS_MAX = 1024, ROLES_MAX = 32, NAME_MAX_LEN = 96 };
 
 /* One line of the report. Which of the members is set says what kind it is. */
 struct item {

@@ -209,12 +209,8 @@ static void a_reader_waits_for_a_driver_that_is_stopped(const struct net *net)
 static const struct suite_case cases[] = {
     {.name = "a reader waits for a driver that is stopped",
      .run = a_reader_waits_for_a_driver_that_is_stopped},
-    {.name = "writers meet a thread that is stopped",
-     .run = writers_meet_a_thread_that_is_stopped,
-     .limit_s = 60},
-    {.name = "a collector stops threads that connect",
-     .run = a_collector_stops_threads_that_connect,
-     .limit_s = 60},
+    {.name = "writers meet a thread that is stopped", .run = writers_meet_a_thread_that_is_stopped},
+    {.name = "a collector stops threads that connect", .run = a_collector_stops_threads_that_connect},
 };
 
 int main(int argc, char **argv)
