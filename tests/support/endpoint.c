@@ -32,7 +32,8 @@ void endpoint_init(struct endpoint *endpoint, const uint16_t *suites, size_t cou
     if (!secret_init())
         abort();
     memset(endpoint, 0, sizeof *endpoint);
-    memcpy(endpoint->suites, suites, count * sizeof *suites);
+    if (count > 0)
+        memcpy(endpoint->suites, suites, count * sizeof *suites);
     endpoint->config = (struct tls_config){
         .psks = endpoint->psks,
         .suites = endpoint->suites,

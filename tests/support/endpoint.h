@@ -29,7 +29,8 @@ struct endpoint {
 extern const uint8_t endpoint_key[32];
 #define ENDPOINT_IDENTITY "alpha"
 
-/* Prepares an endpoint with these suites and, if `with_key`, the usual key. */
+/* Prepares an endpoint with these suites (none: the engine's own choice) and, if `with_key`, the usual key.
+ */
 void endpoint_init(struct endpoint *endpoint, const uint16_t *suites, size_t count, bool with_key);
 
 /* Adds a key; identity and key are not copied. */

@@ -122,6 +122,40 @@ static void a_client_offers_its_suites_in_order(void **state)
     }
 }
 
+static void without_a_choice_both_take_what_suits_the_processor(void **state)
+{
+    (void)state;
+    size_t count;
+    for (int without_aes = 0; without_aes < 2; without_aes++) {
+        aead_pretend_no_aes = without_aes;
+        const uint16_t best = *aead_default_suites(&count);
+        endpoint_init(&client, NULL, 0, true);
+        endpoint_init(&server, NULL, 0, true);
+        talk();
+        expect_agreement(best, ENDPOINT_IDENTITY);
+        aead_pretend_no_aes = false;
+    }
+}
+
+/* A server of the widest kind first and a client of one lane: what both have. */
+static void wide_suites_are_chosen_by_both(void **state)
+{
+    (void)state;
+    static const uint16_t wide[] = {TOY_AEGIS_X4, TOY_AEGIS_X2, TOY_AEGIS, TOY_CHACHA20};
+    if (!aead_usable(TOY_AEGIS))
+        skip();
+    for (size_t narrow = 0; narrow < 4; narrow++) {
+        endpoint_init(&client, wide + narrow, 4 - narrow, true);
+        endpoint_init(&server, wide, 4, true);
+        talk();
+        expect_agreement(wide[narrow], ENDPOINT_IDENTITY);
+        endpoint_init(&client, wide, 4, true);
+        endpoint_init(&server, wide + narrow, 4 - narrow, true);
+        talk();
+        expect_agreement(wide[narrow], ENDPOINT_IDENTITY);
+    }
+}
+
 static void without_aes_a_client_does_not_offer_aegis(void **state)
 {
     (void)state;
@@ -324,6 +358,8 @@ int main(void)
         cmocka_unit_test(one_common_suite_is_enough),
         cmocka_unit_test(no_common_suite_fails_both),
         cmocka_unit_test(a_client_offers_its_suites_in_order),
+        cmocka_unit_test(without_a_choice_both_take_what_suits_the_processor),
+        cmocka_unit_test(wide_suites_are_chosen_by_both),
         cmocka_unit_test(without_aes_a_client_does_not_offer_aegis),
         cmocka_unit_test(without_aes_a_client_of_aegis_alone_does_not_start),
         cmocka_unit_test(without_aes_a_server_does_not_choose_aegis),
