@@ -57,6 +57,7 @@ struct tls_handshake_data {
     uint16_t retry_suite;               /* the suite that a HelloRetryRequest chose, or TLS_SUITE_NONE */
     uint16_t retry_group;               /* server: the group that it asked for */
     uint8_t ignored;                    /* records so far that were to be ignored */
+    uint16_t fragments;                 /* records so far that did not complete a message */
     uint8_t header[TLS_MESSAGE_HEADER]; /* of the message under way */
     uint32_t message_len;               /* bytes of it so far, header included; 0: none is under way */
     uint32_t used;                      /* bytes of `stored` or `hello` that hold something */

@@ -37,6 +37,8 @@ static const struct {
                           "the peer sent a handshake message out of its order"},
     [TLS_REASON_MESSAGE_LONG] = {TLS_FAIL_PROTOCOL, TLS_ALERT_ILLEGAL_PARAMETER,
                                  "the peer sent a handshake message of an unreasonable length"},
+    [TLS_REASON_FRAGMENTS] = {TLS_FAIL_PROTOCOL, TLS_ALERT_UNEXPECTED_MESSAGE,
+                              "the peer sent a handshake message in an unreasonable number of records"},
     [TLS_REASON_MALFORMED] = {TLS_FAIL_PROTOCOL, TLS_ALERT_DECODE_ERROR,
                               "the peer sent a message that does not decode"},
     [TLS_REASON_EXTENSION_TWICE] = {TLS_FAIL_PROTOCOL, TLS_ALERT_ILLEGAL_PARAMETER,
@@ -74,8 +76,9 @@ static const struct {
     [TLS_REASON_PSK_BINDERS] = {TLS_FAIL_PROTOCOL, TLS_ALERT_ILLEGAL_PARAMETER,
                                 "the peer's pre-shared key identities and binders do not match in number"},
     /* RFC 8446, E.6, 6.2: the same alert as for a wrong binder, so that identities cannot be probed. */
-    [TLS_REASON_PSK_UNKNOWN] = {TLS_FAIL_KEY, TLS_ALERT_DECRYPT_ERROR,
-                                "the peer offers no pre-shared key identity that is known here"},
+    [TLS_REASON_PSK_UNKNOWN] =
+        {TLS_FAIL_KEY, TLS_ALERT_DECRYPT_ERROR,
+         "the peer offers no pre-shared key identity that is known here and may be used by it"},
     [TLS_REASON_BINDER] = {TLS_FAIL_KEY, TLS_ALERT_DECRYPT_ERROR,
                            "the peer has another key under this identity (the PSK binder does not verify)"},
     [TLS_REASON_SECOND_HELLO] =

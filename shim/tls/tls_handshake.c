@@ -122,12 +122,19 @@ static enum tls_reason take_message(const struct tls_call *call, struct tls_read
     return table[state].handle(call, handshake->stored, len);
 }
 
+/* Records that do not complete a message, in one handshake: 128 KiB in records of 512 bytes are 256. A peer
+ * without a key must not keep a server busy with a record for each byte. */
+enum { FRAGMENTS_MAX = 1024 };
+
 static enum tls_reason take_handshake(const struct tls_call *call, const uint8_t *data, size_t len)
 {
     struct tls_reader content = tls_cursor_reader(data, len);
     enum tls_reason reason = TLS_REASON_NONE;
     while (content.left > 0 && reason == TLS_REASON_NONE)
         reason = take_message(call, &content);
+    const bool complete = call->handshake->message_len == 0;
+    if (reason == TLS_REASON_NONE && !complete && call->handshake->fragments++ == FRAGMENTS_MAX)
+        return TLS_REASON_FRAGMENTS;
     return reason;
 }
 

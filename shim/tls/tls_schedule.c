@@ -180,7 +180,8 @@ void tls_schedule_traffic(struct tls_traffic *traffic, uint16_t suite,
     expand(&prepared, "key", NULL, 0, traffic->key, aead->key_len);
     expand(&prepared, "iv", NULL, 0, traffic->iv, aead->iv_len);
     secret_wipe(&prepared, sizeof prepared);
-    traffic->sequence = 0; /* RFC 8446, 5.3: 0 with each key */
+    /* RFC 8446, 5.3: 0 with each key. The sending direction looks at the receiving one's. */
+    __atomic_store_n(&traffic->sequence, 0, __ATOMIC_RELAXED);
     traffic->bytes = 0;
     traffic->since = 0;
 }

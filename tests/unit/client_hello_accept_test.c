@@ -354,6 +354,21 @@ static void a_large_hello_in_small_records_is_accepted(void **state)
     finish();
 }
 
+/* A record for each byte costs a server more than the peer that sends them. */
+static void a_hello_in_too_many_records_is_refused(void **state)
+{
+    (void)state;
+    begin();
+    toy_hello_encode(&hello, &message);
+    toy_hello_pad(&message, 21, zeros, 2000);
+    enum tls_result result = TLS_OK;
+    size_t sent = 0;
+    for (; sent < message.len && result == TLS_OK; sent++)
+        result = pair_send(&pair, TOY_HANDSHAKE, message.data + sent, 1);
+    assert_int_equal(sent, 1025);
+    pair_expect_failure(&pair, TLS_FAIL_PROTOCOL, TLS_ALERT_UNEXPECTED_MESSAGE);
+}
+
 /* Longer than all its vectors together can be: nothing that can be decoded. The header settles it. */
 static void a_hello_longer_than_its_vectors_is_refused(void **state)
 {
@@ -504,6 +519,7 @@ int main(void)
         cmocka_unit_test(long_shares_of_unknown_groups_are_passed_over),
         cmocka_unit_test(a_hello_of_many_groups_is_accepted),
         cmocka_unit_test(a_large_hello_in_small_records_is_accepted),
+        cmocka_unit_test(a_hello_in_too_many_records_is_refused),
         cmocka_unit_test(a_hello_longer_than_its_vectors_is_refused),
         cmocka_unit_test(a_cookie_is_passed_over_if_it_is_well_formed),
         cmocka_unit_test(identities_far_down_the_list_are_not_looked_at),
