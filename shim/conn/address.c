@@ -46,9 +46,20 @@ int address_socket_option(int fd, int name)
     return net_getsockopt(fd, SOL_SOCKET, name, &value, &len) == 0 ? value : -1;
 }
 
+bool address_is_refused(long error)
+{
+    return error < 0 && error != -ENOTSOCK && error != -EBADF && error != -ENOTCONN;
+}
+
+/* What the kernel does not tell could be TCP. */
 bool address_is_tcp(int fd)
 {
-    int protocol = address_socket_option(fd, SO_PROTOCOL);
-    return address_socket_option(fd, SO_TYPE) == SOCK_STREAM &&
-           (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
+    int type = SOCK_STREAM, protocol = IPPROTO_TCP;
+    socklen_t len = sizeof type;
+    int error = net_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len);
+    if (error == 0)
+        error = net_getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len);
+    if (error < 0 && !address_is_refused(error))
+        return false;
+    return type == SOCK_STREAM && (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
 }

@@ -27,7 +27,12 @@ const char *address_text(const struct address *address, char text[static ADDRESS
 /* A socket option of level SOL_SOCKET (socket(7)) whose value is an int; -1 if the kernel gives none. */
 int address_socket_option(int fd, int name);
 
-/* Whether fd is a TCP socket, in any state. */
+/* Whether this -errno says that the kernel, or a filter of system calls, does not tell: what cannot be known
+ * is sealed or refused, never passed on in the clear. False for what says that there is no such socket, or no
+ * peer. */
+bool address_is_refused(long error);
+
+/* Whether fd is a TCP socket, in any state; true if that cannot be known. */
 bool address_is_tcp(int fd);
 
 #endif

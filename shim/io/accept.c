@@ -8,6 +8,7 @@
 #include "config/config.h"
 #include "conn/address.h"
 #include "conn/pending.h"
+#include "diag/log.h"
 #include "io/progress.h"
 #include "io/socket.h"
 #include "record/handshake.h"
@@ -86,6 +87,15 @@ static int call_accept(int fd, struct sockaddr *address, socklen_t *len, int fla
     return flags ? real()->accept4(fd, address, len, flags) : real()->accept(fd, address, len);
 }
 
+/* Without its local port nobody knows whether it is to be sealed. */
+static int refuse_accepted(int fd, int error)
+{
+    log_line(LOG_ERROR, "an accepted connection is closed: the kernel does not tell its port (%s)",
+             strerrordesc_np(-error));
+    sys_close(fd);
+    return error;
+}
+
 int accept_from(int fd, struct sockaddr *address, socklen_t *len, int flags)
 {
     const struct config *config = config_get();
@@ -102,8 +112,10 @@ int accept_from(int fd, struct sockaddr *address, socklen_t *len, int flags)
     if (accepted < 0)
         return -errno;
     socket_forget_stale(accepted);
-    if ((peer.ss_family == AF_INET || peer.ss_family == AF_INET6) &&
-        net_getsockname(accepted, &local, &local_len) == 0) {
+    if (peer.ss_family == AF_INET || peer.ss_family == AF_INET6) {
+        int error = net_getsockname(accepted, &local, &local_len);
+        if (error < 0)
+            return refuse_accepted(accepted, error);
         struct address own = address_of((const struct sockaddr *)&local);
         if (rules_match(&config->rules, RULES_LISTEN, (const struct sockaddr *)&peer, own.port) &&
             address_is_tcp(accepted)) {

@@ -37,8 +37,9 @@ bool socket_names_port(int fd)
 {
     struct sockaddr_storage local = {0};
     socklen_t len = sizeof local;
-    if (net_getsockname(fd, &local, &len) < 0)
-        return false;
+    int error = net_getsockname(fd, &local, &len);
+    if (error < 0)
+        return address_is_refused(error);
     struct address own = address_of((const struct sockaddr *)&local);
     return own.family && (own.port == 0 || rules_may_match(&config_get()->rules, RULES_LISTEN, own.port));
 }
@@ -120,8 +121,12 @@ bool socket_names(int fd)
 {
     struct sockaddr_storage peer = {0}, local = {0};
     socklen_t peer_len = sizeof peer, local_len = sizeof local;
-    if (net_getpeername(fd, &peer, &peer_len) < 0 || net_getsockname(fd, &local, &local_len) < 0 ||
-        !address_is_tcp(fd))
+    int error = net_getpeername(fd, &peer, &peer_len);
+    if (error == 0)
+        error = net_getsockname(fd, &local, &local_len);
+    if (error < 0)
+        return address_is_refused(error);
+    if (!address_is_tcp(fd))
         return false;
     const struct sockaddr *other = (const struct sockaddr *)&peer;
     struct address own = address_of((const struct sockaddr *)&local);
@@ -140,7 +145,7 @@ bool socket_strictly_refused(int fd, const struct sockaddr *address, socklen_t l
     struct address to = address_of(peer);
     if (!rules_match(&config_get()->rules, RULES_CONNECT, peer, to.port))
         return false;
-    log_line(LOG_ERROR, "connecting to %s is refused (SOCKSEAL_STRICT): it is not TCP, and cannot be sealed",
+    log_line(LOG_ERROR, "sending to %s is refused (SOCKSEAL_STRICT): it is not TCP, and cannot be sealed",
              address_text(&to, text));
     return true;
 }
@@ -154,12 +159,30 @@ static int role_by_rules(const struct sockaddr *peer, const struct sockaddr *loc
     return rules_match(rules, RULES_CONNECT, peer, address_of(peer).port) ? TLS_CLIENT : -1;
 }
 
+/* One of its addresses is known, and the other is not: it may be a connection that is to be sealed. */
+static bool is_half_known(int fd, int peer_error, int local_error, const struct sockaddr_storage *local)
+{
+    return (address_is_refused(peer_error) && local_error == 0 &&
+            (local->ss_family == AF_INET || local->ss_family == AF_INET6) && address_is_tcp(fd)) ||
+           (peer_error == 0 && address_is_refused(local_error));
+}
+
 void socket_inherited(int fd)
 {
     struct sockaddr_storage peer = {0}, local = {0};
     socklen_t peer_len = sizeof peer, local_len = sizeof local;
-    if (net_getpeername(fd, &peer, &peer_len) < 0 || net_getsockname(fd, &local, &local_len) < 0 ||
-        (peer.ss_family != AF_INET && peer.ss_family != AF_INET6) || !address_is_tcp(fd))
+    int peer_error = net_getpeername(fd, &peer, &peer_len),
+        local_error = net_getsockname(fd, &local, &local_len);
+    if (is_half_known(fd, peer_error, local_error, &local)) {
+        log_line(LOG_ERROR,
+                 "descriptor %d may be a connection that is to be sealed; its addresses are refused "
+                 "to this program, and it is shut down",
+                 fd);
+        net_shutdown(fd, SHUT_RDWR);
+        return;
+    }
+    if (peer_error < 0 || local_error < 0 || (peer.ss_family != AF_INET && peer.ss_family != AF_INET6) ||
+        !address_is_tcp(fd))
         return;
     int role = role_by_rules((const struct sockaddr *)&peer, (const struct sockaddr *)&local);
     if (role < 0)

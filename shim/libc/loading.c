@@ -9,12 +9,10 @@
  * A program that loads libc by its name (torsocks, foreign function interfaces) looks functions up in it, and
  * would get them without their doors. It is given this library: dlsym finds the doors in it, and all else in
  * libc, which it depends on.
- *
- * libc searches the directories that its caller names (DT_RUNPATH, $ORIGIN), and finds the caller by the
- * return address. So these doors are no C functions: they jump to libc's, without a frame of their own.
  */
 
 #include "libc/door.h"
+#include "libc/jump.h"
 
 #include <dlfcn.h>
 #include <gnu/lib-names.h>
@@ -107,55 +105,5 @@ void *loading_dlmopen(struct loading *call)
     return (void *)(uintptr_t)real()->dlmopen;
 }
 
-#if defined __x86_64__
-#define JUMPING_DOOR(name)                                                                                   \
-    __asm__(".text\n"                                                                                        \
-            ".globl " #name "\n"                                                                             \
-            ".type " #name ", @function\n" #name ":\n"                                                       \
-            ".cfi_startproc\n"                                                                               \
-            "endbr64\n"                                                                                      \
-            "sub $24, %rsp\n"                                                                                \
-            ".cfi_adjust_cfa_offset 24\n"                                                                    \
-            "mov %rdi, (%rsp)\n"                                                                             \
-            "mov %rsi, 8(%rsp)\n"                                                                            \
-            "mov %rdx, 16(%rsp)\n"                                                                           \
-            "mov %rsp, %rdi\n"                                                                               \
-            "call loading_" #name "\n"                                                                       \
-            "mov (%rsp), %rdi\n"                                                                             \
-            "mov 8(%rsp), %rsi\n"                                                                            \
-            "mov 16(%rsp), %rdx\n"                                                                           \
-            "add $24, %rsp\n"                                                                                \
-            ".cfi_adjust_cfa_offset -24\n"                                                                   \
-            "jmp *%rax\n"                                                                                    \
-            ".cfi_endproc\n"                                                                                 \
-            ".size " #name ", .-" #name "\n")
-#elif defined __aarch64__
-#define JUMPING_DOOR(name)                                                                                   \
-    __asm__(".text\n"                                                                                        \
-            ".align 2\n"                                                                                     \
-            ".globl " #name "\n"                                                                             \
-            ".type " #name ", %function\n" #name ":\n"                                                       \
-            ".cfi_startproc\n"                                                                               \
-            "hint #34\n" /* bti c */                                                                         \
-            "stp x29, x30, [sp, #-48]!\n"                                                                    \
-            ".cfi_def_cfa_offset 48\n"                                                                       \
-            ".cfi_offset 29, -48\n"                                                                          \
-            ".cfi_offset 30, -40\n"                                                                          \
-            "stp x0, x1, [sp, #16]\n"                                                                        \
-            "str x2, [sp, #32]\n"                                                                            \
-            "add x0, sp, #16\n"                                                                              \
-            "bl loading_" #name "\n"                                                                         \
-            "mov x16, x0\n"                                                                                  \
-            "ldp x0, x1, [sp, #16]\n"                                                                        \
-            "ldr x2, [sp, #32]\n"                                                                            \
-            "ldp x29, x30, [sp], #48\n"                                                                      \
-            ".cfi_restore 29\n"                                                                              \
-            ".cfi_restore 30\n"                                                                              \
-            ".cfi_def_cfa_offset 0\n"                                                                        \
-            "br x16\n"                                                                                       \
-            ".cfi_endproc\n"                                                                                 \
-            ".size " #name ", .-" #name "\n")
-#endif
-
-JUMPING_DOOR(dlopen);
-JUMPING_DOOR(dlmopen);
+JUMPING_DOOR(dlopen, loading_dlopen);
+JUMPING_DOOR(dlmopen, loading_dlmopen);

@@ -4,6 +4,7 @@
 /* Doors of the process: loading, fork, the end. */
 
 #include "libc/streams.h"
+#include "libc/symbols.h"
 
 #include "io/exit.h"
 #include "io/revoke.h"
@@ -83,6 +84,7 @@ __attribute__((constructor)) static void load(void)
     at_quick_exit(end);
     environment_save();
     told_begin();
+    symbols_begin();
     if (environment_take(ENVIRONMENT_FILTERED)) {
         worker_forbid();
         environment_mark_filtered();

@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <unistd.h>
 
+#include "config/config.h"
 #include "conn/error.h"
 #include "diag/log.h"
 #include "io/connect.h"
@@ -108,6 +109,15 @@ static bool fast_open(int fd, const struct sockaddr *address, socklen_t len, int
     return true;
 }
 
+/* SOCKSEAL_STRICT: a datagram to a named port, as connect(2) of such a socket. */
+static bool refused_strictly(int fd, const struct sockaddr *address, socklen_t len)
+{
+    if (!address || !socket_strictly_refused(fd, address, len))
+        return false;
+    errno = EACCES;
+    return true;
+}
+
 /* Where there is a connection, or the beginning of one, the flag is an error, which the kernel tells. */
 static bool opens_twice(int fd, const struct sockaddr *address, socklen_t len, int flags)
 {
@@ -119,7 +129,7 @@ DOOR ssize_t sendto(int fd, const void *buffer, size_t len, int flags, const str
                     socklen_t to_len)
 {
     int opened;
-    if (opens_twice(fd, to, to_len, flags))
+    if (opens_twice(fd, to, to_len, flags) || refused_strictly(fd, to, to_len))
         return -1;
     if (!fdtable_has(fd) && !fast_open(fd, to, to_len, flags, &opened))
         return real()->sendto(fd, buffer, len, flags, to, to_len);
@@ -134,7 +144,8 @@ DOOR ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
     int opened;
     if (message && !fdtable_has(fd) && scm_rights_concerns(message))
         return door_result(scm_rights_send(fd, message, flags), errno);
-    if (message && opens_twice(fd, message->msg_name, message->msg_namelen, flags))
+    if (message && (opens_twice(fd, message->msg_name, message->msg_namelen, flags) ||
+                    refused_strictly(fd, message->msg_name, message->msg_namelen)))
         return -1;
     if (!message ||
         (!fdtable_has(fd) && !fast_open(fd, message->msg_name, message->msg_namelen, flags, &opened)))
@@ -149,7 +160,7 @@ DOOR ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 
 DOOR int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
 {
-    bool alone = fdtable_has(fd) || (flags & MSG_FASTOPEN);
+    bool alone = fdtable_has(fd) || (flags & MSG_FASTOPEN) || config_get()->strict;
     for (unsigned i = 0; i < count && !alone; i++)
         alone = scm_rights_concerns(&messages[i].msg_hdr);
     if (!alone)

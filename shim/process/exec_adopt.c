@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "config/config.h"
+#include "conn/address.h"
 #include "conn/error.h"
 #include "conn/fdtable.h"
 #include "conn/holders.h"
@@ -108,10 +109,12 @@ void exec_adopt_passed(int fd, struct conn *conn)
 static void adopt(int fd, void *context)
 {
     const struct inheritance *from = context;
-    uint64_t cookie = fdtable_is_own(fd) ? 0 : fdtable_cookie(fd);
-    if (!cookie || fdtable_has(fd))
+    if (fdtable_is_own(fd) || fdtable_has(fd))
         return;
-    arena_ref slot = arena_find(cookie);
+    uint64_t cookie = fdtable_cookie(fd); /* 0: it is no socket, or the kernel does not tell */
+    if (!cookie && !address_is_tcp(fd))
+        return;
+    arena_ref slot = cookie ? arena_find(cookie) : 0;
     if (slot)
         take_over_slot(fd, slot, from->counted && from->pid == sys_getpid());
     else if (accept_is_listener(fd))

@@ -5,11 +5,13 @@
 #include <dlfcn.h>
 #include <string.h>
 
+#include "sys/lookup.h"
+
 struct real real_table;
 
 void *real_symbol(const char *name)
 {
-    return dlsym(RTLD_NEXT, name);
+    return lookup_dlsym()(RTLD_NEXT, name);
 }
 
 /* dlsym() gives an object pointer; ISO C has no cast from it to a function pointer, POSIX promises the bits

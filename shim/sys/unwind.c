@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sys/lookup.h"
 #include "sys/real.h"
 
 /* Declared here and not by <unwind.h>, which would have them exported. The types are those of the Itanium C++
@@ -25,7 +26,7 @@ int __gcc_personality_v0(int version, int actions, uint64_t class, struct _Unwin
 static void find(const char *name, void *function)
 {
     void *library = real()->dlopen("libgcc_s.so.1", RTLD_NOW | RTLD_LOCAL);
-    void *symbol = library ? dlsym(library, name) : NULL;
+    void *symbol = library ? lookup_dlsym()(library, name) : NULL;
     if (!symbol)
         abort(); /* without it no stack can be unwound */
     memcpy(function, &symbol, sizeof symbol);
