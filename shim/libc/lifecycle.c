@@ -12,6 +12,7 @@
 #include "config/config.h"
 #include "io/close.h"
 #include "io/connect.h"
+#include "process/privilege.h"
 #include "shm/ownfd.h"
 #include "sys/net.h"
 
@@ -131,6 +132,20 @@ static int close_pieces(unsigned first, unsigned last)
     return from > last ? 0 : real()->close_range(from, last, 0);
 }
 
+/* Gives the thread a table of descriptors of its own: by closing a range without any. The worker must not
+ * keep the other one. */
+static int unshare_table(void)
+{
+    int saved = errno;
+    privilege_before_change();
+    errno = saved;
+    int result = real()->close_range(~0u, ~0u, CLOSE_RANGE_UNSHARE);
+    saved = errno;
+    privilege_after_change();
+    errno = saved;
+    return result;
+}
+
 DOOR int close_range(unsigned first, unsigned last, int flags)
 {
     const unsigned known = CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC;
@@ -138,8 +153,7 @@ DOOR int close_range(unsigned first, unsigned last, int flags)
         return real()->close_range(first, last, flags);
     if (flags & (int)CLOSE_RANGE_CLOEXEC)
         return mark_range(first, last, flags);
-    /* A range without descriptors, for the table of its own. */
-    if (flags && real()->close_range(~0u, ~0u, flags) < 0)
+    if (flags && unshare_table() < 0)
         return -1;
     return close_pieces(first, last);
 }
