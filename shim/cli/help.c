@@ -83,7 +83,7 @@ static const char ping[] =
 static const char rotate[] =
     "Changes the key of IDENTITY in FILE without an outage, and says at each step what comes next. The new "
     "key\n"
-    "(IDENTITY+2, then +3 and so on) stands beside the old one until both machines have it.\n"
+    "(IDENTITY+2, then +3 and so on) is beside the old one until both machines have it.\n"
     "      --take                add the new key that the other machine has made, from standard input\n"
     "      --finish              take the old key out\n";
 

@@ -27,7 +27,7 @@ struct rule_span keytext_find(const struct keytext *keys, const char *identity);
 /* The identity of the only key; false if there are more. */
 bool keytext_only_identity(const struct keytext *keys, char *identity, size_t size);
 
-/* What stands behind the key of a line: a blank and its rules, or nothing. */
+/* What follows the key of a line: a blank and its rules, or nothing. */
 struct rule_span keytext_rules(struct rule_span line);
 
 /*

@@ -85,7 +85,7 @@ static bool replaces_connect(const char *name)
     return own;
 }
 
-/* How many words stand before the library's place. */
+/* How many words go before the library. */
 static size_t find_place(const char *others, const char *path)
 {
     struct word word;

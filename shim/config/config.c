@@ -131,7 +131,7 @@ static const char *next_word(const char **text, size_t *len)
     return word;
 }
 
-/* A word of a list, and what it stands for. */
+/* A word of a list, and its meaning. */
 struct named {
     const char *word;
     uint16_t value;

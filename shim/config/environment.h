@@ -46,9 +46,9 @@ size_t environment_count(char *const envp[]);
 
 /*
  * Fills `out`, which has room for environment_count(envp) + ENVIRONMENT_ADDED entries, with the program's
- * entries, completed: the library is in LD_PRELOAD, a SOCKSEAL_ variable that is missing stands as it was
- * here at the start, and `state` is ENVIRONMENT_STATE's value (NULL: it is left out). `text` holds what has
- * to be written anew. False if there is not enough room in it.
+ * entries, completed: the library is in LD_PRELOAD, a SOCKSEAL_ variable that is missing has the value that
+ * it had here at the start, and `state` is ENVIRONMENT_STATE's value (NULL: it is left out). `text` holds
+ * what has to be written anew. False if there is not enough room in it.
  */
 bool environment_complete(char *const envp[], const char *state, char *out[],
                           char text[static ENVIRONMENT_TEXT]);

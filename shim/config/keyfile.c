@@ -69,7 +69,7 @@ static const char *parse_line(char *line, size_t len, struct tls_psk *psk, struc
     while (key_len < left && !is_blank(key[key_len]))
         key_len++;
     *rules = rule_trim((struct rule_span){key + key_len, left - key_len});
-    return key_len == 0 && left > 0 ? "the key does not stand directly behind the ':'"
+    return key_len == 0 && left > 0 ? "the key does not follow the ':' directly"
                                     : decode_key(key, key_len, psk);
 }
 
@@ -133,7 +133,7 @@ size_t keyfile_parse(char *text, size_t len, struct tls_psk *psks, struct rule_s
         if (!error->reason && !ended)
             error->reason = check_last(&psks[count], &rules[count]);
         if (!error->reason && is_duplicate(psks, count))
-            error->reason = "the identity stands in an earlier line already";
+            error->reason = "an earlier line has the same identity";
         count++;
     }
     if (error->reason)

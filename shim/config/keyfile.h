@@ -27,7 +27,7 @@ enum {
 struct keyfile_error {
     size_t line;          /* counted from 1; 0: the file as a whole */
     const char *reason;   /* static; holds nothing of the text */
-    const char *expected; /* static: what should stand there instead, or NULL */
+    const char *expected; /* static: what is expected in its place, or NULL */
 };
 
 /*

@@ -125,9 +125,8 @@ static struct ring *report_out_of_reach(const char *file, const struct ring *bef
             sys_geteuid());
     return keyring_file_report(
         LOG_INFO, NULL,
-        "it is out of this program's sight (user %u, errno %d), so that changes will take a "
-        "restart",
-        sys_geteuid(), error);
+        "it is out of this program's sight (user %u: %s), so that changes will take a restart", sys_geteuid(),
+        log_error_text(error));
 }
 
 /* Reads the open file and makes it the current ring, which the caller then holds. Gives NULL when that

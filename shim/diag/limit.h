@@ -4,8 +4,8 @@
 #define SOCKSEAL_LIMIT_H
 
 /*
- * How often the same thing is logged. Whoever can reach a port can make a connection fail as often as he
- * likes: of each reason a few lines are written in a time, and then one that counts the others. The counts
+ * How often the same thing is logged. Whoever can reach a port can make connections fail without end: of
+ * each reason a few lines are written in a time, and then one that counts the others. The counts
  * are shared with the processes that are forked later, so that a server with a process for each connection
  * writes no more. Lock-free, allocates nothing, async-signal-safe.
  */

@@ -41,7 +41,9 @@ int rx_record_truncated(const struct conn_handle *handle)
 {
     if (handle->conn->status.read_shut || conn_peer_closed(handle->conn))
         return 0;
-    error_set(handle, ECONNRESET, "the connection was cut: the stream ends without close_notify");
+    error_set(
+        handle, ECONNRESET,
+        "the stream ends without close_notify: the peer was ended by a signal, or the connection was cut");
     /* Another thread may have failed the connection first, and shut the socket down. */
     return -atomic_load(&handle->conn->status.error);
 }

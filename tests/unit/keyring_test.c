@@ -348,7 +348,7 @@ static void test_a_line_of_rubbish_is_named_but_not_shown(void **state)
     (void)state;
     assert_text_refused("alpha:" KEY_16 "\n\nsecretwithoutcolon\n", "line 3: expected identity:key");
     assert_text_refused("# c\nsecret:zz" KEY_16 "\n", "line 2: the key holds something else");
-    assert_text_refused("secret: " KEY_16 "\n", "line 1: the key does not stand directly behind");
+    assert_text_refused("secret: " KEY_16 "\n", "line 1: the key does not follow the ':' directly");
     assert_text_refused("secret:" KEY_16 " both\n",
                         "line 1: the rules behind the key do not parse: expected");
     assert_text_refused("secret:" KEY_16 ":" KEY_16 "\n", "line 1: the key holds something else");
@@ -359,7 +359,7 @@ static void test_a_line_of_rubbish_is_named_but_not_shown(void **state)
     assert_text_refused(":" KEY_16 "\n", "line 1: the identity before the ':' is empty");
     assert_text_refused("sec\tret:" KEY_16 "\n", "line 1: the identity holds a control character");
     assert_text_refused("secret:" KEY_16 "\nb:" KEY_16 "\nsecret:" KEY_32 "\n",
-                        "line 3: the identity stands in an");
+                        "line 3: an earlier line has the same identity");
 }
 
 static void test_an_identity_of_129_bytes(void **state)

@@ -22,6 +22,7 @@ _sockseal_argument() {
         -k | --key-file | -f | --config | --log-file | --keylog-file | -o | --output) COMPREPLY=($(compgen -f -- "$2")) ;;
         -i | --identity) COMPREPLY=($(compgen -W "$(_sockseal_identities)" -- "$2")) ;;
         -s | --suites) COMPREPLY=($(compgen -W 'aegis128x4 aegis128x2 aegis128l chacha20 aegis128l,chacha20' -- "$2")) ;;
+        --groups) COMPREPLY=($(compgen -W 'x25519mlkem768 x25519 x25519mlkem768,x25519' -- "$2")) ;;
         -l | --log) COMPREPLY=($(compgen -W 'quiet error warn info debug' -- "$2")) ;;
         --plaintext) COMPREPLY=($(compgen -W 'refuse accept' -- "$2")) ;;
         --removed-keys) COMPREPLY=($(compgen -W 'keep close' -- "$2")) ;;
