@@ -9,6 +9,7 @@
 #include "cli/candidate.h"
 #include "cli/cli.h"
 #include "cli/help.h"
+#include "cli/message.h"
 #include "cli/preload.h"
 #include "cli/prove.h"
 #include "cli/settings.h"
@@ -83,8 +84,9 @@ static int check_program(const char *name, const char *library)
 static int check_configuration(void)
 {
     if (!settings_name_ports()) {
-        cli_error("nothing would be sealed: name the ports with -p, in SOCKSEAL_PORTS or in a configuration "
-                  "file");
+        message_error(
+            "nothing would be sealed: name the ports with -p, in SOCKSEAL_PORTS or in a configuration "
+            "file");
         return CLI_CONFIGURATION;
     }
     if (settings_check() > 0)

@@ -23,7 +23,4 @@ int check_main(int argc, char **argv);
 int ping_main(int argc, char **argv);
 int rotate_main(int argc, char **argv);
 
-/* Prints "sockseal: …" and a newline to standard error. */
-void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
 #endif

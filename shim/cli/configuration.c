@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/message.h"
 #include "config/variables.h"
 
 static const char prefix[] = "SOCKSEAL_";
@@ -27,8 +28,8 @@ struct reading {
 
 static bool refuse(const struct reading *reading, const char *what, const char *word)
 {
-    cli_error("%s, line %u: %s%s%s%s", reading->file, reading->line, *word ? "'" : "", word,
-              *word ? "': " : "", what);
+    message_error("%s, line %u: %s%s%s%s", reading->file, reading->line, *word ? "'" : "", word,
+                  *word ? "': " : "", what);
     return false;
 }
 
@@ -139,8 +140,8 @@ static bool check_owner(const char *file, FILE *stream)
     if (fstat(fileno(stream), &st) == 0 && S_ISREG(st.st_mode) && !(st.st_mode & (S_IWGRP | S_IWOTH)) &&
         (st.st_uid == 0 || st.st_uid == geteuid()))
         return true;
-    cli_error("%s: not used, since it is not a file of this user's or root's that nobody else can write to",
-              file);
+    message_error(
+        "%s: not used, since it is not a file of this user's or root's that nobody else can write to", file);
     return false;
 }
 
@@ -154,7 +155,7 @@ static bool read_stream(const char *file, const char *program, FILE *stream)
     while (good && getline(&line, &size, stream) >= 0)
         good = read_line(&reading, line);
     if (good && ferror(stream)) {
-        cli_error("%s: %s", file, strerror(errno));
+        message_error("%s: %s", file, strerror(errno));
         good = false;
     }
     free(line);
@@ -168,7 +169,7 @@ static bool read_file(const char *file, const char *program, bool needed)
     if (!stream) {
         if (!needed && (errno == ENOENT || errno == ENOTDIR || errno == EACCES))
             return true;
-        cli_error("%s: %s", file, strerror(errno));
+        message_error("%s: %s", file, strerror(errno));
         return false;
     }
     bool good = read_stream(file, program, stream);
@@ -180,7 +181,7 @@ bool configuration_read(const char *file, const char *program)
 {
     char absolute[PATH_MAX];
     if (!realpath(file, absolute)) {
-        cli_error("%s: %s", file, strerror(errno));
+        message_error("%s: %s", file, strerror(errno));
         return false;
     }
     return read_file(absolute, program, true);

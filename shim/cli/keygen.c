@@ -13,6 +13,7 @@
 #include "cli/cli.h"
 #include "cli/help.h"
 #include "cli/keyline.h"
+#include "cli/message.h"
 #include "config/keyfile.h"
 #include "crypto/secret.h"
 
@@ -34,7 +35,7 @@ static bool parse_bytes(const char *text, size_t *bytes)
     for (size_t i = 0; i < digits && value <= KEYFILE_KEY_MAX; i++)
         value = value * 10 + (size_t)(text[i] - '0');
     if (text[digits] != '\0' || value < KEYFILE_KEY_MIN || value > KEYFILE_KEY_MAX) {
-        cli_error("'%s': a key has 16 to 64 bytes", text);
+        message_error("'%s': a key has 16 to 64 bytes", text);
         return false;
     }
     *bytes = value;
@@ -70,15 +71,15 @@ static bool read_options(int argc, char **argv, struct request *request)
 static bool check_request(const struct request *request)
 {
     if (request->pair && (request->count != 2 || request->append)) {
-        cli_error("--pair takes the names of two machines, and makes new files");
+        message_error("--pair takes the names of two machines, and makes new files");
         return false;
     }
     if (request->append && !request->output) {
-        cli_error("--append needs -o FILE");
+        message_error("--append needs -o FILE");
         return false;
     }
     if (request->count > KEYFILE_KEYS_MAX) {
-        cli_error("at most 4096 identities");
+        message_error("at most 4096 identities");
         return false;
     }
     for (size_t i = 0; i < request->count && !request->pair; i++) {
@@ -86,7 +87,7 @@ static bool check_request(const struct request *request)
             return false;
         for (size_t j = 0; j < i; j++)
             if (strcmp(request->identities[i], request->identities[j]) == 0) {
-                cli_error("'%s' is named twice", request->identities[i]);
+                message_error("'%s' is named twice", request->identities[i]);
                 return false;
             }
     }
@@ -102,7 +103,7 @@ struct target {
 
 static bool complain(const struct target *target, const char *what)
 {
-    cli_error("%s: %s", target->name, what);
+    message_error("%s: %s", target->name, what);
     return false;
 }
 
@@ -125,7 +126,7 @@ static bool prepare_existing(const struct target *target, char *const *identitie
     if ((size_t)len == sizeof text)
         return complain(target, "it is longer than 1 MiB");
     if (twice) {
-        cli_error("%s: it has a key for '%s' already, and is left as it is", target->name, twice);
+        message_error("%s: it has a key for '%s' already, and is left as it is", target->name, twice);
         return false;
     }
     return !unfinished || write(target->fd, "\n", 1) == 1 || complain(target, strerror(errno));
@@ -138,7 +139,7 @@ static bool prepare_standard_output(const struct target *target, char *const *id
     if (fstat(target->fd, &st) < 0 || !S_ISREG(st.st_mode))
         return true;
     if (st.st_mode & (S_IRWXG | S_IRWXO))
-        cli_error(
+        message_error(
             "warning: standard output is a file that others may read (mode %04o), and will be refused as a "
             "key file; use -o FILE, or chmod 600",
             st.st_mode & 07777u);
@@ -209,7 +210,7 @@ static int write_keys(const struct request *request)
         if (good && request->output)
             printf("%s: fingerprint %s\n", line.identity, line.fingerprint);
         else if (good && isatty(STDERR_FILENO))
-            cli_error("%s: fingerprint %s", line.identity, line.fingerprint);
+            message_error("%s: fingerprint %s", line.identity, line.fingerprint);
         keyline_wipe(&line);
     }
     int status = close_target(&target, good);
@@ -235,7 +236,7 @@ static bool parse_machine(struct machine *machine, const char *text)
     if (len >= sizeof machine->name || !keyline_check_identity(machine->name))
         return false;
     if (strchr(machine->name, '/')) {
-        cli_error("'%s': not usable in the name of a file", machine->name);
+        message_error("'%s': not usable in the name of a file", machine->name);
         return false;
     }
     if (*equals == '\0')
@@ -246,7 +247,7 @@ static bool parse_machine(struct machine *machine, const char *text)
     struct rule parsed;
     if (need > 0 && (size_t)need < sizeof machine->place && !rule_parse(&parsed, rule, true) && parsed.family)
         return true;
-    cli_error("'%s': not an address", equals + 1);
+    message_error("'%s': not an address", equals + 1);
     return false;
 }
 
@@ -276,7 +277,7 @@ static int write_pair_files(const char *directory, const struct machine machines
         struct target target = {STDOUT_FILENO, false, "standard output"};
         int need = snprintf(file, sizeof file, "%s/%s.keys", directory ? directory : "", machines[i].name);
         if (need < 0 || (size_t)need >= sizeof file) {
-            cli_error("%s: the name is too long", machines[i].name);
+            message_error("%s: the name is too long", machines[i].name);
             return CLI_USAGE;
         }
         if (directory && !open_new(&target, file))
@@ -296,7 +297,7 @@ static bool make_directory(const char *directory)
 {
     if (mkdir(directory, 0700) == 0 || errno == EEXIST)
         return true;
-    cli_error("%s: %s", directory, strerror(errno));
+    message_error("%s: %s", directory, strerror(errno));
     return false;
 }
 
@@ -310,7 +311,7 @@ static int write_pair(const struct request *request)
         !parse_machine(&machines[1], request->identities[1]))
         return CLI_USAGE;
     if (strcmp(machines[0].name, machines[1].name) == 0) {
-        cli_error("'%s' is named twice", machines[0].name);
+        message_error("'%s' is named twice", machines[0].name);
         return CLI_USAGE;
     }
     for (size_t i = 0; i < 2; i++) {
@@ -343,7 +344,7 @@ int keygen_main(int argc, char **argv)
     if (!check_request(&request))
         return CLI_USAGE;
     if (!secret_init()) {
-        cli_error("libsodium cannot be used on this machine");
+        message_error("libsodium cannot be used on this machine");
         return CLI_FAILED;
     }
     return request.pair ? write_pair(&request) : write_keys(&request);

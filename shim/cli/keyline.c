@@ -8,19 +8,20 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/message.h"
 #include "crypto/secret.h"
 
 bool keyline_check_identity(const char *identity)
 {
     size_t len = strlen(identity);
     if (len == 0 || len > TLS_IDENTITY_MAX || identity[0] == '#') {
-        cli_error("'%s': an identity has 1 to 128 bytes and does not start with '#'", identity);
+        message_error("'%s': an identity has 1 to 128 bytes and does not start with '#'", identity);
         return false;
     }
     for (size_t i = 0; i < len; i++)
         if (strchr(":,", identity[i]) || (unsigned char)identity[i] <= ' ' || identity[i] == 0x7f) {
-            cli_error("'%s': an identity holds no colon, no comma, no blank and no control character",
-                      identity);
+            message_error("'%s': an identity holds no colon, no comma, no blank and no control character",
+                          identity);
             return false;
         }
     return true;
@@ -32,7 +33,7 @@ bool keyline_make(struct keyline *line, const char *identity, size_t bytes)
     memset(line, 0, sizeof *line);
     strncpy(line->identity, identity, sizeof line->identity - 1);
     if (getrandom(key, bytes, 0) != (ssize_t)bytes) {
-        cli_error("no random bytes: %s", strerror(errno));
+        message_error("no random bytes: %s", strerror(errno));
         return false;
     }
     for (size_t i = 0; i < bytes; i++) {
@@ -41,20 +42,6 @@ bool keyline_make(struct keyline *line, const char *identity, size_t bytes)
     }
     fingerprint_of(key, bytes, line->fingerprint);
     secret_wipe(key, sizeof key);
-    return true;
-}
-
-static bool write_all(int fd, const char *text, size_t len)
-{
-    while (len > 0) {
-        ssize_t written = write(fd, text, len);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written < 0)
-            return false;
-        text += written;
-        len -= (size_t)written;
-    }
     return true;
 }
 
@@ -67,7 +54,7 @@ bool keyline_write(int fd, const struct keyline *line, const char *rules)
     }
     end = stpcpy(stpcpy(end, line->identity), ":");
     end = stpcpy(stpcpy(stpcpy(end, line->hex), rules), "\n");
-    bool written = write_all(fd, text, (size_t)(end - text));
+    bool written = message_write(fd, text, (size_t)(end - text));
     int error = errno;
     secret_wipe(text, sizeof text);
     errno = error;

@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "cli/fingerprint.h"
 #include "cli/help.h"
+#include "cli/message.h"
 #include "cli/settings.h"
 #include "config/config.h"
 #include "config/keyring_file.h"
@@ -46,7 +47,7 @@ static int list(void)
     int fd = file ? keyring_file_open(file) : -1;
     struct ring *ring = fd >= 0 ? keyring_file_read(fd, KEYRING_TRY) : NULL;
     if (!file)
-        cli_error("no key file is named; see 'sockseal keys --help'");
+        message_error("no key file is named; see 'sockseal keys --help'");
     else if (fd < 0)
         keyring_file_report_errno(-fd);
     if (ring) {
@@ -64,7 +65,7 @@ int keys_main(int argc, char **argv)
         return help_print("keys");
     int first = argc > 1 && strcmp(argv[1], "--") == 0 ? 2 : 1;
     if (argc - first > 1 || (argc > first && first == 1 && argv[first][0] == '-')) {
-        cli_error("keys takes the name of one file; see 'sockseal keys --help'");
+        message_error("keys takes the name of one file; see 'sockseal keys --help'");
         return CLI_USAGE;
     }
     if (argc == first && !settings_read_file(NULL))

@@ -11,13 +11,14 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/message.h"
 #include "config/keyfile.h"
 #include "config/keyring_file.h"
 #include "crypto/secret.h"
 
 static bool complain(const char *file, int error)
 {
-    cli_error("%s: %s", file, strerror(error));
+    message_error("%s: %s", file, strerror(error));
     return false;
 }
 
@@ -108,26 +109,12 @@ struct rule_span keytext_rules(struct rule_span line)
     return (struct rule_span){text.at + at, text.len - at};
 }
 
-static bool write_piece(int fd, const char *text, size_t len)
-{
-    while (len > 0) {
-        ssize_t written = write(fd, text, len);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written < 0)
-            return false;
-        text += written;
-        len -= (size_t)written;
-    }
-    return true;
-}
-
 static bool write_text(const struct keytext *keys, int fd, struct rule_span line, const char *added,
                        bool keep)
 {
     size_t before = (size_t)(line.at - keys->text), behind = keep ? before : before + line.len;
-    return write_piece(fd, keys->text, before) && write_piece(fd, added, strlen(added)) &&
-           write_piece(fd, keys->text + behind, keys->len - behind) &&
+    return message_write(fd, keys->text, before) && message_write(fd, added, strlen(added)) &&
+           message_write(fd, keys->text + behind, keys->len - behind) &&
            (fchown(fd, keys->st.st_uid, keys->st.st_gid) == 0 || geteuid() != 0) &&
            fchmod(fd, keys->st.st_mode & 07777) == 0 && fsync(fd) == 0;
 }

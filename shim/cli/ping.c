@@ -16,6 +16,7 @@
 #include "cli/cli.h"
 #include "cli/fingerprint.h"
 #include "cli/help.h"
+#include "cli/message.h"
 #include "cli/ping_tls.h"
 #include "cli/settings.h"
 #include "config/config.h"
@@ -222,7 +223,7 @@ int ping_main(int argc, char **argv)
     if (help)
         return help_print("ping");
     if (argc - first != 2) {
-        cli_error("ping takes a host and a port; see 'sockseal ping --help'");
+        message_error("ping takes a host and a port; see 'sockseal ping --help'");
         return CLI_USAGE;
     }
     if (!settings_read_file(NULL))

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/message.h"
 
 /* Debian's directory for libraries of this architecture. */
 #if defined __x86_64__
@@ -32,7 +33,7 @@ bool preload_find(char path[static PATH_MAX])
         if (realpath(candidate, path))
             return true;
     }
-    cli_error("libsockseal.so is neither beside this program nor in ../lib from it");
+    message_error("libsockseal.so is neither beside this program nor in ../lib from it");
     return false;
 }
 
@@ -128,7 +129,7 @@ bool preload_set(const char *path)
     char *joined = NULL;
     size_t len = 0;
     if (strpbrk(path, " :")) {
-        cli_error("%s: LD_PRELOAD cannot express a path with a blank or a colon", path);
+        message_error("%s: LD_PRELOAD cannot express a path with a blank or a colon", path);
         return false;
     }
     FILE *out = open_memstream(&joined, &len);

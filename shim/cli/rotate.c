@@ -17,6 +17,7 @@
 #include "cli/help.h"
 #include "cli/keyline.h"
 #include "cli/keytext.h"
+#include "cli/message.h"
 #include "cli/settings.h"
 #include "crypto/secret.h"
 
@@ -54,7 +55,7 @@ static bool add_line(const struct keytext *keys, struct rule_span old, const cha
                         (int)rules.len, rules.at);
     bool good = need > 0 && (size_t)need < sizeof line && keytext_replace(keys, old, line, true);
     if (need >= (int)sizeof line)
-        cli_error("%s: the line of '%s' is too long", keys->file, identity);
+        message_error("%s: the line of '%s' is too long", keys->file, identity);
     secret_wipe(line, sizeof line);
     return good;
 }
@@ -98,7 +99,7 @@ static int take(const struct request *request, const struct keytext *keys, struc
     bool good =
         fgets(line, sizeof line, stdin) && strncmp(line, request->fresh, len) == 0 && line[len] == ':';
     if (!good)
-        cli_error("standard input has no line of '%s'", request->fresh);
+        message_error("standard input has no line of '%s'", request->fresh);
     good = good && add_line(keys, old, request->fresh, line + len + 1);
     secret_wipe(line, sizeof line);
     if (good)
@@ -109,8 +110,8 @@ static int take(const struct request *request, const struct keytext *keys, struc
 static int finish(const struct request *request, const struct keytext *keys, struct rule_span old, bool begun)
 {
     if (!begun) {
-        cli_error("%s: there is no key of '%s' that could take the place of '%s'", keys->file, request->fresh,
-                  request->old);
+        message_error("%s: there is no key of '%s' that could take the place of '%s'", keys->file,
+                      request->fresh, request->old);
         return CLI_FAILED;
     }
     if (!keytext_replace(keys, old, "", false))
@@ -125,15 +126,16 @@ static int finish(const struct request *request, const struct keytext *keys, str
 static int rotate(struct request *request, const struct keytext *keys)
 {
     if (!*request->old && !keytext_only_identity(keys, request->old, sizeof request->old)) {
-        cli_error("%s has more than one key: name the identity of the one that is to be changed", keys->file);
+        message_error("%s has more than one key: name the identity of the one that is to be changed",
+                      keys->file);
         return CLI_USAGE;
     }
     name_successor(request);
     struct rule_span old = keytext_find(keys, request->old);
     bool begun = keytext_find(keys, request->fresh).len > 0;
     if (old.len == 0) {
-        cli_error("%s: it has no key of '%s'%s", keys->file, request->old,
-                  begun ? ": its change is finished here" : "");
+        message_error("%s: it has no key of '%s'%s", keys->file, request->old,
+                      begun ? ": its change is finished here" : "");
         return CLI_FAILED;
     }
     if (request->finish)
@@ -164,7 +166,7 @@ static bool read_options(int argc, char **argv, struct request *request)
         return true;
     if (argc - optind < 1 || argc - optind > 2 || (request->take && request->finish) ||
         (argc - optind == 2 && strlen(argv[optind + 1]) >= sizeof request->old)) {
-        cli_error("rotate takes a key file and perhaps an identity; see 'sockseal rotate --help'");
+        message_error("rotate takes a key file and perhaps an identity; see 'sockseal rotate --help'");
         return false;
     }
     request->file = argv[optind];

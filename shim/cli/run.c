@@ -13,6 +13,7 @@
 #include "cli/candidate.h"
 #include "cli/cli.h"
 #include "cli/help.h"
+#include "cli/message.h"
 #include "cli/preload.h"
 #include "cli/prove.h"
 #include "cli/settings.h"
@@ -23,17 +24,18 @@ static int prepare(struct candidate *program, const char *name)
     char library[PATH_MAX];
     candidate_find(program, name);
     if (program->status != 0) {
-        cli_error("%s%s", program->reason,
-                  program->status == CLI_NOT_FOUND && !strchr(name, '/')
-                      ? "; 'sockseal --help' lists the verbs"
-                      : "");
+        message_error("%s%s", program->reason,
+                      program->status == CLI_NOT_FOUND && !strchr(name, '/')
+                          ? "; 'sockseal --help' lists the verbs"
+                          : "");
         return program->status;
     }
     if (!settings_read_file(program->path))
         return CLI_CONFIGURATION;
     if (!settings_name_ports()) {
-        cli_error("nothing would be sealed: name the ports with -p, in SOCKSEAL_PORTS or in a configuration "
-                  "file");
+        message_error(
+            "nothing would be sealed: name the ports with -p, in SOCKSEAL_PORTS or in a configuration "
+            "file");
         return CLI_USAGE;
     }
     if (settings_check() > 0)
@@ -42,7 +44,7 @@ static int prepare(struct candidate *program, const char *name)
         return CLI_USAGE;
     prove_loading(program, library);
     if (program->status != 0)
-        cli_error("%s", program->reason);
+        message_error("%s", program->reason);
     return program->status;
 }
 
@@ -54,9 +56,9 @@ static int start(char **arguments, bool greet)
     if (status != 0)
         return status;
     if (greet && isatty(STDERR_FILENO))
-        cli_error("connections on %s are sealed in this shell; 'exit' ends it", getenv("SOCKSEAL_PORTS"));
+        message_error("connections on %s are sealed in this shell; 'exit' ends it", getenv("SOCKSEAL_PORTS"));
     execv(program.path, arguments);
-    cli_error("%s: %s", arguments[0], strerror(errno));
+    message_error("%s: %s", arguments[0], strerror(errno));
     return errno == ENOENT ? CLI_NOT_FOUND : CLI_CANNOT_INVOKE;
 }
 
@@ -69,7 +71,7 @@ int run_main(int argc, char **argv)
     if (help)
         return help_print("run");
     if (first == argc) {
-        cli_error("no program is named; try 'sockseal run --help'");
+        message_error("no program is named; try 'sockseal run --help'");
         return CLI_USAGE;
     }
     return start(argv + first, false);

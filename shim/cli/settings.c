@@ -9,6 +9,7 @@
 
 #include "cli/cli.h"
 #include "cli/configuration.h"
+#include "cli/message.h"
 #include "config/config.h"
 #include "config/startup.h"
 #include "diag/log.h"
@@ -97,7 +98,7 @@ bool settings_name_ports(void)
 /* Where messages of the library's code go in this program. */
 static void print_message(enum log_level level, const char *text)
 {
-    cli_error("%s%s", level == LOG_ERROR ? "" : "warning: ", text);
+    message_error("%s%s", level == LOG_ERROR ? "" : "warning: ", text);
 }
 
 static void set_absolute(const char *variable, const char *file)
