@@ -33,7 +33,6 @@ static const struct {
     {OPTION_KEYLOG_FILE, "SOCKSEAL_KEYLOG_FILE", NULL},
     {OPTION_STRICT, "SOCKSEAL_STRICT", "1"},
     {OPTION_REMOVED_KEYS, "SOCKSEAL_REMOVED_KEYS", NULL},
-    {OPTION_GROUPS, "SOCKSEAL_GROUPS", NULL},
 };
 
 static const struct option long_options[] = {
@@ -48,7 +47,6 @@ static const struct option long_options[] = {
     {"keylog-file", required_argument, NULL, OPTION_KEYLOG_FILE},
     {"strict", no_argument, NULL, OPTION_STRICT},
     {"removed-keys", required_argument, NULL, OPTION_REMOVED_KEYS},
-    {"groups", required_argument, NULL, OPTION_GROUPS},
     {"config", required_argument, NULL, 'f'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
