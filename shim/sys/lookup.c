@@ -5,8 +5,9 @@
 #include <dlfcn.h>
 #include <elf.h>
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 struct link_map *lookup_map(const void *address)
 {
@@ -45,6 +46,16 @@ static uint32_t hash_of(const char *name)
     return hash;
 }
 
+/* Not by strcmp(3): dlsym is looked for on behalf of a sanitizer that replaces it and is not ready itself. */
+static bool is_name(const char *name, const char *other)
+{
+    while (*name && *name == *other) {
+        name++;
+        other++;
+    }
+    return *name == *other;
+}
+
 void *lookup_defined(const struct link_map *map, const char *name)
 {
     const struct gnu_hash *table = table_of(map, DT_GNU_HASH);
@@ -59,7 +70,7 @@ void *lookup_defined(const struct link_map *map, const char *name)
     for (; i >= table->first && i; i++) {
         uint32_t other = chain[i - table->first];
         if ((other | 1) == (hash | 1) && symbols[i].st_shndx != SHN_UNDEF &&
-            strcmp(names + symbols[i].st_name, name) == 0)
+            is_name(names + symbols[i].st_name, name))
             return (void *)(map->l_addr + symbols[i].st_value);
         if (other & 1)
             break;
@@ -83,8 +94,7 @@ lookup_symbol *lookup_dlsym(void)
     static lookup_symbol *_Atomic found;
     lookup_symbol *function = atomic_load(&found);
     if (!function) {
-        void *symbol = behind("dlsym");
-        memcpy(&function, &symbol, sizeof function);
+        function = (lookup_symbol *)(uintptr_t)behind("dlsym");
         atomic_store(&found, function);
     }
     return function;
@@ -95,8 +105,7 @@ lookup_version *lookup_dlvsym(void)
     static lookup_version *_Atomic found;
     lookup_version *function = atomic_load(&found);
     if (!function) {
-        void *symbol = behind("dlvsym");
-        memcpy(&function, &symbol, sizeof function);
+        function = (lookup_version *)(uintptr_t)behind("dlvsym");
         atomic_store(&found, function);
     }
     return function;
