@@ -102,7 +102,8 @@ struct conn_rx {
     uint8_t bulk;              /* the last record was a full one, of data alone */
     _Atomic int32_t low_water; /* SO_RCVLOWAT that the program set, 0: none */
     _Atomic uint32_t readable; /* copy of queue.total, to be read without the lock */
-    uintptr_t frame;           /* where the stack of the blocked reader is (record/sysio.h) */
+    int64_t since_ms; /* when the call began that goes on, for SO_RCVTIMEO; 0: it is at its beginning */
+    uintptr_t frame;  /* where the stack of the blocked reader is (record/sysio.h) */
 };
 
 /* A record of which the kernel has taken the first part only: see record/tx_record.h. */
@@ -130,7 +131,8 @@ struct conn_tx {
     _Atomic uint8_t can_send;     /* sending keys are installed; copy of session.can_send */
     /* A write was refused though the kernel had room: an EPOLLOUT edge must follow. */
     _Atomic uint8_t edge_pending;
-    uintptr_t frame; /* where the stack of the blocked writer is (record/sysio.h) */
+    int64_t since_ms; /* the same for SO_SNDTIMEO */
+    uintptr_t frame;  /* where the stack of the blocked writer is (record/sysio.h) */
 };
 
 struct conn {

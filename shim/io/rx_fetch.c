@@ -20,7 +20,8 @@ struct rx_fetch rx_fetch_of(const struct conn_handle *handle, const struct iov_c
                              .memory = *memory,
                              .all = memory->left,
                              .need = need < memory->left ? need : memory->left,
-                             .flags = flags};
+                             .flags = flags,
+                             .since_ms = sysio_begins(flags)};
 }
 
 /* Hands out what is in the connection's queue. Once that is empty, its bytes are to be taken out of the
@@ -211,10 +212,15 @@ static bool goes_on(struct rx_fetch *fetch, struct io_result *result)
 static struct io_result fetch_all(struct rx_fetch *fetch)
 {
     struct io_result result;
+    struct conn *conn = fetch->handle->conn;
+    bool more;
     do {
         bool enough = rx_fetch_done(fetch) >= fetch->need;
         result = fetch_step(fetch, fetch->flags | (enough ? MSG_DONTWAIT : 0));
-    } while (goes_on(fetch, &result));
+        more = goes_on(fetch, &result);
+        if (result.status != IO_LOCK_LOST)
+            conn->rx.since_ms = more ? fetch->since_ms : 0;
+    } while (more);
     return result;
 }
 
@@ -249,14 +255,19 @@ static inline struct io_result fetch_fast(const struct conn_handle *handle, void
                                           uint8_t *buffer, size_t cap)
 {
     struct conn *conn = handle->conn;
+    const int64_t since_ms = sysio_begins(flags);
     size_t ask = cipher_for(len);
     if (ask > cap)
         ask = cap;
     struct io_result result = sysio_recv(handle, buffer, ask, flags);
     if (result.status == IO_LOCK_LOST)
         return result;
-    struct rx_fetch fetch = {
-        .handle = handle, .memory = iov_cursor_one(to, len), .all = len, .need = 1, .flags = flags};
+    struct rx_fetch fetch = {.handle = handle,
+                             .memory = iov_cursor_one(to, len),
+                             .all = len,
+                             .need = 1,
+                             .flags = flags,
+                             .since_ms = since_ms};
     if (result.value > 0) {
         fetch.drained = (size_t)result.value < ask;
         result = open_records(&fetch, buffer, (size_t)result.value);
@@ -267,7 +278,10 @@ static inline struct io_result fetch_fast(const struct conn_handle *handle, void
     } else if (result.value == 0) {
         result = reached_end(&fetch);
     }
-    return outcome(&fetch, goes_on(&fetch, &result) ? fetch_all(&fetch) : result);
+    if (!goes_on(&fetch, &result))
+        return outcome(&fetch, result);
+    conn->rx.since_ms = since_ms;
+    return outcome(&fetch, fetch_all(&fetch));
 }
 
 struct io_result rx_fetch_fast(const struct conn_handle *handle, void *to, size_t len, int flags)

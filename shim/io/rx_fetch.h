@@ -18,9 +18,10 @@ struct rx_fetch {
     struct iov_cursor memory;
     size_t all, need;
     int flags;
-    unsigned empty; /* steps in a row that brought nothing for the program */
-    bool drained;   /* the kernel's queue was seen empty */
-    bool at_end;    /* ... for ever */
+    int64_t since_ms; /* sysio_begins() */
+    unsigned empty;   /* steps in a row that brought nothing for the program */
+    bool drained;     /* the kernel's queue was seen empty */
+    bool at_end;      /* ... for ever */
 };
 
 /* `memory`: at the beginning of what the program gave. */

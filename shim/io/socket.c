@@ -64,6 +64,20 @@ void socket_forget_stale(int fd)
         socket_unseal(&stale);
 }
 
+_Atomic bool socket_low_water_used;
+
+/* SO_RCVLOWAT from before the connection, or from the listener: in the kernel's queue it would count
+ * ciphertext, and the handshake would wait for as much. It is kept for the program's reads. */
+static void take_low_water(int fd, struct conn *conn)
+{
+    const int one = 1;
+    const int low = address_socket_option(fd, SO_RCVLOWAT);
+    if (low <= 1 || net_setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &one, sizeof one) < 0)
+        return;
+    conn->rx.low_water = low;
+    conn_rx_set(conn, RX_LOW_WATER);
+}
+
 /* Makes fd a sealed descriptor. 0 or -errno; then conn is gone. `inherit`: the program wants it to survive
  * exec. */
 int socket_seal(int fd, struct conn *conn, bool inherit)
@@ -83,6 +97,8 @@ int socket_seal(int fd, struct conn *conn, bool inherit)
     fdtable_add(fd, conn, handle.generation);
     if (inherit)
         fdtable_set_flags(fd, FDTABLE_INHERIT);
+    if (socket_low_water_used)
+        take_low_water(fd, conn);
     int result = handshake_start(&handle);
     lock_release(&conn->tx_lock);
     lock_release(&conn->rx_lock);

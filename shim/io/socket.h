@@ -14,6 +14,9 @@ bool socket_init_crypto(void);
 /* Whether there is a usable key. What is wrong with the key file is in the log then. */
 bool socket_have_keys(void);
 
+/* Whether this process has set SO_RCVLOWAT on a socket that was not sealed then. */
+extern _Atomic bool socket_low_water_used;
+
 /* Makes fd a sealed descriptor. 0 or -errno; then conn is gone. `inherit`: the program wants it to survive
  * exec. */
 int socket_seal(int fd, struct conn *conn, bool inherit);

@@ -243,28 +243,28 @@ int wait_sleep(int64_t until_ms)
     return 0;
 }
 
-static int wait_before(int fd, short events, int option, int flags)
+static int wait_before(int fd, short events, int option, int flags, int64_t since_ms)
 {
     if (!sysio_may_block(fd, flags))
         return 0;
-    int64_t limit = sysio_limit(fd, option);
+    int64_t limit = sysio_limit_since(fd, option, since_ms);
     for (;;) {
         int ready = progress_wait(fd, events, limit);
         if (ready >= 0)
             return ready == 0 ? -EAGAIN : 0;
-        if (!sysio_restarts())
+        if (limit != INT64_MAX || !sysio_restarts()) /* with a limit the kernel restarts none (signal(7)) */
             return -EINTR;
     }
 }
 
 int wait_before_read(int fd, int flags)
 {
-    return wait_before(fd, POLLIN, SO_RCVTIMEO, flags);
+    return wait_before(fd, POLLIN, SO_RCVTIMEO, flags, 0);
 }
 
 int wait_before_write(int fd, int flags)
 {
-    return wait_before(fd, POLLOUT, SO_SNDTIMEO, flags);
+    return wait_before(fd, POLLOUT, SO_SNDTIMEO, flags, 0);
 }
 
 /* Whether another connection than this descriptor's has something pending. */
@@ -276,9 +276,14 @@ static bool others_pending(int fd)
     return atomic_load_explicit(&pending_count, memory_order_relaxed) > own;
 }
 
-static int before_read(int fd, int flags)
+static int before_read(int fd, int flags, int64_t since_ms)
 {
-    return pending_any() ? wait_before_read(fd, flags) : 0;
+    return since_ms || pending_any() ? wait_before(fd, POLLIN, SO_RCVTIMEO, flags, since_ms) : 0;
+}
+
+static int before_write(int fd, int flags, int64_t since_ms)
+{
+    return wait_before(fd, POLLOUT, SO_SNDTIMEO, flags, since_ms);
 }
 
 void wait_begin(void)
@@ -287,7 +292,7 @@ void wait_begin(void)
         return;
     sysio_others_pending = others_pending;
     sysio_before_read = before_read;
-    sysio_before_write = wait_before_write;
+    sysio_before_write = before_write;
     pending_carry = worker_carry;
     handshake_advanced = progress_review;
 }

@@ -20,7 +20,9 @@
 #include "diag/log.h"
 #include "io/close.h"
 #include "io/info.h"
+#include "io/socket.h"
 #include "record/rx_probe.h"
+#include "record/sysio.h"
 
 #ifndef TCP_ULP
 #define TCP_ULP 31
@@ -130,6 +132,10 @@ DOOR int setsockopt(int fd, int level, int name, const void *value, socklen_t le
     struct conn_handle handle = fdtable_find(fd);
     if (level == SOL_SOCKET && name == SO_LINGER && len >= sizeof(struct linger))
         note_linger(handle.conn, ((const struct linger *)value)->l_onoff != 0);
+    if (level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO))
+        sysio_limits_used = true;
+    if (!handle.conn && level == SOL_SOCKET && name == SO_RCVLOWAT)
+        socket_low_water_used = true;
     if (!handle.conn && level == SOL_SOCKET && name == SO_PEEK_OFF && config_get()->active &&
         address_is_tcp(fd))
         return (int)door_result(-EOPNOTSUPP, errno); /* it may become sealed, and the library peeks */

@@ -15,6 +15,7 @@
 #include "io/close.h"
 #include "io/socket.h"
 #include "process/exec_handover.h"
+#include "record/sysio.h"
 #include "sys/descriptors.h"
 #include "sys/file.h"
 #include "sys/net.h"
@@ -75,6 +76,7 @@ static void take_over(int fd, struct conn *conn, bool counted)
     fdtable_adopt(fd, conn, counted || holders_include(conn, sys_getpid()));
     struct conn_handle handle = fdtable_find(fd);
     recover_locks(&handle);
+    sysio_limits_used = true; /* it is not known whether the program before has set one */
     if (!socket_init_crypto())
         error_set(&handle, EIO, "the cryptographic library cannot be used");
     if (conn->holders.close_after_exec) {

@@ -141,11 +141,12 @@ struct rx_step rx_queue_fill(const struct conn_handle *handle, int flags)
     }
 }
 
-struct io_result rx_queue_collect(const struct conn_handle *handle, size_t want, int flags)
+static struct io_result collect(const struct conn_handle *handle, size_t want, int flags)
 {
     struct conn *conn = handle->conn;
     const struct chunk_list *queue = &conn->rx.queue;
     int kept = queue->total == 0 ? -conn_take_so_error(conn) : 0;
+    const int64_t since_ms = sysio_begins(flags);
     unsigned empty = 0;
     if (kept < 0)
         return io_done(kept);
@@ -161,8 +162,17 @@ struct io_result rx_queue_collect(const struct conn_handle *handle, size_t want,
         if (step.kind == RX_OTHER && ++empty % RX_EMPTY_MAX == 0 &&
             (queue->total > 0 || !sysio_may_block(handle->fd, flags)))
             return io_done(-EAGAIN);
+        conn->rx.since_ms = since_ms;
     }
     return io_done(0);
+}
+
+struct io_result rx_queue_collect(const struct conn_handle *handle, size_t want, int flags)
+{
+    struct io_result result = collect(handle, want, flags);
+    if (result.status != IO_LOCK_LOST)
+        handle->conn->rx.since_ms = 0;
+    return result;
 }
 
 /* Decrypts the whole records among the bytes that were peeked at. What follows them is left in the kernel. */

@@ -11,8 +11,14 @@
 #include "sys/real.h"
 
 bool (*sysio_others_pending)(int fd);
-int (*sysio_before_read)(int fd, int flags);
-int (*sysio_before_write)(int fd, int flags);
+int (*sysio_before_read)(int fd, int flags, int64_t since_ms);
+int (*sysio_before_write)(int fd, int flags, int64_t since_ms);
+_Atomic bool sysio_limits_used;
+
+int64_t sysio_begins(int flags)
+{
+    return sysio_limits_used && !(flags & MSG_DONTWAIT) ? net_now_ms() : 0;
+}
 
 /* What cancelled() needs when a thread is cancelled inside the system call. */
 struct blocked_call {
@@ -58,12 +64,15 @@ static void cancelled(struct blocked_call *call)
 /* send(2), which blocks if the program's call would. While another connection has something pending, this one
  * makes progress with it as it waits: the peer may read nothing until then. It may wait, say, for the end of
  * a connection that the program has closed. */
-static ssize_t send_waiting(int fd, const uint8_t *data, size_t len, int flags)
+static ssize_t send_waiting(int fd, const uint8_t *data, size_t len, int flags, int64_t since_ms)
 {
     size_t done = 0;
     while (done < len) {
-        const bool waits = sysio_before_write && sysio_others_pending(fd) && sysio_may_block(fd, flags);
-        int waited = waits ? sysio_before_write(fd, flags) : 0;
+        const bool waits =
+            sysio_before_write && (since_ms || sysio_others_pending(fd)) && sysio_may_block(fd, flags);
+        if (waits && !since_ms)
+            since_ms = net_now_ms();
+        int waited = waits ? sysio_before_write(fd, flags, since_ms) : 0;
         ssize_t sent = -1;
         if (waited < 0)
             errno = -waited;
@@ -87,10 +96,12 @@ struct io_result sysio_send(const struct conn_handle *handle, const void *data, 
     /* A raw system call: no cancellation point, and the lock is not marked as blocked. */
     if (flags & MSG_DONTWAIT)
         return io_done(net_send_with(handle->fd, data, len, flags));
+    const int64_t since_ms = conn->tx.since_ms;
+    conn->tx.since_ms = 0;
     conn->tx.frame = frame_of(&call);
     lock_block(call.lock);
     call.in_kernel = true;
-    ssize_t sent = send_waiting(handle->fd, data, len, flags);
+    ssize_t sent = send_waiting(handle->fd, data, len, flags, since_ms);
     if (sent < 0)
         sent = -errno;
     call.in_kernel = false;
@@ -105,9 +116,10 @@ struct io_result sysio_send(const struct conn_handle *handle, const void *data, 
 
 /* recvmsg(2), or recv(2) if `message` is NULL. While something is pending, it makes progress with that first,
  * since what it waits for may depend on it: in a program that has both ends, say. */
-static inline ssize_t receive_waiting(int fd, struct msghdr *message, void *buffer, size_t len, int flags)
+static inline ssize_t receive_waiting(int fd, struct msghdr *message, void *buffer, size_t len, int flags,
+                                      int64_t since_ms)
 {
-    int waited = sysio_before_read ? sysio_before_read(fd, flags) : 0;
+    int waited = sysio_before_read ? sysio_before_read(fd, flags, since_ms) : 0;
     if (waited < 0) {
         errno = -waited;
         return -1;
@@ -120,10 +132,12 @@ static inline struct io_result receive_blocked(const struct conn_handle *handle,
 {
     struct conn *conn = handle->conn;
     struct blocked_call call __attribute__((cleanup(cancelled))) = {.handle = handle, .lock = &conn->rx_lock};
+    const int64_t since_ms = conn->rx.since_ms;
+    conn->rx.since_ms = 0;
     conn->rx.frame = frame_of(&call);
     lock_block(call.lock);
     call.in_kernel = true;
-    ssize_t got = receive_waiting(handle->fd, message, buffer, len, flags);
+    ssize_t got = receive_waiting(handle->fd, message, buffer, len, flags, since_ms);
     if (got < 0)
         got = -errno;
     call.in_kernel = false;
@@ -187,9 +201,14 @@ bool sysio_restarts(void)
 
 int64_t sysio_limit(int fd, int option)
 {
+    return sysio_limit_since(fd, option, 0);
+}
+
+int64_t sysio_limit_since(int fd, int option, int64_t since_ms)
+{
     struct timeval limit = {0};
     socklen_t len = sizeof limit;
     if (net_getsockopt(fd, SOL_SOCKET, option, &limit, &len) < 0 || (!limit.tv_sec && !limit.tv_usec))
         return INT64_MAX;
-    return net_now_ms() + (int64_t)limit.tv_sec * 1000 + (limit.tv_usec + 999) / 1000;
+    return (since_ms ? since_ms : net_now_ms()) + (int64_t)limit.tv_sec * 1000 + (limit.tv_usec + 999) / 1000;
 }

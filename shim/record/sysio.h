@@ -28,10 +28,17 @@ struct io_result sysio_recvmsg(const struct conn_handle *handle, struct msghdr *
 /* Hooks that are called before a system call that may block, to make progress with what this process has
  * pending. They are set before the first connection (io/wait.h), since progress is in a room above; NULL:
  * nothing is done. The first tells whether another connection than this descriptor's has something pending.
- * The others wait until fd is ready: 0, -EINTR, or -EAGAIN when the descriptor's own time limit is over. */
+ * The others wait until fd is ready: 0, -EINTR, or -EAGAIN when the descriptor's own time limit is over,
+ * counted from since_ms (0: from now). */
 extern bool (*sysio_others_pending)(int fd);
-extern int (*sysio_before_read)(int fd, int flags);
-extern int (*sysio_before_write)(int fd, int flags);
+extern int (*sysio_before_read)(int fd, int flags, int64_t since_ms);
+extern int (*sysio_before_write)(int fd, int flags, int64_t since_ms);
+
+/* Whether this process may have sockets with SO_RCVTIMEO or SO_SNDTIMEO. A call of the program's that takes
+ * several of the kernel's then counts the time from its beginning: sysio_begins() gives that, or 0. It goes
+ * to rx.since_ms or tx.since_ms before the second call. */
+extern _Atomic bool sysio_limits_used;
+int64_t sysio_begins(int flags);
 
 /* Whether a call on this descriptor with these MSG_ flags may block; asks the kernel. */
 bool sysio_may_block(int fd, int flags);
@@ -44,5 +51,8 @@ bool sysio_restarts(void);
 /* When a wait that starts now must end by `option`, SO_RCVTIMEO or SO_SNDTIMEO: a time of net_now_ms(), or
  * INT64_MAX if there is no limit. */
 int64_t sysio_limit(int fd, int option);
+
+/* The same for a wait that began at `since_ms`; 0: now. */
+int64_t sysio_limit_since(int fd, int option, int64_t since_ms);
 
 #endif

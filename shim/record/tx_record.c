@@ -9,6 +9,8 @@
 #include "record/txbuf.h"
 #include "shm/scratch.h"
 
+enum { BATCH_MAX = SCRATCH_RECORDS * TLS_PLAINTEXT_MAX };
+
 /* Records encrypted for one system call. All but the last are full. */
 struct batch {
     uint64_t first_sequence;
@@ -197,9 +199,11 @@ static struct io_result send_batches(const struct conn_handle *handle, struct io
                                      uint8_t *cipher, int flags)
 {
     struct conn *conn = handle->conn;
+    const int64_t since_ms = source->left > BATCH_MAX ? sysio_begins(flags) : 0;
     struct batch batch;
-    while (source->left > 0) {
+    for (bool first = true; source->left > 0; first = false) {
         struct iov_cursor start = *source;
+        conn->tx.since_ms = first ? 0 : since_ms;
         enum tls_result result = seal_batch(&conn->session, source, cipher, &batch);
         if (result != TLS_OK)
             return failed(handle, result);

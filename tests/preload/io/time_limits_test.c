@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+
+/* SO_RCVTIMEO, SO_SNDTIMEO and SO_RCVLOWAT count for a call of the program's as a whole, however many calls
+ * of the kernel's it takes. */
+
+#include "suite.h"
+
+#include "net.h"
+#include "proxy.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+enum { LIMIT_MS = 200, SOON_MS = 900 };
+
+static void set_limit(int fd, int option)
+{
+    struct timeval limit = {.tv_usec = LIMIT_MS * 1000};
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, option, &limit, sizeof limit), 0);
+}
+
+/* A record that takes two seconds to arrive, piece by piece. */
+static void receive_limit(const struct net *net, int flags)
+{
+    enum { LEN = 5000 };
+    static uint8_t data[LEN];
+    struct proxy_plan plan = {.piece = 50, .pause_us = 20000};
+    int pair[2];
+    struct proxy proxy = proxy_pair(net, &plan, pair);
+    assert_int_equal(write(pair[1], "w", 1), 1);
+    assert_int_equal(read(pair[0], data, 1), 1);
+    assert_int_equal(write(pair[0], data, LEN), LEN);
+    set_limit(pair[1], SO_RCVTIMEO);
+    const int64_t start = net_now_ms();
+    ssize_t got = recv(pair[1], data, LEN, flags);
+    const int64_t took = net_now_ms() - start;
+    assert_true(got > 0 || (got < 0 && errno == EAGAIN));
+    if (took > SOON_MS)
+        fail_msg("it took %d ms, and the limit is %d", (int)took, LIMIT_MS);
+    close(pair[0]), close(pair[1]);
+    proxy_end(&proxy);
+}
+
+static void receiving(const struct net *net)
+{
+    receive_limit(net, 0);
+}
+
+static void receiving_all(const struct net *net)
+{
+    receive_limit(net, MSG_WAITALL);
+}
+
+static void peeking(const struct net *net)
+{
+    receive_limit(net, MSG_PEEK);
+}
+
+static void *read_slowly(void *context)
+{
+    static uint8_t data[1 << 16];
+    while (read(*(int *)context, data, sizeof data) > 0)
+        net_sleep_ms(20);
+    return NULL;
+}
+
+/* The reader makes room again and again. */
+static void sending(const struct net *net)
+{
+    enum { LEN = 32 << 20 };
+    const int small = 64 << 10; /* so that no call of the kernel's waits for long */
+    int pair[2];
+    pthread_t thread;
+    uint8_t *data = calloc(1, LEN);
+    assert_non_null(data);
+    net_warm_pair(net, pair);
+    set_limit(pair[0], SO_SNDTIMEO);
+    assert_int_equal(setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
+    assert_int_equal(setsockopt(pair[1], SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
+    assert_int_equal(pthread_create(&thread, NULL, read_slowly, &pair[1]), 0);
+    const int64_t start = net_now_ms();
+    ssize_t sent = send(pair[0], data, LEN, MSG_NOSIGNAL);
+    const int64_t took = net_now_ms() - start;
+    assert_in_range(sent, 1, LEN - 1);
+    if (took > 5 * LIMIT_MS)
+        fail_msg("it took %d ms, and the limit is %d", (int)took, LIMIT_MS);
+    shutdown(pair[1], SHUT_RD);
+    close(pair[0]);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    close(pair[1]);
+    free(data);
+}
+
+/* It is inherited by accepted sockets, where the handshake's messages may be shorter than it. */
+static void low_water_of_a_listener(const struct net *net)
+{
+    enum { LOW = 20000 };
+    static uint8_t data[LOW];
+    struct sockaddr_in address;
+    const int low = LOW;
+    int told = 0;
+    socklen_t len = sizeof told;
+    int listener = net_listen(net, 4, &address);
+    assert_int_equal(setsockopt(listener, SOL_SOCKET, SO_RCVLOWAT, &low, sizeof low), 0);
+    net_set_nonblock(listener, true); /* so that nothing makes progress before both ends stand */
+    int client = net_client(net, SOCK_NONBLOCK);
+    assert_int_equal(setsockopt(client, SOL_SOCKET, SO_RCVLOWAT, &low, sizeof low), 0);
+    assert_int_equal(net_connect_to(client, &address), -1);
+    assert_int_equal(errno, EINPROGRESS);
+    int server = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    assert_int_equal(getsockopt(server, SOL_SOCKET, SO_RCVLOWAT, &told, &len), 0);
+    assert_int_equal(told, LOW);
+    const int64_t start = net_now_ms();
+    assert_int_equal(send(client, data, LOW, MSG_DONTWAIT), LOW);
+    assert_int_equal(net_wait(server, POLLIN, 5000), POLLIN);
+    assert_int_equal(recv(server, data, LOW, 0), LOW);
+    assert_int_equal(net_write_all(server, data, LOW), LOW);
+    net_set_nonblock(client, false);
+    assert_int_equal(recv(client, data, LOW, 0), LOW);
+    assert_in_range(net_now_ms() - start, 0, 3000);
+    close(client), close(server), close(listener);
+}
+
+static const struct suite_case cases[] = {
+    {.name = "SO_RCVTIMEO", .run = receiving},
+    {.name = "SO_RCVTIMEO and MSG_WAITALL", .run = receiving_all},
+    {.name = "SO_SNDTIMEO", .run = sending},
+    {.name = "SO_RCVLOWAT of a listener", .run = low_water_of_a_listener},
+};
+
+/* Plain TCP's peek takes what there is. */
+static void peeking_at_a_dribbled_record(void)
+{
+    peeking(&net_sealed);
+}
+
+static const struct suite_test tests[] = {
+    {.name = "SO_RCVTIMEO and MSG_PEEK", .run = peeking_at_a_dribbled_record},
+};
+
+static const struct suite_role roles[] = {{.name = "proxy", .run = proxy_main}};
+
+int main(int argc, char **argv)
+{
+    suite_cases(cases, suite_count(cases));
+    suite_tests(tests, suite_count(tests));
+    suite_roles(roles, suite_count(roles));
+    return suite_run(argc, argv);
+}
