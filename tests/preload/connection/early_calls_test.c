@@ -285,6 +285,21 @@ static void no_call_reaches_the_next_owner(const struct net *net)
     }
 }
 
+/* A program that never waits finds out soon that the other end has been closed. */
+static void writing_to_an_end_that_is_closed(const struct net *net)
+{
+    int pair[2];
+    size_t taken = 0;
+    ssize_t n;
+    net_pair(net, pair);
+    close(pair[1]);
+    while ((n = send(pair[0], "meow", 4, MSG_NOSIGNAL | MSG_DONTWAIT)) > 0)
+        taken += (size_t)n;
+    assert_true(errno == EPIPE || errno == ECONNRESET);
+    assert_true(taken < 100000);
+    close(pair[0]);
+}
+
 static const struct suite_test tests[] = {
     {.name = "every call after every call, by the side that connected", .run = by_the_side_that_connected},
     {.name = "every call after every call, by the side that accepted", .run = by_the_side_that_accepted},
@@ -295,6 +310,7 @@ static const struct suite_case cases[] = {
     {.name = "no call reaches the next owner of a number",
      .run = no_call_reaches_the_next_owner,
      .limit_s = 60},
+    {.name = "writing to an end that is closed", .run = writing_to_an_end_that_is_closed},
 };
 
 int main(int argc, char **argv)
