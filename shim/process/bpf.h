@@ -3,10 +3,12 @@
 #ifndef SOCKSEAL_BPF_H
 #define SOCKSEAL_BPF_H
 
-/* Writes the instructions of a seccomp(2) filter. What does not fit is left out. */
+/* Writes the instructions of a seccomp(2) filter, and reads those of others. What does not fit is left out.
+ */
 
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -59,5 +61,9 @@ static inline void bpf_fail(struct bpf_writer *writer, int error)
 /* Offsets of the low half of an argument, which is all of an int, and of the high half of a pointer. */
 #define BPF_LOW(argument)  (offsetof(struct seccomp_data, args) + 8 * (argument))
 #define BPF_HIGH(argument) (BPF_LOW(argument) + 4)
+
+/* Whether the filter lets this system call pass with some arguments, as far as can be told without running
+ * it. */
+bool bpf_may_allow(const struct sock_fprog *filter, unsigned number);
 
 #endif

@@ -2,6 +2,7 @@
  * Copyright (c) 2026 the sockseal authors */
 #include "process/exec_fenced.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -110,7 +111,12 @@ static bool run_in_thread(struct attempt *attempt)
 
 int exec_fenced(const struct exec_call *call, int ruleset, bool raises_rights, bool *outside)
 {
-    struct attempt attempt = {.call = call, .ruleset = ruleset, .raises_rights = raises_rights};
+    /* A filter of the program's may end the thread at any of its calls. */
+    struct attempt attempt = {.call = call,
+                              .ruleset = ruleset,
+                              .raises_rights = raises_rights,
+                              .fence = -ECANCELED,
+                              .result = -ECANCELED};
     sigset_t all;
     sigfillset(&all);
     sys_call(SYS_prctl, PR_GET_PDEATHSIG, sys_ptr(&attempt.parent_signal), 0, 0, 0, 0);

@@ -5,6 +5,8 @@
 #include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
@@ -23,21 +25,40 @@
 #include "process/privilege.h"
 #include "sys/net.h"
 
-/* Allowed whatever their arguments are. */
-static const unsigned FREE[] = {
-    SYS_read,           SYS_write,         SYS_recvfrom,        SYS_recvmsg,     SYS_shutdown,
-    SYS_getsockopt,     SYS_setsockopt,    SYS_getsockname,     SYS_getpeername, SYS_ppoll,
-    SYS_epoll_create1,  SYS_epoll_ctl,     SYS_epoll_pwait,     SYS_futex,       SYS_getpid,
-    SYS_gettid,         SYS_sched_yield,   SYS_close,           SYS_munmap,      SYS_clock_gettime,
-    SYS_rt_sigprocmask, SYS_rt_sigpending, SYS_rt_sigtimedwait, SYS_exit_group,  SYS_pread64,
-    SYS_lseek,          SYS_writev,        SYS_splice,          SYS_tee,         SYS_pipe2,
-    SYS_getrandom,      SYS_eventfd2,      SYS_getppid,
+/* Allowed to every program: the library asks who it is, and when, without a connection too. */
+static const unsigned ALWAYS[] = {
+    SYS_getpid,        SYS_gettid,         SYS_getppid,    SYS_sched_yield,
+    SYS_clock_gettime, SYS_rt_sigprocmask, SYS_exit_group,
 };
 
-/* The same, for exec: before it and behind it. */
+/* What a connection needs, whatever the arguments are. */
+static const unsigned CONNECTION[] = {
+    SYS_read,       SYS_write,         SYS_recvfrom,        SYS_recvmsg, SYS_shutdown,
+    SYS_getsockopt, SYS_getsockname,   SYS_getpeername,     SYS_ppoll,   SYS_epoll_create1,
+    SYS_epoll_ctl,  SYS_epoll_pwait,   SYS_futex,           SYS_close,   SYS_munmap,
+    SYS_lseek,      SYS_rt_sigpending, SYS_rt_sigtimedwait, SYS_pread64, SYS_writev,
+    SYS_getrandom,  SYS_eventfd2,
+};
+
+/* For splice(2), sendfile(2) and their kin. */
+static const unsigned TRANSFER[] = {SYS_splice, SYS_tee, SYS_pipe2};
+
+/* For exec: before it and behind it; and the calls of a fence (process/fence.h), which can only take rights
+ * away. */
 static const unsigned FOR_EXEC[] = {
-    SYS_getdents64, SYS_getuid, SYS_geteuid, SYS_getgid,  SYS_getegid,
-    SYS_fgetxattr,  SYS_dup3,   SYS_mlock,   SYS_munlock,
+    SYS_seccomp,
+    444 /* landlock_create_ruleset */,
+    445 /* landlock_add_rule */,
+    446 /* landlock_restrict_self */,
+    SYS_getdents64,
+    SYS_getuid,
+    SYS_geteuid,
+    SYS_getgid,
+    SYS_getegid,
+    SYS_fgetxattr,
+    SYS_dup3,
+    SYS_mlock,
+    SYS_munlock,
 };
 
 enum { CONDITIONS = 2 };
@@ -52,6 +73,8 @@ static const struct {
     unsigned number;
     struct condition conditions[CONDITIONS];
 } WITH[] = {
+    {SYS_setsockopt, {{BPF_LOW(1), IPPROTO_TCP}, {BPF_LOW(2), TCP_NODELAY}}},
+    {SYS_setsockopt, {{BPF_LOW(1), IPPROTO_TCP}, {BPF_LOW(2), TCP_NOTSENT_LOWAT}}},
     {SYS_sendto, {{BPF_LOW(4), 0}, {BPF_HIGH(4), 0}}}, /* to no address */
     {SYS_fcntl, {{BPF_LOW(1), F_GETFL}}},
     {SYS_fcntl, {{BPF_LOW(1), F_GETFD}}},
@@ -78,13 +101,9 @@ static const struct {
     {SYS_prctl, {{BPF_LOW(0), PR_GET_NO_NEW_PRIVS}}},
 };
 
-enum {
-    FREE_COUNT = sizeof FREE / sizeof FREE[0],
-    EXEC_COUNT = sizeof FOR_EXEC / sizeof FOR_EXEC[0],
-    WITH_COUNT = sizeof WITH / sizeof WITH[0]
-};
+#define COUNT(list) (sizeof(list) / sizeof(list)[0])
 
-static void put_free(struct bpf_writer *writer, const unsigned *numbers, size_t count)
+static void put_list(struct bpf_writer *writer, const unsigned *numbers, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         bpf_equal(writer, numbers[i], 0, 1);
@@ -92,21 +111,11 @@ static void put_free(struct bpf_writer *writer, const unsigned *numbers, size_t 
     }
 }
 
-/* What is not allowed here falls through to what stands behind. */
-static void put_prefix(struct bpf_writer *writer)
+enum { PER_CALL = 2, PER_WITH = 3 + 2 * CONDITIONS };
+
+static void put_conditional(struct bpf_writer *writer)
 {
-    enum {
-        PER_FREE = 2,
-        PER_WITH = 3 + 2 * CONDITIONS,
-        LENGTH = 1 + (FREE_COUNT + EXEC_COUNT) * PER_FREE + 1 + WITH_COUNT * PER_WITH
-    };
-    _Static_assert(LENGTH < 256, "a jump reaches over it");
-    bpf_load(writer, offsetof(struct seccomp_data, arch));
-    bpf_equal(writer, BPF_OWN_ARCHITECTURE, 0, LENGTH - 1);
-    bpf_load(writer, offsetof(struct seccomp_data, nr));
-    put_free(writer, FREE, FREE_COUNT);
-    put_free(writer, FOR_EXEC, EXEC_COUNT);
-    for (size_t i = 0; i < WITH_COUNT; i++) {
+    for (size_t i = 0; i < COUNT(WITH); i++) {
         bpf_equal(writer, WITH[i].number, 0, PER_WITH - 1);
         for (unsigned c = 0; c < CONDITIONS; c++) {
             const struct condition *condition = &WITH[i].conditions[WITH[i].conditions[c].offset ? c : 0];
@@ -118,15 +127,76 @@ static void put_prefix(struct bpf_writer *writer)
     }
 }
 
-static void get_ready(void)
+static bool may_allow_any(const struct sock_fprog *filter, const unsigned *numbers, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (bpf_may_allow(filter, numbers[i]))
+            return true;
+    }
+    return false;
+}
+
+/* Calls by which a sealed connection can come to a process. */
+static bool can_get_connection(const struct sock_fprog *filter)
+{
+    static const unsigned calls[] = {SYS_connect, SYS_accept,  SYS_accept4,  SYS_sendto,
+                                     SYS_sendmsg, SYS_recvmsg, SYS_recvmmsg, SYS_pidfd_getfd};
+    return may_allow_any(filter, calls, COUNT(calls));
+}
+
+static bool has_connection(void)
+{
+    for (int fd = 0; fd < fdtable_bound(); fd++) {
+        if (fdtable_has(fd))
+            return true;
+    }
+    return false;
+}
+
+static bool can_run_programs(const struct sock_fprog *filter)
+{
+    static const unsigned calls[] = {SYS_execve, SYS_execveat};
+    return may_allow_any(filter, calls, COUNT(calls));
+}
+
+static bool can_transfer(const struct sock_fprog *filter)
+{
+    static const unsigned calls[] = {SYS_splice, SYS_tee, SYS_vmsplice, SYS_sendfile};
+    return may_allow_any(filter, calls, COUNT(calls));
+}
+
+/* What is not allowed here falls through to the program's own filter, which follows. */
+static void put_prefix(struct bpf_writer *writer, const struct sock_fprog *filter, bool needed)
+{
+    struct sock_filter *skip;
+    bpf_load(writer, offsetof(struct seccomp_data, arch));
+    bpf_equal(writer, BPF_OWN_ARCHITECTURE, 1, 0);
+    skip = writer->at;
+    bpf_statement(writer, BPF_JMP | BPF_JA, 0); /* over all of it */
+    bpf_load(writer, offsetof(struct seccomp_data, nr));
+    put_list(writer, ALWAYS, COUNT(ALWAYS));
+    if (needed) {
+        put_list(writer, CONNECTION, COUNT(CONNECTION));
+        put_conditional(writer);
+    }
+    if (needed && can_transfer(filter))
+        put_list(writer, TRANSFER, COUNT(TRANSFER));
+    if (needed && can_run_programs(filter))
+        put_list(writer, FOR_EXEC, COUNT(FOR_EXEC));
+    skip->k = (uint32_t)(writer->at - skip - 1);
+}
+
+static void get_ready(bool needed)
 {
     worker_forbid();
     environment_mark_filtered();
-    if (conn_open_arena())
+    if (needed && conn_open_arena())
         fdtable_init();
-    keyring_freeze();
+    if (needed) {
+        keyring_freeze();
+        private_pipe_ready();
+    }
     liveness_disable_proc();
-    private_pipe_ready();
     privilege_keep_log();
     log_stop_opening();
 }
@@ -135,8 +205,9 @@ bool seccomp_widen(const struct sock_fprog *from, struct sock_fprog *to,
                    struct sock_filter instructions[static SECCOMP_FILTER_MAX])
 {
     struct bpf_writer writer = {instructions, instructions + SECCOMP_FILTER_MAX};
-    get_ready();
-    put_prefix(&writer);
+    const bool needed = has_connection() || can_get_connection(from);
+    get_ready(needed);
+    put_prefix(&writer, from, needed);
     if (from->len > (size_t)(writer.end - writer.at)) {
         log_line(
             LOG_WARN,
@@ -147,9 +218,10 @@ bool seccomp_widen(const struct sock_fprog *from, struct sock_fprog *to,
     memcpy(writer.at, from->filter, from->len * sizeof *from->filter);
     *to = (struct sock_fprog){.len = (unsigned short)((size_t)(writer.at - instructions) + from->len),
                               .filter = instructions};
-    log_line(LOG_INFO,
-             "this program limits its system calls (seccomp): those that sealed connections need are allowed "
-             "beside");
+    if (needed)
+        log_line(LOG_INFO,
+                 "this program limits its system calls (seccomp): those that sealed connections need are "
+                 "allowed, too");
     return true;
 }
 

@@ -4,15 +4,16 @@
 #define SOCKSEAL_SECCOMP_H
 
 /*
- * seccomp(2): a program that allows itself few system calls (sshd's and vsftpd's children, say) knows nothing
- * of those that sealed connections need in the place of its read(2) and write(2), and would be killed. So its
- * filter gets a few instructions in front, which allow these and nothing else: to receive, send and ask on
- * descriptors that are there already, to wait, to lock, and to do the work of its splice(2) and sendfile(2).
- * None of them opens or connects anything, or creates more than a pipe or memory. From then on the shim opens
- * no file any more: keys and log file are taken in before.
+ * seccomp(2): a program that allows itself few system calls (sshd's and vsftpd's children, say) does not know
+ * those that sealed connections need in the place of its read(2) and write(2), and would be killed. So its
+ * filter gets a few instructions in front, which allow what the connection needs and no more: to receive,
+ * send and ask on open descriptors, to wait and to lock, and two options of TCP. Pipes only if the filter may
+ * let splice(2) or its kin pass, and what exec needs only if it may let execve(2) pass. A program that has no
+ * sealed connection, and whose filter lets no call pass by which it could get one, is given nothing but calls
+ * that tell its process id and the time, block signals, or end it.
  *
- * If the filter lets the program run another (execve, and the openat of the dynamic linker), connections go
- * along, and the next program can make some of its own.
+ * From then on the library opens no file: keys and log file are taken in before. If the filter lets the
+ * program run another, connections go along, and the next program can make some of its own.
  */
 
 #include <linux/filter.h>

@@ -8,10 +8,13 @@
 
 #include "net.h"
 #include "script.h"
+#include "sys/sys.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
@@ -282,6 +285,108 @@ static void many_behind_a_filter(const struct net *net)
     close(listener);
 }
 
+/* ---- what is allowed beside the program's own filter ---- */
+
+/* The kernel's answers to calls that a program has no use for. */
+struct answers {
+    long pipe, memory, splice, option, nodelay, duplicate, directory, receive, send;
+};
+
+static void ask(struct answers *out)
+{
+    static int ends[2], value = 1;
+    *out = (struct answers){
+        sys_call3(SYS_pipe2, sys_ptr(ends), 0, 0),
+        sys_call3(SYS_memfd_create, sys_ptr("x"), MFD_CLOEXEC, 0),
+        sys_call(SYS_splice, -1, 0, -1, 0, 0, 0),
+        sys_call(SYS_setsockopt, -1, SOL_SOCKET, 999, sys_ptr(&value), sizeof value, 0),
+        sys_call(SYS_setsockopt, -1, IPPROTO_TCP, TCP_NODELAY, sys_ptr(&value), sizeof value, 0),
+        sys_call3(SYS_dup3, -1, 9, 0),
+        sys_call3(SYS_getdents64, -1, 0, 0),
+        sys_call3(SYS_recvmsg, -1, 0, 0),
+        sys_call(SYS_sendto, -1, 0, 0, 0, 0, 0),
+    };
+}
+
+/* In a child whose filter allows these calls, and refuses others with EPERM. */
+static void answers_behind(const unsigned *allowed, size_t count, int sealed, struct answers *out)
+{
+    struct answers *shared =
+        mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct sock_filter list[64] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr))};
+    size_t len = 1;
+    for (size_t i = 0; i < count; i++) {
+        list[len++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, allowed[i], 0, 1);
+        list[len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    }
+    list[len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
+    pid_t child = suite_fork();
+    if (child == 0) {
+        const struct sock_fprog program = {(unsigned short)len, list};
+        int pair[2];
+        if (sealed)
+            net_warm_pair(&net_sealed, pair);
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+            prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) < 0)
+            _exit(90);
+        ask(shared);
+        _exit(0);
+    }
+    assert_int_equal(suite_wait(child), 0);
+    *out = *shared;
+    munmap(shared, sizeof *shared);
+}
+
+/* A program without a connection, and without a way to one: its own filter counts. */
+static void nothing_without_a_connection(void)
+{
+    static const unsigned calls[] = {SYS_write, SYS_exit_group, SYS_execve, SYS_splice};
+    struct answers got;
+    answers_behind(calls, 2, false, &got);
+    const struct answers none = {-EPERM, -EPERM, -EPERM, -EPERM, -EPERM, -EPERM, -EPERM, -EPERM, -EPERM};
+    assert_memory_equal(&got, &none, sizeof got);
+}
+
+static void no_more_than_needed(void)
+{
+    static const unsigned calls[] = {SYS_write, SYS_exit_group, SYS_execve, SYS_sendfile};
+    struct answers got;
+    if (!suite_has_library())
+        skip();
+    answers_behind(calls, 2, true, &got); /* neither exec nor transfers */
+    assert_int_equal(got.pipe, -EPERM);
+    assert_int_equal(got.splice, -EPERM);
+    assert_int_equal(got.option, -EPERM);
+    assert_int_equal(got.duplicate, -EPERM);
+    assert_int_equal(got.directory, -EPERM);
+    assert_int_equal(got.nodelay, -EBADF);
+    assert_int_equal(got.receive, -EBADF);
+    assert_int_equal(got.send, -EBADF);
+    answers_behind(calls, 3, true, &got); /* exec */
+    assert_int_equal(got.duplicate, -EBADF);
+    assert_int_equal(got.directory, -EBADF);
+    assert_int_equal(got.pipe, -EPERM);
+    answers_behind(calls, 4, true, &got); /* and transfers */
+    assert_int_equal(got.pipe, 0);
+    assert_int_not_equal(got.splice, -EPERM);
+    assert_int_equal(got.option, -EPERM);
+}
+
+/* A call by which a connection can come is enough, whatever arguments the filter wants. */
+static void a_way_to_a_connection(void)
+{
+    static const unsigned ways[] = {SYS_connect, SYS_accept, SYS_accept4, SYS_recvmsg};
+    if (!suite_has_library())
+        skip();
+    for (size_t i = 0; i < suite_count(ways); i++) {
+        const unsigned calls[] = {SYS_write, SYS_exit_group, ways[i]};
+        struct answers got;
+        answers_behind(calls, 3, false, &got);
+        assert_int_equal(got.receive, -EBADF);
+        assert_int_equal(got.option, -EPERM);
+    }
+}
+
 /* A pointer whose low half is 0. */
 static void *const HALF_NULL = (void *)(uintptr_t)0x700000000;
 
@@ -376,6 +481,9 @@ static const struct suite_case cases[] = {
 static const struct suite_role own = {"own", own_role};
 
 static const struct suite_test tests[] = {
+    {.name = "nothing without a connection", .run = nothing_without_a_connection},
+    {.name = "no more than needed", .run = no_more_than_needed},
+    {.name = "a way to a connection", .run = a_way_to_a_connection},
     {.name = "what a filter forbids by arguments", .run = what_a_filter_forbids_by_arguments},
 };
 
