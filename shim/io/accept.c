@@ -123,6 +123,8 @@ int accept_from(int fd, struct sockaddr *address, socklen_t *len, int flags)
                                         (const struct sockaddr *)&local, flags);
             if (result < 0)
                 return result;
+        } else if (log_enabled(LOG_DEBUG)) {
+            socket_note_unsealed("from", (const struct sockaddr *)&peer, own.port);
         }
     }
     copy_address(&peer, peer_len, address, len);

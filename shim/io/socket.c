@@ -123,14 +123,25 @@ bool socket_copy_peer(const struct sockaddr *address, socklen_t len, struct sock
            (copy->ss_family == AF_INET6 && len >= LEN_RFC2133);
 }
 
+void socket_note_unsealed(const char *direction, const struct sockaddr *peer, uint16_t port)
+{
+    char text[ADDRESS_TEXT];
+    struct address address = address_of(peer);
+    log_line(LOG_DEBUG, "the connection %s %s is not sealed: no rule matches it and port %u", direction,
+             address_text(&address, text), port);
+}
+
 bool socket_wants(int fd, const struct sockaddr *address, socklen_t len)
 {
     struct sockaddr_storage copy;
     if (!config_get()->active || !socket_copy_peer(address, len, &copy))
         return false;
     const struct sockaddr *peer = (const struct sockaddr *)&copy;
-    return rules_match(&config_get()->rules, RULES_CONNECT, peer, address_of(peer).port) &&
-           address_is_tcp(fd);
+    if (rules_match(&config_get()->rules, RULES_CONNECT, peer, address_of(peer).port))
+        return address_is_tcp(fd);
+    if (log_enabled(LOG_DEBUG) && address_is_tcp(fd))
+        socket_note_unsealed("to", peer, address_of(peer).port);
+    return false;
 }
 
 bool socket_names(int fd)

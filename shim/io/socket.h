@@ -48,4 +48,8 @@ bool socket_names(int fd);
  * that cannot be is shut down. */
 void socket_inherited(int fd);
 
+/* Logs, at level debug, that a connection from or to this peer is not sealed. `port` is what rules compare.
+ */
+void socket_note_unsealed(const char *direction, const struct sockaddr *peer, uint16_t port);
+
 #endif

@@ -415,7 +415,7 @@ DOOR long syscall(long number, ...)
             errno = ENOSYS;
             return -1;
         }
-        const bool changes __attribute__((cleanup(end_change))) = begin_change(number);
+        const bool changes __attribute__((cleanup(end_change), unused)) = begin_change(number);
         if (through_doors(number, a, &result))
             return result;
         return real()->syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);

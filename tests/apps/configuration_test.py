@@ -200,6 +200,17 @@ class Rules(sealed.TestCase):
     def test_exact_address(self):
         self.assertTrue(self.sealed_on_the_wire("listen:127.0.0.1:{port}", "connect:{address}:{port}"))
 
+    def test_why_a_connection_is_not_sealed_is_logged_at_debug(self):
+        address, port = sealed.loopback(), self.port()
+        settings = {"SOCKSEAL_PORTS": str(port + 1), "SOCKSEAL_LOG": "debug"}
+        server = self.run_program("nc.openbsd", "-n", "-l", address, port, **settings)
+        self.wait_listening(port, server)
+        client = self.run_program("nc.openbsd", "-n", address, port, **settings)
+        client.type(self.LINE)
+        server.expect(self.LINE + "\n")
+        client.expect_log("debug", f"the connection to {address}:{port} is not sealed: no rule matches")
+        server.expect_log("debug", "the connection from 127.0.0.1:", f"no rule matches it and port {port}")
+
     def test_no_variable_at_all(self):
         address, port = sealed.loopback(), self.port()
         server = self.run_program("nc.openbsd", "-n", "-l", address, port, SOCKSEAL_PORTS=None)
