@@ -287,6 +287,7 @@ static void load(struct config *config, const char *ports)
 {
     config->log_file = read_path("SOCKSEAL_LOG_FILE", loaded.log_file);
     log_setup(LOG_WARN, config->log_file);
+    log_name_journal(getenv("JOURNAL_STREAM"));
     log_setup(read_log_level(), config->log_file);
     read_names(false);
     read_variables(config, ports);

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "diag/escape.h"
@@ -24,10 +25,42 @@ static _Atomic int kept = -1;
 static atomic_bool closed;
 static void (*_Atomic diverted)(enum log_level level, const char *text);
 
+/* The journal's stream, if the service manager has made it standard error; inode 0: it has not. */
+static struct {
+    dev_t device;
+    _Atomic ino_t inode;
+} journal;
+
+enum { PRIORITY_LEN = 3 }; /* "<4>", which every line starts with in memory */
+
 static const char *level_name(enum log_level level)
 {
     static const char *const names[] = {"", "error", "warning", "info", "debug"};
     return names[level];
+}
+
+/* Of syslog(3), as the journal reads it at the start of a line (sd-daemon(3)). */
+static int priority(enum log_level level)
+{
+    static const int priorities[] = {0, 3, 4, 6, 7};
+    return priorities[level];
+}
+
+void log_name_journal(const char *stream)
+{
+    char *end;
+    unsigned long long device = stream ? strtoull(stream, &end, 10) : 0;
+    if (!stream || *end != ':')
+        return;
+    journal.device = (dev_t)device;
+    atomic_store(&journal.inode, (ino_t)strtoull(end + 1, NULL, 10));
+}
+
+static bool is_journal(int fd)
+{
+    struct stat st;
+    ino_t inode = atomic_load(&journal.inode);
+    return inode != 0 && sys_fstat(fd, &st) == 0 && st.st_ino == inode && st.st_dev == journal.device;
 }
 
 void log_setup(enum log_level new_threshold, const char *file)
@@ -105,11 +138,12 @@ static void write_quietly(int fd, const char *line, size_t len)
  * room for PIPE_BUF bytes, which is more than a line.) */
 static void write_to_standard_error(const char *line, size_t len)
 {
+    size_t skip = is_journal(STANDARD_ERROR) ? 0 : PRIORITY_LEN;
     struct pollfd writable = {.fd = STANDARD_ERROR, .events = POLLOUT};
     const struct timespec now = {0, 0};
     if (!is_internet_socket(STANDARD_ERROR) && net_ppoll(&writable, 1, &now) == 1 &&
         (writable.revents & POLLOUT))
-        write_quietly(STANDARD_ERROR, line, len);
+        write_quietly(STANDARD_ERROR, line + skip, len - skip);
 }
 
 static bool write_to_file(const char *line, size_t len)
@@ -117,7 +151,7 @@ static bool write_to_file(const char *line, size_t len)
     int opened = log_open(), fd = opened >= 0 ? opened : atomic_load(&kept);
     if (fd < 0)
         return false;
-    write_quietly(fd, line, len);
+    write_quietly(fd, line + PRIORITY_LEN, len - PRIORITY_LEN);
     if (opened >= 0)
         sys_close(opened);
     return true;
@@ -155,7 +189,8 @@ void log_line(enum log_level level, const char *format, ...)
         return;
     int saved = errno;
     char line[LINE_MAX_LEN];
-    int prefix = snprintf(line, sizeof line, "sockseal[%d]: %s: ", sys_getpid(), level_name(level));
+    int prefix = snprintf(line, sizeof line, "<%d>sockseal[%d]: %s: ", priority(level), sys_getpid(),
+                          level_name(level));
     va_list arguments;
     va_start(arguments, format);
     int body = vsnprintf(line + prefix, sizeof line - (size_t)prefix, format, arguments);

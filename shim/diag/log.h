@@ -15,6 +15,10 @@ enum log_level { LOG_QUIET, LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
  * standard error. */
 void log_setup(enum log_level threshold, const char *file);
 
+/* Takes the value of JOURNAL_STREAM (systemd.exec(5)), or NULL: where standard error is that stream, lines
+ * begin with their priority, "<4>". */
+void log_name_journal(const char *stream);
+
 /* From now on lines go to this function instead, without prefix and newline; NULL: as before. For programs of
  * the project's own, and while something is tried. */
 void log_divert(void (*sink)(enum log_level level, const char *text));

@@ -377,6 +377,33 @@ static void test_a_key_log_that_cannot_be_written_is_reported_once(void **state)
     assert_ptr_equal(strchr(result.output, '\n'), result.output + strlen(result.output) - 1);
 }
 
+static int log_to_the_journal(void *argument)
+{
+    struct stat st;
+    char stream[64];
+    if (fstat(STDERR_FILENO, &st) != 0)
+        return 1;
+    snprintf(stream, sizeof stream, "%llu:%llu", (unsigned long long)st.st_dev,
+             (unsigned long long)st.st_ino + (argument ? 1 : 0));
+    log_name_journal(stream);
+    log_setup(LOG_DEBUG, NULL);
+    log_line(LOG_ERROR, "an error");
+    log_line(LOG_DEBUG, "a detail");
+    return 0;
+}
+
+static void test_priorities_where_standard_error_is_the_journal(void **state)
+{
+    (void)state;
+    struct child_result result;
+    child_run(&result, log_to_the_journal, NULL);
+    assert_int_equal(strncmp(result.output, "<3>sockseal[", 12), 0);
+    assert_non_null(strstr(result.output, "an error\n<7>sockseal["));
+    child_run(&result, log_to_the_journal, &result); /* another stream was the journal's */
+    assert_int_equal(strncmp(result.output, "sockseal[", 9), 0);
+    assert_null(strchr(result.output, '<'));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -396,6 +423,7 @@ int main(void)
         cmocka_unit_test(test_nothing_is_written_to_a_connection),
         cmocka_unit_test(test_the_key_log),
         cmocka_unit_test(test_a_key_log_that_cannot_be_written_is_reported_once),
+        cmocka_unit_test(test_priorities_where_standard_error_is_the_journal),
     };
     return cmocka_run_group_tests(tests, make_directory, remove_directory);
 }
