@@ -21,6 +21,7 @@
 #include "io/close.h"
 #include "io/info.h"
 #include "io/socket.h"
+#include "process/lend.h"
 #include "record/rx_probe.h"
 #include "record/sysio.h"
 
@@ -165,6 +166,8 @@ DOOR int ioctl(int fd, unsigned long request, ...)
     }
     if (handle.conn && (request == FIOCLEX || request == FIONCLEX))
         return fcntl(fd, F_SETFD, request == FIOCLEX ? FD_CLOEXEC : 0);
+    if (lend_by_ioctl(fd, request, argument))
+        return (int)door_result(-EOPNOTSUPP, errno);
     int result = real()->ioctl(fd, request, argument);
     if (handle.conn && request == FIONREAD && result == 0 && !conn_is_plaintext(handle.conn))
         *(int *)argument = 0; /* the program gets no handshake messages */

@@ -26,6 +26,7 @@
 #include "io/wait.h"
 #include "io/worker.h"
 #include "process/exec_adopt.h"
+#include "process/fence.h"
 #include "process/told.h"
 #include "sys/file.h"
 
@@ -85,6 +86,8 @@ __attribute__((constructor)) static void load(void)
     environment_save();
     told_begin();
     symbols_begin();
+    if (config_get()->strict && !fence_deny_rings())
+        log_line(LOG_INFO, "io_uring is refused by the library alone: this process may not install a filter");
     if (environment_take(ENVIRONMENT_FILTERED)) {
         worker_forbid();
         environment_mark_filtered();

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/select.h>
 #include <sys/sendfile.h>
@@ -30,6 +31,7 @@
 #include "io/worker.h"
 #include "libc/raw.h"
 #include "process/fork.h"
+#include "process/lend.h"
 #include "process/privilege.h"
 #include "sys/net.h"
 
@@ -184,6 +186,23 @@ static bool on_any(long number, const long a[static ARGUMENTS], long *result)
         return true;
     case SYS_sendfile: /* from a sealed connection */
         *result = sendfile((int)a[0], (int)a[1], pointer(a[2]), (size_t)a[3]);
+        return true;
+    case SYS_ioctl: /* a sealed descriptor may be its argument */
+        *result = ioctl((int)a[0], (unsigned long)a[1], pointer(a[2]));
+        return true;
+    case SYS_mount:
+        *result = mount(pointer(a[0]), pointer(a[1]), pointer(a[2]), (unsigned long)a[3], pointer(a[4]));
+        return true;
+    case SYS_fsconfig:
+        *result = fsconfig((int)a[0], (unsigned)a[1], pointer(a[2]), pointer(a[3]), (int)a[4]);
+        return true;
+    case SYS_bpf:
+        if (!lend_by_bpf(a[0], pointer(a[1])))
+            return false;
+        *result = door_result(-EOPNOTSUPP, errno);
+        return true;
+    case SYS_write:
+        *result = write((int)a[0], pointer(a[1]), (size_t)a[2]);
         return true;
     case SYS_exit_group:
         _exit((int)a[0]);

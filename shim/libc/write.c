@@ -13,6 +13,7 @@
 #include "diag/log.h"
 #include "io/connect.h"
 #include "io/socket.h"
+#include "process/lend.h"
 #include "process/scm_rights.h"
 #include "sys/net.h"
 
@@ -55,9 +56,11 @@ ssize_t door_send(struct conn_handle handle, const struct iovec *iov, size_t cou
 DOOR ssize_t write(int fd, const void *buffer, size_t len)
 {
     struct conn_handle handle = fdtable_find(fd);
-    if (!handle.conn)
-        return real()->write(fd, buffer, len);
-    return door_send(handle, &(struct iovec){(void *)(uintptr_t)buffer, len}, 1, 0);
+    if (handle.conn)
+        return door_send(handle, &(struct iovec){(void *)(uintptr_t)buffer, len}, 1, 0);
+    if (atomic_load_explicit(&fdtable_size, memory_order_relaxed) && lend_by_text(fd, buffer, len))
+        return door_result(-EOPNOTSUPP, errno);
+    return real()->write(fd, buffer, len);
 }
 
 DOOR_ALIAS("write") ssize_t __write(int fd, const void *buffer, size_t len);
@@ -139,11 +142,21 @@ DOOR ssize_t sendto(int fd, const void *buffer, size_t len, int flags, const str
     return door_send(handle, &(struct iovec){(void *)(uintptr_t)buffer, len}, 1, flags);
 }
 
+/* To a netlink socket, by a process that has sealed descriptors to lend. */
+static bool is_netlink(const struct msghdr *message)
+{
+    const struct sockaddr *name = message->msg_name;
+    return name && message->msg_namelen >= sizeof name->sa_family && name->sa_family == AF_NETLINK &&
+           atomic_load_explicit(&fdtable_size, memory_order_relaxed);
+}
+
 DOOR ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
     int opened;
     if (message && !fdtable_has(fd) && scm_rights_concerns(message))
         return door_result(scm_rights_send(fd, message, flags), errno);
+    if (message && is_netlink(message) && lend_by_netlink(fd, message))
+        return door_result(-EOPNOTSUPP, errno);
     if (message && (opens_twice(fd, message->msg_name, message->msg_namelen, flags) ||
                     refused_strictly(fd, message->msg_name, message->msg_namelen)))
         return -1;

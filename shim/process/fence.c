@@ -172,13 +172,32 @@ static void write_filter(struct bpf_writer *writer)
     bpf_allow(writer);
 }
 
+static int install(const struct bpf_writer *writer, struct sock_filter *instructions)
+{
+    const struct sock_fprog filter = {(unsigned short)(writer->at - instructions), instructions};
+    return (int)sys_call3(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, sys_ptr(&filter));
+}
+
 static int deny_ways_around(void)
 {
     struct sock_filter instructions[FILTER_LENGTH];
     struct bpf_writer writer = {instructions, instructions + FILTER_LENGTH};
     write_filter(&writer);
-    const struct sock_fprog filter = {FILTER_LENGTH, instructions};
-    return (int)sys_call3(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, sys_ptr(&filter));
+    return install(&writer, instructions);
+}
+
+/* The call has the same number for every architecture. */
+bool fence_deny_rings(void)
+{
+    struct sock_filter instructions[4];
+    struct bpf_writer writer = {instructions, instructions + 4};
+    if (sys_call3(CALL_IO_URING_SETUP, 0, 0, 0) == -ENOSYS)
+        return true;
+    bpf_load(&writer, offsetof(struct seccomp_data, nr));
+    bpf_equal(&writer, CALL_IO_URING_SETUP, 0, 1);
+    bpf_fail(&writer, ENOSYS);
+    bpf_allow(&writer);
+    return install(&writer, instructions) == 0;
 }
 
 static int restrict_self(int ruleset)

@@ -28,4 +28,8 @@ int fence_ruleset(const struct rules *rules);
  * Async-signal-safe. */
 int fence_enter(int ruleset, bool raises_rights);
 
+/* Has the kernel answer io_uring_setup(2) with ENOSYS from now on, to calls that pass no door as well; at
+ * once if it does already. False if this process may not install a filter. */
+bool fence_deny_rings(void);
+
 #endif

@@ -7,6 +7,7 @@
 #include "suite.h"
 
 #include "net.h"
+#include "sys/sys.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -265,6 +266,22 @@ static void complaint_09_accept4_and_epoll_by_number(const struct net *net)
     close(one), close(two), close(listener), close(epoll);
 }
 
+/* Past every door: liburing that is linked into the program. */
+static int rings_role(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    return (int)-sys_call3(SYS_io_uring_setup, 0, 0, 0);
+}
+
+static void no_rings_past_the_doors_strictly(void)
+{
+    const char *none[] = {NULL}, *strict[] = {"SOCKSEAL_STRICT=1", NULL};
+    if (!suite_has_library() || geteuid() != 0)
+        skip();
+    assert_int_equal(suite_wait(suite_spawn("rings", none, strict, -1, -1)), ENOSYS);
+    assert_int_not_equal(suite_wait(suite_spawn("rings", none, none, -1, -1)), ENOSYS);
+}
+
 static void complaint_09_io_uring_is_not_used_silently(void)
 {
     char parameters[256] = {0};
@@ -288,12 +305,16 @@ static const struct suite_case cases[] = {
 };
 
 static const struct suite_test tests[] = {
+    {.name = "no rings past the doors, strictly", .run = no_rings_past_the_doors_strictly},
     {.name = "io_uring is not there", .run = io_uring_is_not_there},
     {.name = "complaint_09_io_uring_is_not_used_silently", .run = complaint_09_io_uring_is_not_used_silently},
 };
 
+static const struct suite_role test_roles[] = {{"rings", rings_role}};
+
 int main(int argc, char **argv)
 {
+    suite_roles(test_roles, suite_count(test_roles));
     suite_tests(tests, suite_count(tests));
     suite_cases(cases, suite_count(cases));
     return suite_run(argc, argv);
