@@ -100,6 +100,7 @@ struct conn_rx {
     uint32_t decrypted;
     uint8_t byte_is_next;      /* the readiness byte is the next byte of the incomplete record in `chunk` */
     uint8_t bulk;              /* the last record was a full one, of data alone */
+    uint8_t answered;          /* data has come */
     _Atomic int32_t low_water; /* SO_RCVLOWAT that the program set, 0: none */
     _Atomic uint32_t readable; /* copy of queue.total, to be read without the lock */
     int64_t since_ms; /* when the call began that goes on, for SO_RCVTIMEO; 0: it is at its beginning */

@@ -3,6 +3,8 @@
 #include "record/rx_record.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 
 #include "conn/error.h"
@@ -77,6 +79,20 @@ static void acknowledges(struct conn *conn)
         conn_tx_clear(conn, TX_PUSH);
 }
 
+/* A server's first data has come. The client's Finished was an answer for TCP, which delays acknowledgements
+ * from then on, and a server that writes its answer in two small parts would wait for one (Nagle's
+ * algorithm). On plain TCP the first answer is acknowledged at once. */
+static void acknowledge_first(const struct conn_handle *handle)
+{
+    struct conn *conn = handle->conn;
+    const int on = 1;
+    if (conn->rx.answered)
+        return;
+    conn->rx.answered = 1;
+    if (conn->session.role == TLS_CLIENT && fdtable_current(handle))
+        net_setsockopt(handle->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+}
+
 /* Adds a record's content, at `data` in rx.chunk, to the queue. False: no memory. */
 static bool add_to_queue(struct conn *conn, const uint8_t *data, size_t len)
 {
@@ -131,6 +147,7 @@ struct rx_step rx_record_take(const struct conn_handle *handle, uint8_t *record,
         return rx_error(-ENOBUFS);
     }
     acknowledges(conn);
+    acknowledge_first(handle);
     return rx_is(RX_DATA);
 }
 

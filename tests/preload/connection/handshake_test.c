@@ -334,6 +334,39 @@ static void requests_on_new_connections_do_not_stall(const struct net *net)
     close(listener);
 }
 
+/* An answer in two small writes, the first one on its connection. The second waits for the acknowledgement of
+ * the first. */
+static void first_answers_do_not_stall(const struct net *net)
+{
+    enum { REQUESTS = 20 };
+    struct sockaddr_in address;
+    char text[8];
+    int kept[REQUESTS], listener = net_listen(net, 8, &address);
+    pid_t server = suite_fork();
+    if (server == 0) {
+        for (int i = 0; i < REQUESTS; i++) {
+            kept[i] = accept(listener, NULL, NULL);
+            if (read(kept[i], text, sizeof text) > 0) {
+                net_write_all(kept[i], "head", 4);
+                net_write_all(kept[i], "body", 4);
+            }
+        }
+        exit(0);
+    }
+    int64_t start = net_now_ms();
+    for (int i = 0; i < REQUESTS; i++) {
+        kept[i] = net_connect(net, &address);
+        assert_int_equal(write(kept[i], "ask", 3), 3);
+        assert_int_equal(net_read_all(kept[i], text, 8), 8);
+    }
+    /* One stall of 40 ms in each would be 800 ms. */
+    assert_in_range(net_now_ms() - start, 0, 600);
+    assert_int_equal(suite_wait(server), 0);
+    for (int i = 0; i < REQUESTS; i++)
+        close(kept[i]);
+    close(listener);
+}
+
 /* The server answers, and the client takes the answer: in calls that do not block, and none that waits. */
 static int accept_without_waiting(int listener, int client)
 {
@@ -415,6 +448,7 @@ static const struct suite_case cases[] = {
     {.name = "a listener that never accepts", .run = a_listener_that_never_accepts},
     {.name = "silent peers beside a hundred good ones", .run = silent_peers_beside_a_hundred_good_ones},
     {.name = "requests on new connections do not stall", .run = requests_on_new_connections_do_not_stall},
+    {.name = "first answers do not stall", .run = first_answers_do_not_stall},
     {.name = "a half-close amid a handshake that a read ends",
      .run = a_half_close_amid_a_handshake_that_a_read_ends},
     {.name = "a full queue amid a handshake that a read ends",
