@@ -10,7 +10,7 @@
 _Atomic uint32_t pending_count;
 void (*pending_carry)(void);
 
-static _Atomic uint32_t unwatched; /* outstanding, but not in the epoll yet, about */
+static _Atomic uint32_t unwatched; /* approximate number of those pending that are not in the epoll yet */
 static _Atomic int64_t next_deadline = INT64_MAX;
 
 void pending_lower_deadline(int64_t deadline)
@@ -20,6 +20,7 @@ void pending_lower_deadline(int64_t deadline)
     }
 }
 
+/* Which events to wait for. */
 static uint8_t wanted(const struct conn *conn)
 {
     if (conn_is_connecting(conn))
@@ -27,8 +28,8 @@ static uint8_t wanted(const struct conn *conn)
     uint8_t watch = conn_is_established(conn) ? 0 : FDTABLE_WATCH_IN;
     if (conn->tx.to_send > 0 && (conn->tx.can_send || conn->tx.cipher_left > 0 || conn_is_plaintext(conn)))
         watch |= FDTABLE_WATCH_OUT;
-    /* Nothing to wait for but the kernel's sending: an orphan hears what comes, for it must not stand in the
-     * kernel's queue. */
+    /* Only the kernel's sending is waited for. An orphan is told what comes, since it must take that out of
+     * the kernel (rx_probe_discard()). */
     return watch ? watch : FDTABLE_WATCH_IN;
 }
 
@@ -73,9 +74,9 @@ void pending_remove(int fd)
     if (before & FDTABLE_PENDING)
         atomic_fetch_sub(&pending_count, 1);
     int epoll = ownfd_get(OWNFD_EPOLL);
+    /* Closing would not remove it, if another process has the same socket. */
     if ((before & (FDTABLE_WATCH_IN | FDTABLE_WATCH_OUT)) && epoll >= 0)
-        net_epoll_ctl(epoll, EPOLL_CTL_DEL, fd,
-                      NULL); /* another process may hold the same socket: it would stay */
+        net_epoll_ctl(epoll, EPOLL_CTL_DEL, fd, NULL);
 }
 
 bool pending_is_settled(const struct conn *conn)
@@ -89,7 +90,7 @@ void pending_settle(const struct conn_handle *handle)
     if ((fdtable_flags(handle->fd) & FDTABLE_ORPHAN) || !pending_is_settled(handle->conn))
         return;
     pending_remove(handle->fd);
-    if (!pending_is_settled(handle->conn)) /* a writer came between, and found it marked still */
+    if (!pending_is_settled(handle->conn)) /* a writer came in between, and found it marked */
         pending_add(handle->fd);
 }
 

@@ -21,19 +21,21 @@
 
 _Atomic bool close_linger_used;
 
-/* No call comes back for what is left of a connection. */
+/* The program makes no further call on the connection: the worker is to finish what is left. */
 static void carry(void)
 {
     if (pending_carry)
         pending_carry();
 }
 
-/* Puts close_notify behind everything else; role tx held. RFC 8446, 6.1: it closes our direction only. */
+/* Appends close_notify to what is to be sent; tx_lock held. It closes this side's direction only (RFC
+ * 8446, 6.1).
+ */
 static void queue_close_notify(struct conn *conn)
 {
     uint8_t bytes[TLS_FLIGHT_MAX];
     struct tls_buffer out = {.data = bytes, .cap = sizeof bytes};
-    /* Not flushed, for want of memory: without its end the record cannot be followed by anything. */
+    /* There was no memory to end the partial record, so nothing can follow it. */
     if (conn_tx_has(conn, TX_PARTIAL))
         return;
     tls_session_alert(&conn->session, TLS_ALERT_CLOSE_NOTIFY, &out);
@@ -41,9 +43,9 @@ static void queue_close_notify(struct conn *conn)
         conn->tx.close_sent = 1;
 }
 
-/* Tries to get everything out, close_notify last: true when the kernel has it all, or it can never have it.
- * `closing`: the program has closed the connection, and close_notify waits until the handshake is over, for
- * what comes with its end may be data, and then the end is to be a reset. */
+/* Sends everything, close_notify last: true when the kernel has it all, or can never have it. `closing`: the
+ * program has closed the connection. Then close_notify waits for the end of the handshake. Data may come with
+ * that end, which nobody will read, and then the connection must end with a reset. */
 static bool end_sending(const struct conn_handle *handle, bool closing)
 {
     struct conn *conn = handle->conn;
@@ -59,7 +61,7 @@ static bool end_sending(const struct conn_handle *handle, bool closing)
     if (!conn->tx.can_send)
         return false;
     const enum hold_result held = hold_tx(handle, HOLD_SOON);
-    if (held != HOLD_TAKEN) /* failed, or another thread is in a system call sending, and is not waited for */
+    if (held != HOLD_TAKEN) /* it failed, or another thread is in a system call, and is not waited for */
         return held != HOLD_BUSY;
     int result = tx_flush_locked(handle);
     if (result == 0 && !conn->tx.close_sent && (conn_is_established(conn) || !closing)) {
@@ -87,8 +89,8 @@ bool close_may_linger(const struct conn_handle *handle)
     return linger_time(handle) > 0;
 }
 
-/* Whether the kernel will answer the close with a reset: SO_LINGER with time 0, or data that the program has
- * not read. Then the peer must see just that, and no close_notify before it. */
+/* Whether the kernel will end the connection with a reset: SO_LINGER with time 0, or data that the program
+ * has not read. Then the peer must see the reset, and no close_notify before it. */
 static bool will_reset(const struct conn_handle *handle)
 {
     rx_probe_discard(handle);
@@ -111,11 +113,6 @@ void close_finish_step(const struct conn_handle *handle)
         fdtable_shutdown(handle, SHUT_WR);
 }
 
-/*
- * Whether the kernel has bytes that it could not send yet. A socket that is closed answers a close_notify of
- * the peer's (which is data, unlike the FIN of plain TCP) with a reset, and drops what it has not sent. What
- * is on its way arrives before that.
- */
 bool close_unsent(const struct conn_handle *handle)
 {
     int bytes = 0;
@@ -123,7 +120,6 @@ bool close_unsent(const struct conn_handle *handle)
            net_ioctl(handle->fd, SIOCOUTQNSD, &bytes) == 0 && bytes > 0;
 }
 
-/* Whether the peer could miss something if the descriptor were simply closed now. */
 bool close_unfinished(const struct conn_handle *handle)
 {
     struct conn *conn = handle->conn;
@@ -134,8 +130,8 @@ bool close_unfinished(const struct conn_handle *handle)
     bool sent = end_sending(handle, true);
     if (conn_failed(conn) || (conn_is_plaintext(conn) && sent))
         return false;
-    /* Before the handshake is over, the client's Finished would meet a closed socket: a reset, and data lost.
-     */
+    /* Before the handshake is over, the client's Finished would arrive at a closed socket. The kernel would
+     * answer with a reset, and data would be lost. */
     if (!sent || !conn_is_established(conn))
         return true;
     conn->status.close_pending = 0;
@@ -146,8 +142,6 @@ bool close_unfinished(const struct conn_handle *handle)
     return close_unsent(handle);
 }
 
-/* Time that an orphan, or a process's end, may take: briefly if nothing of the program's stands here any
- * more. */
 void close_set_deadline(struct conn *conn)
 {
     bool data = conn->tx.to_send > 0 || (conn->tx.sent_data && !conn_is_established(conn));
@@ -168,7 +162,7 @@ static void make_orphan(const struct conn_handle *handle)
     close_set_deadline(handle->conn);
     if (conn_is_established(handle->conn) && !handle->conn->status.close_pending &&
         !(conn_tx_set(handle->conn, TX_SHUT) & TX_SHUT))
-        net_shutdown(fd, SHUT_WR); /* the kernel has it all: nothing depends on somebody's driving */
+        net_shutdown(fd, SHUT_WR); /* the kernel has it all: the FIN depends on nobody's progress */
     fdtable_add(fd, handle->conn, handle->generation);
     fdtable_set_flags(fd, FDTABLE_ORPHAN);
     pending_add(fd);
@@ -183,7 +177,7 @@ bool close_release(const struct conn_handle *handle)
     bool left, last;
     if (conn == &fdtable_dead || !self_owns_tables())
         return false;
-    bool outstanding = fdtable_flags(handle->fd) & FDTABLE_PENDING;
+    bool pending = fdtable_flags(handle->fd) & FDTABLE_PENDING;
     bool tried = conn_is_connecting(conn) || fdtable_only_descriptor(conn);
     if (tried && !conn_is_connecting(conn) && close_unfinished(handle))
         make_orphan(handle);
@@ -192,12 +186,13 @@ bool close_release(const struct conn_handle *handle)
         return false;
     hold_drain(handle);
     if (!left) {
-        int other = outstanding ? fdtable_any(conn, handle->fd) : -1;
+        int other = pending ? fdtable_any(conn, handle->fd) : -1;
         if (other >= 0)
             pending_add(other);
     }
-    if (last && !tried &&
-        !conn_failed(conn)) { /* the other holder closed at the same moment, and thought so too of us */
+    /* Not tried, and yet the last: the other holder closed at the same moment, and took this one for the
+     * last. */
+    if (last && !tried && !conn_failed(conn)) {
         conn->status.close_pending = 1;
         make_orphan(handle);
     } else if (last) {

@@ -10,7 +10,8 @@
 #include "shm/self.h"
 #include "sys/net.h"
 
-/* Gives up this process's part in a connection; if it was the last, finishes it as a close would. */
+/* Removes this process from a connection's holders. If it was the last, ends the connection as a close would.
+ */
 static void finish_at_exit(int fd)
 {
     struct conn_handle handle = fdtable_find(fd);
@@ -48,7 +49,7 @@ void exit_wait_orphans(void)
     }
 }
 
-/* What nobody holds any more goes back to the tree. */
+/* Gives the slot of a connection without holders back to the process tree. */
 static void give_back(int fd)
 {
     struct conn_handle handle = fdtable_find(fd);

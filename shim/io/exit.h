@@ -3,13 +3,13 @@
 #ifndef SOCKSEAL_EXIT_H
 #define SOCKSEAL_EXIT_H
 
-/* The process's end waits for what the kernel does not have yet (io/close.h), for at most the time that each
- * orphan has. */
+/* The end of a process. It waits for what the kernel does not have yet (io/close.h), until each orphan's
+ * deadline at most. */
 
 /* Waits until the orphans are done. */
 void exit_wait_orphans(void);
 
-/* At the process's end: finishes every connection that only this process holds. May wait as said above. */
+/* Ends every connection that only this process holds. Waits as said above. Does nothing when called again. */
 void exit_finish(void);
 
 #endif

@@ -16,8 +16,10 @@ enum {
     EVENTS = 64,
     RECHECK_MS = 20,
     POLL_ON_STACK = 128,
-    SLICE_MS = 10,  /* another thread may finish the handshake that this one waits for; so it looks again */
-    SPIN_LIMIT = 3, /* rounds without progress before a short sleep: another thread is at it */
+    /* Another thread may finish the handshake that this one waits for, so this one checks it so often. */
+    SLICE_MS = 10,
+    /* After so many rounds without progress a thread sleeps a moment: another one is making the progress. */
+    SPIN_LIMIT = 3,
 };
 
 void progress_review(const struct conn_handle *handle)
@@ -33,12 +35,13 @@ void progress_review(const struct conn_handle *handle)
 void progress_step(const struct conn_handle *handle)
 {
     struct conn *conn = handle->conn;
-    bool parked;
-    if (lock_mine(&conn->tx_lock, &parked)) /* this thread is sending on it, and drives meanwhile */
+    bool blocked;
+    if (lock_mine(&conn->tx_lock,
+                  &blocked)) /* this thread is sending on it, and makes progress as it waits */
         return;
     handshake_expire(handle);
-    if (handshake_progress(handle) < 0 &&
-        conn_is_connecting(conn)) { /* TCP could not connect: that is the program's to see */
+    /* If TCP could not connect, the program's next call is to find that out. */
+    if (handshake_progress(handle) < 0 && conn_is_connecting(conn)) {
         pending_remove(handle->fd);
         return;
     }
@@ -66,8 +69,8 @@ static void progress_deadlines(void)
     if (!pending_take_deadline())
         return;
     pending_each(progress_step);
-    /* What is due and could not be ended now (its role is taken, or TCP itself is not connected) is looked at
-     * again soon. */
+    /* Some may be past their deadline and could not be ended now: a lock is taken, or TCP is not connected.
+     * They are checked again soon. */
     pending_not_before(net_now_ms() + RECHECK_MS);
 }
 
@@ -83,8 +86,9 @@ bool progress_run(void)
                 progress_step(&handle);
                 conn_unpin(handle.conn);
             }
-        } else
+        } else {
             net_epoll_ctl(epoll, EPOLL_CTL_DEL, events[i].data.fd, NULL);
+        }
     }
     progress_deadlines();
     return count > 0;
@@ -116,7 +120,7 @@ static int poll_round(struct pollfd *both, nfds_t count, int64_t until_ms, const
     *progress = both[count].revents != 0;
     if (*progress || pending_deadline() <= net_now_ms()) {
         progress_run();
-        /* What looked ready may have been a handshake message, which is gone now. */
+        /* A descriptor may have been ready for a handshake message, which is taken now. */
         return plain_poll(both, count, 0, NULL);
     }
     return ready;
@@ -174,7 +178,7 @@ int progress_wait_for(int fd, short events, int64_t until_ms)
     struct pollfd one = {.fd = fd, .events = events};
     if (atomic_load(&pending_count) != 1 || !(fdtable_flags(fd) & FDTABLE_PENDING))
         return progress_wait(fd, events, until_ms);
-    int ready = plain_poll(&one, 1, until_ms, NULL); /* nothing else is outstanding */
+    int ready = plain_poll(&one, 1, until_ms, NULL); /* nothing else is pending */
     return ready < 0 ? (ready == -EINTR ? -EINTR : 1) : ready;
 }
 

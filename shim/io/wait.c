@@ -16,7 +16,7 @@
 
 enum { SELECT_ON_STACK = 64 };
 
-/* What select(2)'s three sets mean to the kernel's poll. */
+/* What select(2)'s three sets mean in events of poll(2). */
 static const short READ_BITS = POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR;
 static const short WRITE_BITS = POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR;
 static const short EXCEPT_BITS = POLLPRI;
@@ -34,14 +34,14 @@ bool wait_concerns_poll(struct pollfd *fds, nfds_t count)
     return false;
 }
 
-/* glibc's FD_ISSET checks against FD_SETSIZE when fortified; sets may be larger. */
+/* FD_ISSET of glibc, when fortified, refuses numbers from FD_SETSIZE on. Sets may be larger. */
 static bool in_set(const fd_set *set, int fd)
 {
     return set && (set->fds_bits[fd / NFDBITS] & (1L << (fd % NFDBITS)));
 }
 
-/* The kernel looks at no more of the sets than its table of descriptors is large, and programs count on it:
- * their sets may be smaller than the number they pass, getdtablesize(3) say. The table's size is FDSize of
+/* The kernel reads the sets only as far as its table of descriptors goes. Programs count on it: they pass a
+ * number that is larger than their sets, getdtablesize(3) say. The table's size is FDSize of
  * /proc/self/status (proc(5)). */
 static int table_size(void)
 {
@@ -77,9 +77,9 @@ bool wait_concerns_select(int count, const fd_set *read, const fd_set *write, co
     return false;
 }
 
-/* What of the kernel's word does not hold. For non-blocking descriptors too: ncat takes an EAGAIN after
- * select for the end of the stream. */
-static short doubt(struct pollfd *polled)
+/* Which of the kernel's events are not true for the program. Non-blocking descriptors are checked too: ncat
+ * takes an EAGAIN after select for the end of the stream. */
+static short false_events(struct pollfd *polled)
 {
     const short in = POLLIN | POLLRDNORM, out = POLLOUT | POLLWRNORM;
     if (!(polled->revents & (in | out)))
@@ -92,7 +92,7 @@ static short doubt(struct pollfd *polled)
         wrong |= in;
     if ((polled->revents & out) && !handle.conn->tx.can_send && handle.conn->tx.to_send >= CONN_QUEUE_MAX)
         wrong |= out;
-    /* the look has found close_notify: the peer's end, whether or not its FIN is here */
+    /* rx_probe_ready() may have read close_notify: the peer's end, whether or not its FIN is here */
     if (conn_peer_closed(handle.conn))
         polled->revents |= polled->events & POLLRDHUP;
     /* both directions are shut, though the FIN may wait for the handshake */
@@ -101,18 +101,18 @@ static short doubt(struct pollfd *polled)
     return wrong;
 }
 
-/* Looks behind what the kernel calls ready; gives how many descriptors still are. */
-static int look_behind(struct pollfd *fds, nfds_t count)
+/* Checks what the kernel calls ready. Gives how many descriptors are. */
+static int check_ready(struct pollfd *fds, nfds_t count)
 {
     int ready = 0;
     for (nfds_t i = 0; i < count; i++) {
-        fds[i].revents &= (short)~doubt(&fds[i]);
+        fds[i].revents &= (short)~false_events(&fds[i]);
         ready += fds[i].revents != 0;
     }
     return ready;
 }
 
-/* The first wait, while nothing is outstanding, is the kernel's, to the nanosecond. */
+/* The first wait. While nothing is pending, it is the kernel's, with its time-out to the nanosecond. */
 static int first_wait(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask,
                       int64_t *until_ms)
 {
@@ -130,10 +130,11 @@ int wait_poll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, 
     int64_t until_ms;
     int ready = first_wait(fds, count, timeout, mask, &until_ms);
     while (ready > 0) {
-        ready = look_behind(fds, count);
+        ready = check_ready(fds, count);
         if (ready > 0 || net_now_ms() >= until_ms)
             return ready;
-        /* A full queue leaves the descriptor writable for the kernel: do not spin on it. */
+        /* While the connection's queue is full, the kernel still calls the descriptor writable: do not spin.
+         */
         if (pending_any() && progress_wait(-1, 0, net_now_ms() + 1) == -EINTR)
             return -EINTR;
         ready = progress_poll(fds, count, until_ms, mask);
@@ -207,9 +208,9 @@ int wait_select(int count, fd_set *read, fd_set *write, fd_set *except, const st
 _Atomic bool wait_edges;
 
 /*
- * What epoll calls ready may be a handshake message that came between the progress and the look, and there
- * are programs (wrk) that take an EAGAIN for an error. If there was anything to be done, the events are
- * thrown away and asked for anew, unless the program has asked for edges, which are told once.
+ * What epoll calls ready may be a handshake message that came after the progress was made. Some programs
+ * (wrk) take an EAGAIN for an error. So if there was anything to make progress with, the events are dropped
+ * and asked for again. Not if the program has asked for edges, since each is reported once.
  */
 static bool is_doubtful(unsigned *rounds)
 {

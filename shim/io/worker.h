@@ -4,18 +4,18 @@
 #define SOCKSEAL_WORKER_H
 
 /*
- * A write that has succeeded is delivered, whatever the program does next; so is the end of a connection that
- * it has closed. What a call leaves unfinished (bytes that wait for keys or for room in the kernel, a
- * handshake that must end before close_notify) is finished by whoever waits in a door, and where nobody does,
- * by a thread of the library's own, the worker. It exists only while something is pending:
+ * A write that has succeeded is delivered, whatever the program does next, and so is the end of a connection
+ * that it has closed. A call may leave work unfinished: bytes that wait for keys or for room in the kernel, a
+ * handshake that must end before close_notify. A thread that waits in a door finishes it. If there is none, a
+ * thread of the library's own does, the worker. It exists only while something is pending:
  *
  *   - It is started when a call returns with such work left (worker_carry()), and not for a handshake alone,
  *     which the program's next call goes on with. So a program that stays in ordinary calls never has it.
  *   - It is not known to libc: made by clone(2), with all signals blocked, on memory of the library's own. It
  *     allocates nothing, and runs none of libc's code that would need a thread of libc's (sys/thread.h).
- *   - The kernel keeps rights, namespaces and filters per thread. So whoever is about to change these, to
- * fork or to exec, ends it first (worker_hold()); it is made anew when it is needed.
- *   - Where clone(2) is refused there is none, and whoever waits makes progress, as before.
+ *   - The kernel keeps rights, namespaces and filters per thread. So a call that changes these, a fork or an
+ * exec ends it first (worker_hold()). It is made anew when it is needed.
+ *   - If the kernel refuses clone(2) there is none, and only threads that wait in a door make progress.
  */
 
 #include <stdbool.h>
