@@ -11,6 +11,9 @@
 #include "record/rx_queue.h"
 #include "sys/net.h"
 
+/* How often FIONREAD looks into the kernel's queue, at most: for small records. */
+enum { COUNT_ROUNDS = 16 };
+
 /* Takes records without data, until there is data, an end or an error: true. False if nothing more is there.
  */
 static bool find_locked(const struct conn_handle *handle)
@@ -50,37 +53,40 @@ bool rx_probe_ready(const struct conn_handle *handle)
     return ready;
 }
 
-/* How much plaintext the kernel's queue still holds. Exact for full records, too high for smaller ones. */
-static size_t not_decrypted(const struct conn_handle *handle)
+/* Decrypts what the kernel has: true when nothing whole is left there, false when it is too much at once. */
+static bool decrypt_all(const struct conn_handle *handle)
 {
-    const size_t full = TLS_PLAINTEXT_MAX + TLS_SEAL_OVERHEAD;
-    int queued = 0;
-    if (net_ioctl(handle->fd, FIONREAD, &queued) < 0 || (size_t)queued <= handle->conn->rx.decrypted)
-        return 0;
-    size_t rest = (size_t)queued - handle->conn->rx.decrypted, records = (rest + full - 1) / full;
-    return rest > records * TLS_SEAL_OVERHEAD ? rest - records * TLS_SEAL_OVERHEAD : 0;
+    struct conn *conn = handle->conn;
+    bool drained;
+    for (int i = 0; i < COUNT_ROUNDS && conn->rx.queue.total < CONN_QUEUE_MAX; i++) {
+        if (conn_peer_closed(conn) || conn_failed(conn) || !fdtable_current(handle))
+            return true;
+        struct rx_step step = rx_queue_gather(handle, CONN_QUEUE_MAX, &drained);
+        rx_queue_save_error(conn, step.error);
+        if (step.kind != RX_DATA && step.kind != RX_OTHER)
+            return true;
+    }
+    return false;
+}
+
+/* Has the kernel report the descriptor readable once more, to edge-triggered programs too: setting
+ * SO_RCVLOWAT, even to the value that it has, does that (tcp_set_rcvlowat() calls tcp_data_ready()). */
+static void give_edge(const struct conn_handle *handle)
+{
+    const int value = 1;
+    net_setsockopt(handle->fd, SOL_SOCKET, SO_RCVLOWAT, &value, sizeof value);
 }
 
 size_t rx_probe_available(const struct conn_handle *handle)
 {
     struct conn *conn = handle->conn;
-    bool more = true;
     if (!conn_is_established(conn))
         handshake_progress(handle);
     if (!conn_is_established(conn) || hold_rx(handle, HOLD_WAIT) != HOLD_TAKEN)
         return 0;
-    for (int i = 0; i < RX_EMPTY_MAX && fdtable_current(handle) && conn->rx.queue.total < CONN_QUEUE_MAX;
-         i++) {
-        more = !conn_peer_closed(conn) && !conn_failed(conn);
-        if (!more)
-            break;
-        struct rx_step step = rx_queue_fill(handle, MSG_DONTWAIT);
-        rx_queue_save_error(conn, step.error);
-        more = step.kind == RX_DATA || step.kind == RX_OTHER;
-        if (!more)
-            break;
-    }
-    size_t available = conn->rx.queue.total + (more ? not_decrypted(handle) : 0);
+    if (!decrypt_all(handle) && fdtable_current(handle))
+        give_edge(handle);
+    size_t available = conn->rx.queue.total;
     rx_queue_free_idle_chunk(conn);
     conn_release_rx(conn);
     return available;

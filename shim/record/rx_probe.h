@@ -12,9 +12,10 @@
  * handshake message, a ticket, a part of a record. That is taken out of the kernel. */
 bool rx_probe_ready(const struct conn_handle *handle);
 
-/* FIONREAD: bytes of plaintext that can be read without waiting. Up to CONN_QUEUE_MAX it is exact; beyond
- * that it is an estimate, too high for small records. It is never too low: nginx reads so many bytes and then
- * waits for an edge, so that more would be lost to it. */
+/* FIONREAD: bytes of plaintext that can be read without waiting, and they are decrypted for that. Never more:
+ * a program may read just as many. When the queue's bound ends the counting before the kernel's queue does,
+ * it is fewer, and the kernel is made to report the descriptor readable once more: nginx reads as many and
+ * takes what comes behind them to be announced by a new event (edge-triggered). */
 size_t rx_probe_available(const struct conn_handle *handle);
 
 /* Before a close: takes what is not data for the program out of the kernel's queue, since the kernel answers

@@ -21,6 +21,16 @@ static void discard(const struct conn_handle *handle, size_t len)
         net_recv(handle->fd, NULL, len, MSG_TRUNC | MSG_DONTWAIT); /* tcp(7): drops without copying */
 }
 
+/* Takes what was decrypted out of the kernel's queue, but for one byte. */
+static void drop_decrypted(const struct conn_handle *handle)
+{
+    struct conn *conn = handle->conn;
+    if (conn->rx.decrypted > 1) {
+        discard(handle, conn->rx.decrypted - 1);
+        conn->rx.decrypted = 1;
+    }
+}
+
 /* Moves the readiness byte to its record in rx.chunk. Left in the kernel it would keep the whole skb that it
  * is the end of. That could close the TCP window: then nothing more arrives, and an edge-triggered program
  * gets no event. */
@@ -111,10 +121,7 @@ struct rx_step rx_queue_fill(const struct conn_handle *handle, int flags)
     size_t want = FIRST_PEEK, size = 0;
     if (!rx_record_has_chunk(conn))
         return rx_error(-ENOBUFS);
-    if (conn->rx.decrypted > 1) {
-        discard(handle, conn->rx.decrypted - 1);
-        conn->rx.decrypted = 1;
-    }
+    drop_decrypted(handle);
     for (;;) {
         if (conn->rx.have >= TLS_RECORD_HEADER || size) {
             if (tls_record_size(&conn->session, conn_rx_data(conn), TLS_RECORD_HEADER, &size) != TLS_OK)
@@ -191,19 +198,23 @@ struct rx_step rx_queue_gather(const struct conn_handle *handle, size_t want, bo
     struct conn *conn = handle->conn;
     const size_t most = GATHER_RECORDS * (TLS_PLAINTEXT_MAX + TLS_SEAL_OVERHEAD);
     *drained = false;
-    if (want < FIRST_PEEK || conn->rx.decrypted > 0 || conn->rx.have > 0)
+    if (want < FIRST_PEEK || conn->rx.have > 0)
         return rx_queue_fill(handle, MSG_DONTWAIT);
+    drop_decrypted(handle);
     uint8_t *buffer __attribute__((cleanup(scratch_cleanup))) = scratch_take();
     if (!buffer)
         return rx_error(-ENOBUFS);
     const size_t ask =
         want + (want / TLS_PLAINTEXT_MAX + 1) * TLS_SEAL_OVERHEAD; /* if the records are full */
     const size_t peeked = ask < most ? ask : most;
-    struct io_result seen = sysio_recv(handle, buffer, peeked, MSG_PEEK | MSG_DONTWAIT);
+    const size_t skip = conn->rx.decrypted; /* the readiness byte, or none */
+    struct io_result seen = sysio_recv(handle, buffer, skip + peeked, MSG_PEEK | MSG_DONTWAIT);
     if (seen.value <= 0)
         return rx_no_bytes(seen);
-    *drained = (size_t)seen.value < peeked;
-    return decrypt_seen(handle, buffer, (size_t)seen.value);
+    *drained = (size_t)seen.value < skip + peeked;
+    if ((size_t)seen.value <= skip)
+        return rx_error(-EAGAIN);
+    return decrypt_seen(handle, buffer + skip, (size_t)seen.value - skip);
 }
 
 void rx_queue_taken(const struct conn_handle *handle, size_t len)

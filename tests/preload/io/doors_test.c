@@ -220,6 +220,18 @@ static void complaint_11_fortified_variants_do_not_escape(const struct net *net)
     close(pair[0]), close(pair[1]);
 }
 
+/* A program reads just as many as were counted, and must not wait for more. */
+static void fionread_counts_small_records(struct scene *s)
+{
+    enum { WRITES = 2500, LEN = 10 };
+    for (int i = 0; i < WRITES; i++)
+        t_next(s, A, LEN, 0);
+    t_settle_count(s, B, (size_t)WRITES * LEN);
+    t_fionread(s, B);
+    t_take(s, B, (size_t)WRITES * LEN);
+    t_fionread(s, B);
+}
+
 static const struct scenario scenarios[] = {
     {.name = "every writer to every reader", .run = every_writer_to_every_reader},
     {.name = "large through every door", .run = large_through_every_door},
@@ -230,6 +242,7 @@ static const struct scenario scenarios[] = {
     {.name = "waits see what is there", .run = waits_see_what_is_there},
     {.name = "waits block until data comes", .run = waits_block_until_data_comes},
     {.name = "FIONREAD counts plaintext", .run = fionread_counts_plaintext},
+    {.name = "FIONREAD counts small records", .run = fionread_counts_small_records},
     {.name = "FIONREAD over several writes", .run = fionread_over_several_writes},
     {.name = "SO_ERROR is clear", .run = so_error_is_clear},
     {.name = "mixed sizes in both directions", .run = mixed_sizes_in_both_directions},
