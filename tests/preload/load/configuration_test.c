@@ -49,6 +49,15 @@ static int nothing_role(int argc, char **argv)
     return 0;
 }
 
+/* Starts "nothing" without SOCKSEAL_PORTS. To be started with an empty SOCKSEAL_PORTS itself: a program in
+ * which the library is active would complete the environment. */
+static int without_ports_role(int argc, char **argv)
+{
+    const char *changes[] = {"SOCKSEAL_PORTS", NULL};
+    (void)argc, (void)argv;
+    return suite_wait(suite_spawn("nothing", NULL, changes, -1, -1));
+}
+
 static size_t count_lines(const char *text)
 {
     size_t lines = 0;
@@ -147,12 +156,11 @@ static void good_values_say_nothing(void)
     }
 }
 
-/* Said by an empty value: from a sealed program, a variable that is missing is completed. */
 static void nothing_is_read_without_ports(void)
 {
-    const char *file[] = {"SOCKSEAL_PORTS=", "SOCKSEAL_LOG=loud", "SOCKSEAL_KEY_FILE=/nonexistent", NULL};
+    const char *unset[] = {"SOCKSEAL_PORTS=", "SOCKSEAL_LOG=loud", "SOCKSEAL_KEY_FILE=/nonexistent", NULL};
     const char *empty[] = {"SOCKSEAL_PORTS=", "SOCKSEAL_SUITES=rot13", NULL};
-    struct outcome outcome = run("nothing", NULL, file);
+    struct outcome outcome = run("without ports", NULL, unset);
     assert_int_equal(outcome.status, 0);
     assert_string_equal(outcome.err, "");
     outcome = run("nothing", NULL, empty);
@@ -335,6 +343,7 @@ static const struct suite_test tests[] = {
 
 static const struct suite_role roles[] = {
     {"nothing", nothing_role},
+    {"without ports", without_ports_role},
     {"exchange", exchange_role},
     {"listening", listening_role},
 };
