@@ -31,12 +31,13 @@ bool accept_is_listener(int fd)
     return address_socket_option(fd, SO_ACCEPTCONN) == 1 && address_is_tcp(fd) && socket_names_port(fd);
 }
 
-/* While other connections have something outstanding, a blocking accept waits with them. */
+/* While other connections have something pending, a blocking accept makes progress with them as it waits: 0,
+ * -EAGAIN, -EINTR. */
 static int wait_acceptable(int fd, int flags)
 {
     if ((flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) || address_socket_option(fd, SO_ACCEPTCONN) != 1 ||
         !sysio_may_block(fd, 0))
-        return 0; /* the kernel has its own answer */
+        return 0; /* the kernel answers at once */
     int64_t limit = sysio_limit(fd, SO_RCVTIMEO);
     for (;;) {
         int ready = progress_wait(fd, POLLIN, limit);
@@ -81,7 +82,7 @@ static void copy_address(const struct sockaddr_storage *from, socklen_t from_len
     *to_len = from_len;
 }
 
-/* A program that limits its system calls may have allowed accept(2) alone. */
+/* A program that filters its system calls may have allowed accept(2) alone. */
 static int call_accept(int fd, struct sockaddr *address, socklen_t *len, int flags)
 {
     return flags ? real()->accept4(fd, address, len, flags) : real()->accept(fd, address, len);

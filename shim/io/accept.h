@@ -3,21 +3,25 @@
 #ifndef SOCKSEAL_ACCEPT_H
 #define SOCKSEAL_ACCEPT_H
 
-/* Connections that come to a listening socket. */
+/* Accepting connections. accept(2) returns when the kernel has a connection, and waits for no handshake: a
+ * silent or hostile peer must not stop an accept loop. */
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/socket.h>
 
-/* accept4(2): a descriptor or -errno. Without a usable key a connection to be sealed is closed: -ENOKEY. */
+/* accept4(2): a descriptor or -errno. Without a usable key a connection that is to be sealed is closed:
+ * -ENOKEY. */
 int accept_from(int fd, struct sockaddr *address, socklen_t *len, int flags);
 
-/* Before listen(2): reads the keys if connections to this socket may be sealed ones. */
+/* To be called before listen(2): reads the keys if connections to this socket may have to be sealed. */
 void accept_prepare_listener(int fd);
 
-/* Whether this process has, or was born with, a listening socket whose connections may be sealed ones; and
- * whether this is one. Another program must not serve it in the clear. */
+/* Whether this process has made, or was started with, a listening socket whose connections may have to be
+ * sealed. A program without the library must not serve it in the clear. */
 extern _Atomic bool accept_listens;
+
+/* Whether fd is such a socket. */
 bool accept_is_listener(int fd);
 
 #endif

@@ -21,16 +21,17 @@ static int plain_connect(int fd, const struct sockaddr *address, socklen_t len)
     return real()->connect(fd, address, len) < 0 ? -errno : 0;
 }
 
-/* Whether TCP made this connection. */
+/* Whether TCP could not make the connection. */
 static bool attempt_failed(const struct conn_handle *handle)
 {
-    struct pollfd look = {.fd = handle->fd, .events = POLLOUT};
-    return net_ppoll(&look, 1, &(struct timespec){0}) > 0 && (look.revents & (POLLERR | POLLHUP | POLLNVAL));
+    struct pollfd polled = {.fd = handle->fd, .events = POLLOUT};
+    return net_ppoll(&polled, 1, &(struct timespec){0}) > 0 &&
+           (polled.revents & (POLLERR | POLLHUP | POLLNVAL));
 }
 
-/* connect(2) to AF_UNSPEC cuts the connection; the socket may be connected anew, and is a plain one until
- * then. */
-static int dissolve(const struct conn_handle *handle, const struct sockaddr *address, socklen_t len)
+/* connect(2) to AF_UNSPEC ends the connection (connect(2)). The socket may be connected again, and is a plain
+ * one until then. */
+static int disconnect(const struct conn_handle *handle, const struct sockaddr *address, socklen_t len)
 {
     bool left, last;
     pending_remove(handle->fd);
@@ -43,8 +44,7 @@ static int dissolve(const struct conn_handle *handle, const struct sockaddr *add
     return result;
 }
 
-/* connect() on a descriptor that has a sealed connection, or the beginning of one. 1: take it as a new one.
- */
+/* connect(2) on a descriptor that is sealed already: 0 or -errno; 1: go on as with a new socket. */
 static int connect_again(const struct conn_handle *handle, const struct sockaddr *address, socklen_t len)
 {
     if (conn_is_connecting(handle->conn) && address->sa_family != AF_UNSPEC && !attempt_failed(handle)) {
@@ -54,16 +54,16 @@ static int connect_again(const struct conn_handle *handle, const struct sockaddr
         return result;
     }
     if (address->sa_family == AF_UNSPEC)
-        return dissolve(handle, address, len);
+        return disconnect(handle, address, len);
     if (conn_is_connecting(handle->conn)) {
-        socket_unseal(handle);
+        socket_unseal(handle); /* the last attempt has failed */
         return 1;
     }
     return plain_connect(handle->fd, address, len);
 }
 
-/* The connection stands in the table before TCP is connected, so that no thread ever finds the socket
- * connected and unsealed. */
+/* The descriptor is entered in the table before TCP is connected, so that no thread ever finds the socket
+ * connected but not sealed. */
 static int connect_sealed(int fd, struct conn *conn, const struct sockaddr *address, socklen_t len)
 {
     struct conn_handle handle = {.conn = conn, .generation = conn->generation, .fd = fd};

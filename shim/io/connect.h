@@ -3,15 +3,16 @@
 #ifndef SOCKSEAL_CONNECT_H
 #define SOCKSEAL_CONNECT_H
 
-/* Connections that this process makes. */
+/* Making connections. connect(2) returns when TCP is connected, and waits for no handshake: two programs that
+ * connect to each other before either accepts must work, as on plain TCP. */
 
 #include "conn/fdtable.h"
 
-/* connect(2): 0 or -errno. A connection to be sealed without a usable key is not made: -ENOKEY. */
+/* connect(2): 0 or -errno. Without a usable key a connection that is to be sealed is not made: -ENOKEY. */
 int connect_to(int fd, const struct sockaddr *address, socklen_t len);
 
-/* For a descriptor whose TCP connection is not made yet: 0 when it is, -errno of what the kernel says
- * meanwhile; waits if the descriptor and `flags` (MSG_) are blocking. */
+/* For a call on a descriptor that TCP may not have connected yet: 0 when it has, else the -errno that the
+ * kernel gives to such a call. Waits if the descriptor and the MSG_ `flags` allow blocking. */
 int connect_wait(const struct conn_handle *handle, int flags);
 
 #endif

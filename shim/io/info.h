@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: ISC
  * Copyright (c) 2026 the sockseal authors */
-#ifndef SOCKSEAL_CONN_INFO_H
-#define SOCKSEAL_CONN_INFO_H
+#ifndef SOCKSEAL_INFO_H
+#define SOCKSEAL_INFO_H
 
-/* What sockseal.h promises to programs that ask about a descriptor. */
+/* What programs can ask about a descriptor (sockseal.h). */
 
 #include "conn/fdtable.h"
 #include "sockseal.h"
 
-/* Fills in `info` for a descriptor; sealed->conn is NULL for one that is not sealed. */
+/* Fills in `info`. handle->conn is NULL for a descriptor that is not sealed. */
 void info_fill(const struct conn_handle *handle, struct sockseal_info *info);
 
 #endif

@@ -8,7 +8,7 @@
 #include "shm/self.h"
 #include "sys/net.h"
 
-static _Atomic bool taken; /* the kept one */
+static _Atomic bool taken; /* the pipe that is kept is in use */
 
 static void drop(void)
 {
@@ -16,8 +16,8 @@ static void drop(void)
     ownfd_drop(OWNFD_PIPE_WRITE);
 }
 
-/* Makes the pipe that is kept. A vfork(2) child has a table of descriptors of its own: what it made would not
- * be its parent's, who shares our memory. */
+/* Makes the pipe that is kept. A vfork(2) child makes none: it shares its parent's memory, where the numbers
+ * are recorded, but not its table of descriptors. */
 static bool make_kept(struct private_pipe *own)
 {
     if (!self_owns_tables())
@@ -69,7 +69,7 @@ void private_pipe_give(struct private_pipe *own, size_t left)
     atomic_store(&taken, false);
 }
 
-/* /dev/null takes pages from a pipe without looking at them; -1 if this process cannot have it (chroot). */
+/* A descriptor for /dev/null, which takes a pipe's pages without copying them; -1 if it cannot be opened. */
 static int null_device(void)
 {
     int fd = ownfd_get(OWNFD_NULL);

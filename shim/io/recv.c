@@ -17,7 +17,7 @@
 #include "sys/net.h"
 #include "sys/real.h"
 
-/* MSG_PEEK: copies what is in the connection's queue, after adding what can be had. */
+/* MSG_PEEK: decrypts into the connection's queue, and copies what is there. */
 static struct io_result peek_locked(struct rx_fetch *fetch)
 {
     struct conn *conn = fetch->handle->conn;
@@ -62,9 +62,9 @@ struct io_result recv_begin(const struct conn_handle *handle, int flags)
     }
 }
 
-/* Another thread that makes progress with the handshake is waited for, for however long: an EAGAIN would tell
- * an edge-triggered program that there is nothing, and what comes behind the handshake causes no further
- * edge. But a signal handler does not wait for the call that it has interrupted. */
+/* Makes progress with the handshake, and waits for another thread that does so, however long that takes. With
+ * an EAGAIN an edge-triggered program would wait for an edge, and data that came with the end of the
+ * handshake causes none. But a signal handler does not wait for the call that it has interrupted. */
 static int progress_patiently(const struct conn_handle *handle)
 {
     int result;
@@ -75,7 +75,8 @@ static int progress_patiently(const struct conn_handle *handle)
     return result == -EBUSY ? 0 : result;
 }
 
-/* Before the handshake is over: 1 when it is, 0 or -errno for the program. */
+/* Waits for the end of the handshake as the descriptor and `flags` say: 1 when it is over, else the call's
+ * result: -errno. */
 static int wait_established(const struct conn_handle *handle, int flags)
 {
     struct conn *conn = handle->conn;
@@ -118,22 +119,22 @@ static struct io_result discard_message(const struct conn_handle *handle, size_t
     return io_done((ssize_t)done);
 }
 
-/* MSG_PEEK with MSG_WAITALL: the kernel cannot do this waiting, since the readiness byte makes the descriptor
- * readable. */
+/* MSG_PEEK with MSG_WAITALL: waits a moment, and tells whether to peek again. The kernel cannot do this
+ * waiting, since the readiness byte makes the descriptor readable. */
 static bool peek_again(const struct rx_fetch *fetch, struct io_result got, int64_t until_ms)
 {
     const struct conn *conn = fetch->handle->conn;
-    struct pollfd look = {.fd = fetch->handle->fd, .events = POLLRDHUP};
+    struct pollfd polled = {.fd = fetch->handle->fd, .events = POLLRDHUP};
     if (!(fetch->flags & MSG_WAITALL) || got.value <= 0 || (size_t)got.value >= fetch->need ||
         conn_peer_closed(conn) || conn_failed(conn))
         return false;
     if (!sysio_may_block(fetch->handle->fd, fetch->flags) || net_now_ms() >= until_ms)
         return false;
-    return net_ppoll(&look, 1, &(struct timespec){.tv_nsec = 1000000}) == 0;
+    return net_ppoll(&polled, 1, &(struct timespec){.tv_nsec = 1000000}) == 0;
 }
 
-/* From a peer that does not seal (SOCKSEAL_PLAINTEXT=accept). What was written before that was known may
- * still be in the queue, and the peer may wait for it. */
+/* From a peer that does not seal (SOCKSEAL_PLAINTEXT=accept). What the program wrote before that was known
+ * may still be in the queue, and the peer may be waiting for it. */
 static struct io_result receive_plaintext(const struct conn_handle *handle, const struct iovec *iov,
                                           size_t count, int flags)
 {

@@ -8,9 +8,8 @@
 #include "record/sysio.h"
 #include "shm/scratch.h"
 
-enum {
-    READINESS_MAX = 2048
-}; /* decrypted bytes in the kernel, up to here, are taken along with what follows */
+/* Up to so many decrypted bytes that are still in the kernel are received along with what follows them. */
+enum { READINESS_MAX = 2048 };
 
 struct rx_fetch rx_fetch_of(const struct conn_handle *handle, const struct iov_cursor *memory, int flags)
 {
@@ -24,8 +23,8 @@ struct rx_fetch rx_fetch_of(const struct conn_handle *handle, const struct iov_c
                              .since_ms = sysio_begins(flags)};
 }
 
-/* Hands out what is in the connection's queue. Once that is empty, its bytes are to be taken out of the
- * kernel: by rx_queue_settle(), or with what follows them, by receive_into(). */
+/* Gives the program what is in the connection's queue. Once that is empty, its bytes must be taken out of the
+ * kernel: by rx_queue_settle(), or, with what follows them, by receive_into(). */
 static void serve_queue(struct rx_fetch *fetch)
 {
     struct conn *conn = fetch->handle->conn;
@@ -47,8 +46,8 @@ static bool ends(struct rx_step step, struct io_result *result)
     return rx_stopped(step) || step.kind == RX_END;
 }
 
-/* Opens the records in a buffer and keeps the rest: 0 or -errno. */
-static struct io_result open_records(struct rx_fetch *fetch, uint8_t *data, size_t len)
+/* Decrypts the whole records in a buffer, and keeps the start of the next: 0 or -errno. */
+static struct io_result decrypt_records(struct rx_fetch *fetch, uint8_t *data, size_t len)
 {
     struct conn *conn = fetch->handle->conn;
     size_t used, size;
@@ -68,19 +67,21 @@ static struct io_result reached_end(struct rx_fetch *fetch)
     return io_done(rx_record_truncated(fetch->handle));
 }
 
-/* As much ciphertext as certainly fits, opened, `room` bytes: whole records in it are either fewer than fill
- * these, at the most that one holds (RFC 8446, 5.1), or they bring all the overhead that is added here. */
+/* How much ciphertext to ask for so that the plaintext of its whole records fits `room` bytes, whatever sizes
+ * the records have. A record adds its overhead to at most TLS_PLAINTEXT_MAX bytes of content (RFC 8446, 5.1).
+ * So content of more than `room` bytes would be in at least as many records as are counted here, and their
+ * overhead would make it longer than this. */
 static size_t cipher_for(size_t room)
 {
     return room + (room + TLS_PLAINTEXT_MAX - 1) / TLS_PLAINTEXT_MAX * TLS_SEAL_OVERHEAD;
 }
 
 /*
- * One call of the kernel, for at most as much ciphertext as certainly fits, opened, the memory that is left:
- * `whole` is the size of the record begun in rx.chunk (0: none begun), whose content fits. The first part
- * completes that record in its chunk, the second takes further ones in `buffer`, behind decrypted bytes that
- * may still be before them. -errno, or 0; fetch->drained tells whether the kernel had less than was asked
- * for.
+ * One system call, for as much ciphertext as surely fits, decrypted, the memory that is left. `whole` is the
+ * size of the record that is begun in rx.chunk, whose content fits; 0: none is begun. The first element of
+ * `iov` completes that record in its chunk. The second receives further records in `buffer`, after the
+ * decrypted bytes that may still be before them in the kernel. 0 or -errno; fetch->drained tells whether the
+ * kernel had less than was asked for.
  */
 static struct io_result receive_into(struct rx_fetch *fetch, size_t whole, uint8_t *buffer, size_t cap,
                                      int flags)
@@ -113,7 +114,7 @@ static struct io_result receive_into(struct rx_fetch *fetch, size_t whole, uint8
         if (ends(rx_record_take(fetch->handle, conn_rx_data(conn), whole, &fetch->memory), &result))
             return result;
     }
-    return open_records(fetch, buffer + decrypted, got - used - decrypted);
+    return decrypt_records(fetch, buffer + decrypted, got - used - decrypted);
 }
 
 static struct io_result receive_large(struct rx_fetch *fetch, size_t whole, int flags)
@@ -128,7 +129,7 @@ static struct io_result receive_small(struct rx_fetch *fetch, size_t whole, int 
     return receive_into(fetch, whole, buffer, sizeof buffer, flags);
 }
 
-/* The header of a record is not whole: takes what there is of it. */
+/* The header of the record in rx.chunk is not whole: receives more of it. */
 static struct io_result complete_header(struct rx_fetch *fetch, int flags)
 {
     struct conn *conn = fetch->handle->conn;
@@ -142,7 +143,7 @@ static struct io_result complete_header(struct rx_fetch *fetch, int flags)
     return io_done(0);
 }
 
-/* A record that is larger than the memory that is left goes by way of the queue. */
+/* The next record is larger than the memory that is left: decrypts it into the queue. */
 static struct io_result fill_queue(struct rx_fetch *fetch, int flags)
 {
     struct io_result result;
@@ -153,7 +154,7 @@ static struct io_result fill_queue(struct rx_fetch *fetch, int flags)
     return result;
 }
 
-/* One step towards more data: 0, -errno. */
+/* One step towards more data: 0, -errno, or IO_LOCK_LOST. */
 static struct io_result fetch_step(struct rx_fetch *fetch, int flags)
 {
     struct conn *conn = fetch->handle->conn;
@@ -184,8 +185,8 @@ static bool over(const struct rx_fetch *fetch)
            (fetch->drained && rx_fetch_done(fetch) >= fetch->need);
 }
 
-/* After a step, whose result this is: whether another is needed. If not, *result is that of all: 0 or -errno.
- */
+/* Whether another step is needed after one with this result. If not, *result is that of all: 0, -errno, or
+ * IO_LOCK_LOST. */
 static bool goes_on(struct rx_fetch *fetch, struct io_result *result)
 {
     struct conn *conn = fetch->handle->conn;
@@ -224,7 +225,7 @@ static struct io_result fetch_all(struct rx_fetch *fetch)
     return result;
 }
 
-/* What the program is told. */
+/* The call's result for the program. */
 static struct io_result outcome(struct rx_fetch *fetch, struct io_result result)
 {
     struct conn *conn = fetch->handle->conn;
@@ -250,7 +251,7 @@ struct io_result rx_fetch_run(struct rx_fetch *fetch)
     return outcome(fetch, over(fetch) ? io_done(0) : fetch_all(fetch));
 }
 
-/* `buffer` has `cap` bytes for the ciphertext. */
+/* The ciphertext is received into `buffer`, which has `cap` bytes. */
 static inline struct io_result fetch_fast(const struct conn_handle *handle, void *to, size_t len, int flags,
                                           uint8_t *buffer, size_t cap)
 {
@@ -270,7 +271,7 @@ static inline struct io_result fetch_fast(const struct conn_handle *handle, void
                              .since_ms = since_ms};
     if (result.value > 0) {
         fetch.drained = (size_t)result.value < ask;
-        result = open_records(&fetch, buffer, (size_t)result.value);
+        result = decrypt_records(&fetch, buffer, (size_t)result.value);
         if (result.value == 0 && fetch.memory.left < len && (fetch.drained || fetch.memory.left == 0) &&
             !conn->rx.chunk)
             return io_done((ssize_t)(len - fetch.memory.left));

@@ -44,8 +44,8 @@ static size_t append_from(struct chunk_list *list, struct iov_cursor *source, si
     return done;
 }
 
-/* What a signal handler writes while it interrupts this thread's own write goes out behind that: by way of
- * the queue, whose bound holds for both. */
+/* A signal handler writes while it interrupts this thread's own write. Its bytes are sent after those of that
+ * write, by way of the queue, whose bound holds for both. */
 static struct io_result defer(struct conn *conn, struct iov_cursor *source)
 {
     const size_t queued = conn->tx.queue.total;
@@ -57,8 +57,8 @@ static struct io_result defer(struct conn *conn, struct iov_cursor *source)
     return io_done(done ? (ssize_t)done : -EAGAIN);
 }
 
-/* Before keys are installed: into the queue. A blocking write that does not fit goes in whole later, so that
- * several writers do not tear each other's. */
+/* Before sending keys are installed: appends to the queue. A blocking write that does not fit waits until it
+ * fits as a whole, so that the bytes of several writers are not mixed. */
 static struct io_result enqueue_locked(const struct conn_handle *handle, struct iov_cursor *source, int flags)
 {
     struct conn *conn = handle->conn;
@@ -73,8 +73,8 @@ static struct io_result enqueue_locked(const struct conn_handle *handle, struct 
     return io_done(done ? (ssize_t)done : -EAGAIN);
 }
 
-/* Gets the handshake bytes, what a signal handler wrote and the rest of a partial record out of the way. 0 or
- * -errno. */
+/* Sends what must go before new records: a KeyUpdate, handshake bytes, what a signal handler wrote, the rest
+ * of a partial record. 0 or -errno. */
 static struct io_result send_what_is_first(const struct conn_handle *handle, struct iov_cursor *source,
                                            int flags)
 {
@@ -88,8 +88,8 @@ static struct io_result send_what_is_first(const struct conn_handle *handle, str
     return conn_tx_has(conn, TX_PARTIAL) ? tx_record_resume(handle, source, flags) : io_done(0);
 }
 
-/* A handshake message went out alone just before: Nagle's algorithm would hold the first small data until the
- * peer's delayed acknowledgement of it. TCP_NODELAY pushes once, and is put back. */
+/* Finished was sent without data just before, so Nagle's algorithm would hold back the first small data until
+ * the peer's delayed acknowledgement. Setting TCP_NODELAY sends what is held back; then it is reset. */
 static void push_once(const struct conn_handle *handle)
 {
     int value = 0;
@@ -102,7 +102,7 @@ static void push_once(const struct conn_handle *handle)
     net_setsockopt(handle->fd, IPPROTO_TCP, TCP_NODELAY, &value, sizeof value);
 }
 
-/* What the program is told after `done` of its bytes were taken and `result` ended the sending. */
+/* The call's result after `done` bytes of the program were taken and `result` ended the sending. */
 static struct io_result account(const struct conn_handle *handle, size_t done, struct io_result result,
                                 int flags)
 {
@@ -130,17 +130,19 @@ static struct io_result send_locked(const struct conn_handle *handle, struct iov
     return account(handle, total - source->left, result, flags);
 }
 
-/* Whether the kernel takes bytes now: then a writer that is in a blocking call does not wait, and is back
- * soon. */
+/* Whether the kernel takes bytes now. Then a writer that is in a blocking call does not wait there, and is
+ * back soon. */
 static bool has_room(int fd)
 {
-    struct pollfd look = {.fd = fd, .events = POLLOUT};
-    return net_ppoll(&look, 1, &(struct timespec){0}) > 0 && (look.revents & POLLOUT);
+    struct pollfd polled = {.fd = fd, .events = POLLOUT};
+    return net_ppoll(&polled, 1, &(struct timespec){0}) > 0 && (polled.revents & POLLOUT);
 }
 
+/* Lets a writer that is back soon go on, at most so often. */
 enum { YIELDS_MAX = 100 };
 
-/* Takes tx_lock as a writer with these MSG_ flags does: 0, -errno, IO_RETRY_LOOKUP. */
+/* Takes tx_lock for a writer with these MSG_ flags, which may wait for another writer: 0, -errno, or
+ * IO_RETRY_LOOKUP. */
 static struct io_result become_writer(const struct conn_handle *handle, int flags)
 {
     for (unsigned yields = 0;;) {
@@ -165,7 +167,7 @@ static struct io_result become_writer(const struct conn_handle *handle, int flag
     }
 }
 
-/* The lock was lost in the midst of sending. */
+/* The lock was lost during a system call: how much of the record was sent is not known. */
 static struct io_result lost(const struct conn_handle *handle)
 {
     if (fdtable_current(handle))
@@ -221,9 +223,9 @@ struct io_result send_fast(const struct conn_handle *handle, const struct iovec 
     return sent;
 }
 
-/* How long a blocking write waits for the handshake, in milliseconds. A peer that did not answer in time may
- * not accept until this program does something else first, so the next waits are shorter, until a handshake
- * succeeds again. */
+/* How long a blocking write waits for the handshake, in milliseconds. If a peer did not answer in time, it
+ * may be one that does not accept until this program does something else first. So the next waits are
+ * shorter, until a handshake succeeds again. */
 static _Atomic int grace_ms = CONN_GRACE_MS;
 
 static void learn_grace(bool answered)
@@ -247,15 +249,15 @@ static void wait_a_moment(const struct conn_handle *handle)
     atomic_store(&moment_ms, result > 0 ? MOMENT_MS : moment / 3);
 }
 
-/* Whether what is written now goes to the queue, because there are no sending keys. */
+/* Whether what is written now goes to the queue, since sending keys are not installed. */
 static bool only_queues(const struct conn *conn)
 {
     return !conn->tx.can_send && !conn_is_plaintext(conn);
 }
 
-/* A blocking write before keys are installed waits: for room as long as it takes, and once, briefly, for the
- * handshake, so that in the ordinary case nothing is left in the queue when it returns. `sent`: what the
- * queue took. */
+/* A blocking write before sending keys are installed. It waits for room in the queue as long as that takes.
+ * It also waits for the keys, once in a connection and briefly, so that in the ordinary case nothing is left
+ * in the queue when it returns. `sent`: what the queue took. */
 static struct io_result wait_for_keys(const struct conn_handle *handle, struct iov_cursor *source,
                                       struct io_result sent, int flags)
 {
@@ -283,8 +285,8 @@ static struct io_result wait_for_keys(const struct conn_handle *handle, struct i
     return io_ok(more) ? io_done((ssize_t)done + more.value) : io_after(done, more);
 }
 
-/* To a peer that does not seal (SOCKSEAL_PLAINTEXT=accept): what was queued before that was known, then
- * libc's own call. */
+/* To a peer that does not seal (SOCKSEAL_PLAINTEXT=accept): first what was queued before that was known, then
+ * the call itself. */
 static struct io_result send_plaintext(const struct conn_handle *handle, const struct iovec *iov,
                                        size_t count, int flags)
 {
@@ -305,8 +307,8 @@ static struct io_result send_plaintext(const struct conn_handle *handle, const s
     return io_done(sent < 0 ? -errno : sent);
 }
 
-/* A client's small write before there are keys is queued before the handshake goes on: if the server has
- * answered already, Finished and data leave in one segment, and Nagle's algorithm need not be pushed. */
+/* A client's small write, while sending keys are missing, is queued before the handshake makes progress. If
+ * the server has answered already, Finished and the data then leave in one segment. */
 static bool coalesces_with_finished(const struct conn *conn, size_t len)
 {
     return conn->session.role == TLS_CLIENT && !conn->tx.can_send && !conn_is_connecting(conn) &&
@@ -329,7 +331,8 @@ static struct io_result send_sealed(const struct conn_handle *handle, struct iov
         return wait_for_keys(handle, source, sent, flags);
     if (waits && io_ok(sent))
         wait_a_moment(handle);
-    /* Else a level-triggered loop would spin until the handshake is over. */
+    /* The queue is full, but the kernel calls the descriptor writable: without this a level-triggered loop
+     * would spin until the handshake is over. */
     if (only_queues(conn) && io_is_error(sent, EAGAIN))
         progress_wait(-1, 0, net_now_ms() + 1);
     return sent;

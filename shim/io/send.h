@@ -3,8 +3,8 @@
 #ifndef SOCKSEAL_SEND_H
 #define SOCKSEAL_SEND_H
 
-/* The sending calls: a write is accepted when the kernel has it, or, before keys are installed, when the
- * queue has it. */
+/* The sending calls. A write is accepted when the kernel has it, or, before sending keys are installed, when
+ * the connection's queue has it. */
 
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -12,16 +12,17 @@
 #include "conn/fdtable.h"
 #include "conn/result.h"
 
-/* sendmsg(2)'s work: seals and sends the bytes of `iov`. A count or -errno, or IO_RETRY_LOOKUP. Raises
+/* Encrypts and sends the bytes of `iov` as sendmsg(2) does: a count, -errno, or IO_RETRY_LOOKUP. Raises
  * SIGPIPE where the kernel would. */
 struct io_result send_message(const struct conn_handle *handle, const struct iovec *iov, size_t count,
                               int flags);
 
-/* send_message() for the fast path: a small piece of memory, and nothing special about the connection or the
- * flags; else IO_NOT_FAST. */
+/* The fast path of send_message(): one piece of 1 to SCRATCH_SMALL bytes, no flags but MSG_DONTWAIT and
+ * MSG_NOSIGNAL, and nothing that needs attention (enum conn_tx_attention). Else IO_NOT_FAST: call
+ * send_message(). */
 struct io_result send_fast(const struct conn_handle *handle, const struct iovec *iov, int flags);
 
-/* What writing to nobody gives: SIGPIPE, unless `flags` have MSG_NOSIGNAL, and -EPIPE. */
+/* What a write gives that nobody will read: -EPIPE, and SIGPIPE unless `flags` have MSG_NOSIGNAL. */
 ssize_t send_broken_pipe(int flags);
 
 #endif

@@ -32,7 +32,6 @@ bool socket_have_keys(void)
     return keys != NULL;
 }
 
-/* Whether connections that come to this socket's port may be sealed ones. */
 bool socket_names_port(int fd)
 {
     struct sockaddr_storage local = {0};
@@ -55,8 +54,6 @@ void socket_unseal(const struct conn_handle *handle)
         conn_discard(handle->conn);
 }
 
-/* A table entry that outlived its descriptor, which was closed behind the doors' back: the number is another
- * socket now. */
 void socket_forget_stale(int fd)
 {
     struct conn_handle stale = fdtable_find(fd);
@@ -78,8 +75,6 @@ static void take_low_water(int fd, struct conn *conn)
     conn_rx_set(conn, RX_LOW_WATER);
 }
 
-/* Makes fd a sealed descriptor. 0 or -errno; then conn is gone. `inherit`: the program wants it to survive
- * exec. */
 int socket_seal(int fd, struct conn *conn, bool inherit)
 {
     struct conn_handle handle = {.conn = conn, .generation = conn->generation, .fd = fd};
@@ -89,8 +84,8 @@ int socket_seal(int fd, struct conn *conn, bool inherit)
     }
     wait_begin();
     socket_forget_stale(fd);
-    /* Other threads may find it from the moment it stands in the table: they wait for the first message to be
-     * complete. */
+    /* Other threads may find the descriptor as soon as it is in the table. They wait for the locks, and so
+     * for the ClientHello. */
     lock_take(&conn->rx_lock);
     lock_take(&conn->tx_lock);
     arena_set_cookie(conn->slot, fdtable_cookie(fd));
@@ -110,8 +105,7 @@ int socket_seal(int fd, struct conn *conn, bool inherit)
     return result;
 }
 
-/* A copy of the program's address, zeroed behind its end. False if it is none that we know. RFC 2133's
- * sockaddr_in6, without the scope, is four bytes shorter, and the kernel takes it. */
+/* RFC 2133's struct sockaddr_in6, without the scope, is four bytes shorter, and the kernel takes it. */
 bool socket_copy_peer(const struct sockaddr *address, socklen_t len, struct sockaddr_storage *copy)
 {
     enum { LEN_RFC2133 = 24 };
@@ -161,7 +155,6 @@ bool socket_names(int fd)
            rules_match(&config_get()->rules, RULES_LISTEN, other, own.port);
 }
 
-/* SOCKSEAL_STRICT: whether a rule names the address, and this is no TCP socket, which cannot be sealed. */
 bool socket_strictly_refused(int fd, const struct sockaddr *address, socklen_t len)
 {
     struct sockaddr_storage copy;
@@ -177,7 +170,9 @@ bool socket_strictly_refused(int fd, const struct sockaddr *address, socklen_t l
     return true;
 }
 
-/* Which side a connection is that somebody else has made; TLS_CLIENT or TLS_SERVER, -1: no rule matches. */
+/* The role in TLS for a connection that another program has made: TLS_CLIENT or TLS_SERVER; -1: no rule
+ * matches.
+ */
 static int role_by_rules(const struct sockaddr *peer, const struct sockaddr *local)
 {
     const struct rules *rules = &config_get()->rules;

@@ -17,8 +17,8 @@
 #include "sys/real.h"
 
 enum {
-    PIECE = SCRATCH_RECORDS * TLS_PLAINTEXT_MAX, /* what is read for one sending */
-    PIECES_MAX = 16,                             /* of the inbox, for one look */
+    PIECE = SCRATCH_RECORDS * TLS_PLAINTEXT_MAX, /* bytes that are read for one send */
+    PIECES_MAX = 16,                             /* chunks of the queue that are written at once */
     AT_ONCE_MAX = 0x7ffff000,                    /* sendfile(2), NOTES */
 };
 
@@ -40,14 +40,14 @@ static int wait_for(int pipe, short events)
 /*
  * From the connection into a pipe
  *
- * How much a pipe takes is known only when it has taken it, and what was taken out of the kernel cannot be
- * put back there. So records are opened into the inbox, where bytes may stay; written from there into a pipe
- * of our own, which is the copy that write(2) makes; and moved into the program's from there, page by page,
- * as far as there is room. What has been moved leaves the inbox.
+ * How much a pipe takes is known only when it has taken it, and what was received cannot be put back into the
+ * kernel. So records are decrypted into the connection's queue, where bytes may stay. From there they are
+ * written into a pipe of the library's own: that is the copy that write(2) makes. From that pipe pages are
+ * moved into the program's, as far as there is room. What was moved leaves the queue.
  */
 
-/* At most so many bytes fit the pipe: its size less what is in it, if its pages are full, and one page's
- * worth if they are not. -EINVAL: not a pipe. */
+/* An estimate of how many bytes fit the pipe: its size less what is in it. If that is none, a pipe whose
+ * pages are partly used may still take PIPE_BUF. -EINVAL: not a pipe. */
 static ssize_t room_in(int pipe)
 {
     int size = net_fcntl(pipe, F_GETPIPE_SZ, 0), used = 0;
@@ -57,10 +57,10 @@ static ssize_t room_in(int pipe)
     return size > used ? size - used : PIPE_BUF;
 }
 
-/* The kernel's part of it, with the lock marked as blocked: if nobody reads the pipe SIGPIPE comes, and its
- * handler may jump away. A call after that must not be taken for the handler, which is deeper on the stack
- * (conn/hold.h): so this frame is deeper than any call's way to the lock. *lost: the lock is not held any
- * more. */
+/* Moves bytes to the program's pipe. Meanwhile the lock is marked as blocked: if nobody reads the pipe,
+ * SIGPIPE comes, and its handler may leave this call by siglongjmp(3). A later call must not be taken for
+ * that handler (is_above_own() in conn/hold.c). So the recorded frame is deeper than any call's way to the
+ * lock, and less deep than a handler's. *lost: the lock is not held any more. */
 __attribute__((noinline)) static ssize_t
 move(const struct conn_handle *handle, const struct private_pipe *own, int pipe, size_t len, bool *lost)
 {
@@ -73,7 +73,8 @@ move(const struct conn_handle *handle, const struct private_pipe *own, int pipe,
     return moved;
 }
 
-/* What is in the connection's queue, up to `len` bytes; rx_lock held, unless *lost. */
+/* Moves up to `len` bytes from the connection's queue to the pipe: a count or -errno. rx_lock is held, also
+ * afterwards unless *lost. */
 static ssize_t queue_to_pipe(const struct conn_handle *handle, int pipe, size_t len, bool *lost)
 {
     struct iovec iov[PIECES_MAX];
@@ -89,8 +90,8 @@ static ssize_t queue_to_pipe(const struct conn_handle *handle, int pipe, size_t 
     return moved;
 }
 
-/* Opens something for the pipe if there is something: whether the queue has bytes. */
-static bool look(const struct conn_handle *handle, size_t len, bool *drained)
+/* Decrypts data into the queue if it has none: whether the queue has bytes now. Does not wait. */
+static bool fill(const struct conn_handle *handle, size_t len, bool *drained)
 {
     struct conn *conn = handle->conn;
     for (int i = 0; i < RX_EMPTY_MAX && conn->rx.queue.total == 0; i++) {
@@ -104,12 +105,12 @@ static bool look(const struct conn_handle *handle, size_t len, bool *drained)
     return conn->rx.queue.total > 0;
 }
 
-/* What can be moved without waiting. 0: there is nothing; why, recv_message() will tell. */
+/* Moves what can be moved without waiting. 0: there is nothing; recv_message() will tell why. */
 static ssize_t to_pipe_locked(const struct conn_handle *handle, int pipe, size_t len, bool *lost)
 {
     size_t done = 0;
     bool drained = false;
-    while (done < len && look(handle, len - done, &drained)) {
+    while (done < len && fill(handle, len - done, &drained)) {
         ssize_t moved = queue_to_pipe(handle, pipe, len - done, lost);
         if (moved > 0)
             done += (size_t)moved;
@@ -143,18 +144,18 @@ static int flags_for_writing(int fd)
     return status < 0 || (status & O_ACCMODE) == O_RDONLY ? -EBADF : status;
 }
 
-/* The kernel looks for room in the pipe first, and then for bytes. 0 or -errno. */
+/* Waits for room in the pipe, which the kernel checks before it looks for bytes. 0 or -errno. */
 static int wait_for_room(int pipe, unsigned flags)
 {
-    struct pollfd look_at = {.fd = pipe, .events = POLLOUT};
+    struct pollfd polled = {.fd = pipe, .events = POLLOUT};
     int status = flags_for_writing(pipe);
     if (status < 0)
         return status;
     for (;;) {
-        net_ppoll(&look_at, 1, &(struct timespec){0});
-        if (look_at.revents & (POLLERR | POLLNVAL))
-            return look_at.revents & POLLNVAL ? -EBADF : (int)send_broken_pipe(0);
-        if (look_at.revents & POLLOUT)
+        net_ppoll(&polled, 1, &(struct timespec){0});
+        if (polled.revents & (POLLERR | POLLNVAL))
+            return polled.revents & POLLNVAL ? -EBADF : (int)send_broken_pipe(0);
+        if (polled.revents & POLLOUT)
             return 0;
         if ((status & O_NONBLOCK) || (flags & SPLICE_F_NONBLOCK))
             return -EAGAIN;
@@ -164,7 +165,7 @@ static int wait_for_room(int pipe, unsigned flags)
     }
 }
 
-/* What libc's own call gave. */
+/* The result of a call of libc. */
 static struct io_result of_libc(ssize_t result)
 {
     return io_done(result < 0 ? -errno : result);
@@ -184,7 +185,7 @@ struct io_result splice_to_pipe(const struct conn_handle *handle, int pipe, size
         int result = wait_for_room(pipe, flags);
         if (result < 0)
             return io_done(result);
-        /* Waits for bytes as the socket does, and finds the end and every error. */
+        /* This waits for bytes as a read does, and finds the end and every error. */
         struct io_result there = recv_message(handle, &one, 1, MSG_PEEK);
         if (!io_ok(there) || there.value == 0)
             return there;
@@ -197,10 +198,10 @@ struct io_result splice_to_pipe(const struct conn_handle *handle, int pipe, size
  * From a pipe into the connection
  *
  * How much the socket takes is known only when it has taken it, and what was read from a pipe cannot be put
- * back. So tee(2) shows us the bytes, the connection takes what it takes, and only that leaves the pipe.
+ * back. So tee(2) shows the bytes, the connection takes what it can, and only that leaves the pipe.
  */
 
-/* Reads up to `len` bytes of what stands in the pipe, and leaves them there. */
+/* Reads up to `len` bytes that are in the pipe, and leaves them there. */
 static ssize_t peek_pipe(int pipe, uint8_t *buffer, size_t len)
 {
     struct private_pipe own;
@@ -231,8 +232,7 @@ static ssize_t peek_pipe_waiting(int pipe, uint8_t *buffer, size_t len, unsigned
     }
 }
 
-/* To a peer that does not seal: what was queued before that was known, then the kernel's own call. 0 or an
- * error. */
+/* Sends what was queued before it was known that the peer does not seal. 0 or an error. */
 static struct io_result clear_queue(const struct conn_handle *handle)
 {
     struct io_result sent = send_message(handle, NULL, 0, 0);
@@ -270,12 +270,14 @@ struct io_result splice_from_pipe(const struct conn_handle *handle, int pipe, si
 /*
  * From a file into the connection
  *
- * The file is read at its place; the program's offset, or the file's own, moves once, at the end, over what
- * the connection took. Mapping the file would save the copy, and end the program when somebody shortens it.
+ * The file is read with pread(2). The program's offset, or the file's own, moves once, at the end, over what
+ * the connection took. Mapping the file would save a copy, but the program would get SIGBUS when another one
+ * shortens the file.
  */
 
-/* What pread(2) does not give, the kernel's sendfile gives or refuses with its own errno: it goes into a pipe
- * of ours. (O_DIRECT wants aligned memory; a directory, a file's greatest size.) */
+/* Where pread(2) fails, the kernel's sendfile(2) into a pipe of the library's own gives the bytes, or the
+ * errno that the program is to see. (O_DIRECT needs aligned memory; then there are directories, and the
+ * largest size of a file.) */
 static ssize_t read_by_kernel(int in, off_t at, uint8_t *buffer, size_t len)
 {
     struct private_pipe own;
@@ -320,7 +322,7 @@ static struct io_result from_file_at(const struct conn_handle *handle, int in, o
 struct io_result splice_from_file(const struct conn_handle *handle, int in, off_t *offset, size_t len)
 {
     off_t at = offset ? *offset : sys_call3(SYS_lseek, in, 0, SEEK_CUR);
-    if (!offset && at == -ESPIPE) /* without a byte to move, the kernel says what it has against it */
+    if (!offset && at == -ESPIPE) /* the kernel gives the errno; there is no byte to move */
         at = sys_call(SYS_sendfile, handle->fd, in, 0, 0, 0, 0);
     if (!offset && at < 0)
         return io_done(at);
