@@ -33,6 +33,7 @@ static const char run[] =
     "  -k, --key-file FILE       SOCKSEAL_KEY_FILE: the pre-shared keys\n"
     "  -i, --identity NAMES      SOCKSEAL_IDENTITY: the keys that a connecting side offers, in this order\n"
     "  -s, --suites LIST         SOCKSEAL_SUITES: aegis128x4,aegis128x2,aegis128l,chacha20\n"
+    "      --groups LIST         SOCKSEAL_GROUPS: x25519mlkem768,x25519\n"
     "  -t, --timeout SECONDS     SOCKSEAL_HANDSHAKE_TIMEOUT: 10\n"
     "  -l, --log LEVEL           SOCKSEAL_LOG: quiet, error, warn, info or debug\n"
     "      --log-file FILE       SOCKSEAL_LOG_FILE: instead of standard error\n"

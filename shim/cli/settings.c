@@ -14,7 +14,14 @@
 #include "config/startup.h"
 #include "diag/log.h"
 
-enum { OPTION_LOG_FILE = 256, OPTION_PLAINTEXT, OPTION_KEYLOG_FILE, OPTION_STRICT, OPTION_REMOVED_KEYS };
+enum {
+    OPTION_LOG_FILE = 256,
+    OPTION_PLAINTEXT,
+    OPTION_KEYLOG_FILE,
+    OPTION_STRICT,
+    OPTION_REMOVED_KEYS,
+    OPTION_GROUPS
+};
 
 /* Options and the variables that they set. */
 static const struct {
@@ -28,6 +35,7 @@ static const struct {
     {'s', "SOCKSEAL_SUITES", NULL},
     {'t', "SOCKSEAL_HANDSHAKE_TIMEOUT", NULL},
     {'l', "SOCKSEAL_LOG", NULL},
+    {OPTION_GROUPS, "SOCKSEAL_GROUPS", NULL},
     {OPTION_LOG_FILE, "SOCKSEAL_LOG_FILE", NULL},
     {OPTION_PLAINTEXT, "SOCKSEAL_PLAINTEXT", NULL},
     {OPTION_KEYLOG_FILE, "SOCKSEAL_KEYLOG_FILE", NULL},
@@ -40,6 +48,7 @@ static const struct option long_options[] = {
     {"key-file", required_argument, NULL, 'k'},
     {"identity", required_argument, NULL, 'i'},
     {"suites", required_argument, NULL, 's'},
+    {"groups", required_argument, NULL, OPTION_GROUPS},
     {"timeout", required_argument, NULL, 't'},
     {"log", required_argument, NULL, 'l'},
     {"log-file", required_argument, NULL, OPTION_LOG_FILE},

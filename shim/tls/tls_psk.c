@@ -87,7 +87,9 @@ const struct tls_psk *tls_psk_find(const struct tls_config *config, const uint8_
                                    const struct tls_psk **beside)
 {
     const struct tls_psk *psk = search(config, identity, len, beside);
-    return psk != NULL && tls_psk_usable(config, psk) ? psk : NULL;
+    const struct tls_psk *met = psk != NULL ? psk : *beside;
+    const bool usable = met != NULL && tls_psk_usable(config, met); /* asked of either, which takes time */
+    return usable ? psk : NULL;
 }
 
 /* tls_psk_memo.state. A thread that finds a memo claimed does not wait for it: the thread that fills it may

@@ -321,6 +321,41 @@ static void a_long_first_hello_comes_in_parts(void **state)
     expect_group(HYBRID);
 }
 
+/* A client with so many of the longest identities gets a HelloRetryRequest with a cookie of 16 KiB. */
+static enum tls_result retry_with_a_long_cookie(size_t identities)
+{
+    static char names[TLS_OFFERED_PSKS_MAX][TLS_IDENTITY_MAX + 1];
+    static struct toy toy;
+    static struct toy_hello hello;
+    static struct toy_buffer wire, message;
+    static uint8_t cookie[16384];
+    prepare(NULL, 0, NULL, 0);
+    client.config.psk_count = 0;
+    for (size_t i = 0; i < identities; i++) {
+        memset(names[i], 'a' + (int)i, TLS_IDENTITY_MAX);
+        endpoint_add_key(&client, names[i], endpoint_key, sizeof endpoint_key);
+    }
+    assert_int_equal(endpoint_begin(&client, TLS_CLIENT), TLS_OK);
+    toy_init(&toy, true, TOY_CHACHA20, names[0], endpoint_key, sizeof endpoint_key);
+    toy_retry_request(&toy, &hello, cookie, sizeof cookie);
+    toy_hello_encode(&hello, &message);
+    wire.len = 0;
+    for (size_t at = 0, part; at < message.len; at += part) {
+        part = message.len - at < TLS_PLAINTEXT_MAX ? message.len - at : TLS_PLAINTEXT_MAX;
+        toy_plain_record(&wire, TOY_HANDSHAKE, message.data + at, part);
+    }
+    return endpoint_receive(&client, wire.data, wire.len);
+}
+
+static void a_cookie_of_16_kib_fits_beside_two_long_identities(void **state)
+{
+    (void)state;
+    need_mlkem();
+    assert_int_equal(retry_with_a_long_cookie(2), TLS_OK);
+    assert_int_equal(retry_with_a_long_cookie(8), TLS_FAIL_PROTOCOL);
+    assert_int_equal(client.session.alert_out, TLS_ALERT_ILLEGAL_PARAMETER);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -337,6 +372,7 @@ int main(void)
         cmocka_unit_test(shares_and_secrets_are_put_together_as_the_draft_says),
 #endif
         cmocka_unit_test(a_long_first_hello_comes_in_parts),
+        cmocka_unit_test(a_cookie_of_16_kib_fits_beside_two_long_identities),
     };
     return secret_init() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

@@ -2,7 +2,7 @@
 # Copyright (c) 2026 the sockseal authors
 # bash completion for sockseal(1)
 
-_sockseal_settings='--ports --key-file --identity --suites --timeout --log --log-file --plaintext --removed-keys
+_sockseal_settings='--ports --key-file --identity --suites --groups --timeout --log --log-file --plaintext --removed-keys
     --keylog-file --strict --config --help'
 
 # The identities of the key file that the command line or the environment names.
@@ -25,6 +25,7 @@ _sockseal_argument() {
         --groups) COMPREPLY=($(compgen -W 'x25519mlkem768 x25519 x25519mlkem768,x25519' -- "$2")) ;;
         -l | --log) COMPREPLY=($(compgen -W 'quiet error warn info debug' -- "$2")) ;;
         --plaintext) COMPREPLY=($(compgen -W 'refuse accept' -- "$2")) ;;
+        --groups) COMPREPLY=($(compgen -W 'x25519mlkem768 x25519 x25519,x25519mlkem768' -- "$2")) ;;
         --removed-keys) COMPREPLY=($(compgen -W 'keep close' -- "$2")) ;;
         -p | --ports | -t | --timeout | -b | --bytes) COMPREPLY=() ;;
         *) return 1 ;;
@@ -37,7 +38,7 @@ _sockseal_first() {
     for ((i = $1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
             --) echo $((i + 1)); return ;;
-            -p | -k | -i | -s | -t | -l | -f | -o | -b | --ports | --key-file | --identity | --suites | --timeout | --log | \
+            -p | -k | -i | -s | -t | -l | -f | -o | -b | --ports | --key-file | --identity | --suites | --groups | --timeout | --log | \
                 --log-file | --plaintext | --removed-keys | --keylog-file | --config | --output | --bytes) ((i++)) ;;
             -*) ;;
             *) echo "$i"; return ;;
