@@ -25,7 +25,6 @@ _sockseal_argument() {
         --groups) COMPREPLY=($(compgen -W 'x25519mlkem768 x25519 x25519mlkem768,x25519' -- "$2")) ;;
         -l | --log) COMPREPLY=($(compgen -W 'quiet error warn info debug' -- "$2")) ;;
         --plaintext) COMPREPLY=($(compgen -W 'refuse accept' -- "$2")) ;;
-        --groups) COMPREPLY=($(compgen -W 'x25519mlkem768 x25519 x25519,x25519mlkem768' -- "$2")) ;;
         --removed-keys) COMPREPLY=($(compgen -W 'keep close' -- "$2")) ;;
         -p | --ports | -t | --timeout | -b | --bytes) COMPREPLY=() ;;
         *) return 1 ;;
