@@ -89,8 +89,8 @@ $(BUILD)/libsockseal.so: $(LIB_OBJECTS) $(SODIUM)/libs
 # The command takes from the rooms what it needs: configuration, the log's text, the look at programs.
 $(BUILD)/sockseal: $(CLI_OBJECTS) $(BUILD)/core.a $(SODIUM)/libs
 	$(call say,LD)
-	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -Wl,-z,now -Wl,-z,relro -Wl,--gc-sections -pie -o $@ $(CLI_OBJECTS) $(BUILD)/core.a \
-		@$(SODIUM)/libs
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -Wl,-z,now -Wl,-z,relro -Wl,--gc-sections -pie -nostartfiles -o $@ $(CLI_OBJECTS) $(BUILD)/core.a \
+		@$(SODIUM)/libs $(BUILD)/core.a
 
 $(BUILD)/core.a: $(CORE_OBJECTS)
 	$(call say,AR)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "sys/file.h"
 #include "sys/program.h"
 
 /* Gives false if `name` is in no directory of PATH. */
@@ -24,7 +25,7 @@ static bool search_path(struct candidate *program, const char *name)
         int need = len == 0 ? snprintf(program->path, sizeof program->path, "./%s", name)
                             : snprintf(program->path, sizeof program->path, "%.*s/%s", (int)len, at, name);
         struct stat st;
-        if (need > 0 && (size_t)need < sizeof program->path && stat(program->path, &st) == 0 &&
+        if (need > 0 && (size_t)need < sizeof program->path && sys_stat(program->path, &st) == 0 &&
             S_ISREG(st.st_mode) && access(program->path, X_OK) == 0)
             return true;
         at += len;

@@ -14,6 +14,7 @@
 #include "cli/cli.h"
 #include "cli/message.h"
 #include "config/variables.h"
+#include "sys/file.h"
 
 static const char prefix[] = "SOCKSEAL_";
 
@@ -137,7 +138,7 @@ static bool use(struct reading *reading, bool good)
 static bool check_owner(const char *file, FILE *stream)
 {
     struct stat st;
-    if (fstat(fileno(stream), &st) == 0 && S_ISREG(st.st_mode) && !(st.st_mode & (S_IWGRP | S_IWOTH)) &&
+    if (sys_fstat(fileno(stream), &st) == 0 && S_ISREG(st.st_mode) && !(st.st_mode & (S_IWGRP | S_IWOTH)) &&
         (st.st_uid == 0 || st.st_uid == geteuid()))
         return true;
     message_error(

@@ -16,6 +16,7 @@
 #include "cli/message.h"
 #include "config/keyfile.h"
 #include "crypto/secret.h"
+#include "sys/file.h"
 
 enum { OPTION_PAIR = 256, OPTION_APPEND };
 
@@ -136,7 +137,7 @@ static bool prepare_existing(const struct target *target, char *const *identitie
 static bool prepare_standard_output(const struct target *target, char *const *identities, size_t count)
 {
     struct stat st;
-    if (fstat(target->fd, &st) < 0 || !S_ISREG(st.st_mode))
+    if (sys_fstat(target->fd, &st) < 0 || !S_ISREG(st.st_mode))
         return true;
     if (st.st_mode & (S_IRWXG | S_IRWXO))
         message_error(

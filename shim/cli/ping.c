@@ -194,7 +194,10 @@ static struct target target_of(const struct addrinfo *info)
     getnameinfo(info->ai_addr, info->ai_addrlen, host, sizeof host, port, sizeof port,
                 NI_NUMERICHOST | NI_NUMERICSERV);
     snprintf(target.text, sizeof target.text, info->ai_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
-    target.port = (uint16_t)atoi(port);
+    target.port =
+        (uint16_t)(info->ai_family == AF_INET6
+                       ? ntohs(((const struct sockaddr_in6 *)(const void *)info->ai_addr)->sin6_port)
+                       : ntohs(((const struct sockaddr_in *)(const void *)info->ai_addr)->sin_port));
     return target;
 }
 

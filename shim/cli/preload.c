@@ -2,8 +2,6 @@
  * Copyright (c) 2026 the sockseal authors */
 #include "cli/preload.h"
 
-#include <dlfcn.h>
-#include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +10,8 @@
 
 #include "cli/cli.h"
 #include "cli/message.h"
+#include "sys/file.h"
+#include "sys/lookup.h"
 
 /* Debian's directory for libraries of this architecture. */
 #if defined __x86_64__
@@ -66,7 +66,7 @@ static bool is_library(const char *word, const char *path)
     struct stat first, second;
     if (strcmp(slash ? slash + 1 : word, "libsockseal.so") == 0)
         return true;
-    return stat(word, &first) == 0 && stat(path, &second) == 0 && first.st_dev == second.st_dev &&
+    return sys_stat(word, &first) == 0 && sys_stat(path, &second) == 0 && first.st_dev == second.st_dev &&
            first.st_ino == second.st_ino;
 }
 
@@ -74,16 +74,13 @@ static bool is_library(const char *word, const char *path)
  * its own. */
 static bool replaces_connect(const char *name)
 {
-    struct link_map *map = NULL;
-    Dl_info info;
-    void *handle = dlopen(name, RTLD_LAZY | RTLD_NOLOAD);
-    if (!handle)
-        return false;
-    void *symbol = dlsym(handle, "connect");
-    bool own = symbol && dlinfo(handle, RTLD_DI_LINKMAP, &map) == 0 && dladdr(symbol, &info) &&
-               (ElfW(Addr))(uintptr_t)info.dli_fbase == map->l_addr;
-    dlclose(handle);
-    return own;
+    const bool path = strchr(name, '/') != NULL;
+    for (const struct link_map *map = lookup_own(); map; map = map->l_next) {
+        const char *slash = strrchr(map->l_name, '/');
+        if (strcmp(path || !slash ? map->l_name : slash + 1, name) == 0)
+            return lookup_defined(map, "connect") != NULL;
+    }
+    return false;
 }
 
 /* How many words go before the library. */

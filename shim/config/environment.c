@@ -2,7 +2,6 @@
  * Copyright (c) 2026 the sockseal authors */
 #include "config/environment.h"
 
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -12,6 +11,7 @@
 #include "config/config.h"
 #include "config/variables.h"
 #include "sys/file.h"
+#include "sys/lookup.h"
 #include "sys/program.h"
 
 _Static_assert(VARIABLES_COUNT + 3 <= ENVIRONMENT_ADDED, "all of them, LD_PRELOAD, the state and NULL");
@@ -44,11 +44,10 @@ static char **find(char *const envp[], const char *name)
 
 static void save_library(void)
 {
-    Dl_info info;
-    if (!dladdr((void *)(uintptr_t)environment_save, &info) || !info.dli_fname)
-        return;
-    size_t used = 0, len = strlen(info.dli_fname);
-    if (info.dli_fname[0] != '/') {
+    const struct link_map *own = lookup_own();
+    const char *name = own ? own->l_name : "";
+    size_t used = 0, len = strlen(name);
+    if (name[0] != '/') {
         long got = sys_getcwd(saved.library, sizeof saved.library - 1);
         if (got < 0)
             return;
@@ -56,7 +55,7 @@ static void save_library(void)
         saved.library[used++] = '/';
     }
     if (used + len < sizeof saved.library)
-        memcpy(saved.library + used, info.dli_fname, len + 1);
+        memcpy(saved.library + used, name, len + 1);
     else
         saved.library[0] = '\0';
     struct stat st;

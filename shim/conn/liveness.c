@@ -10,6 +10,7 @@
 
 #include "shm/arena.h"
 #include "sys/net.h"
+#include "sys/text.h"
 
 static _Atomic bool proc_disabled;
 
@@ -39,7 +40,9 @@ static char read_stat(uint32_t id, int *threads)
     const char *field = end + 1;
     for (int i = 0; i < 17 && field; i++)
         field = strchr(field + 1, ' ');
-    *threads = field ? atoi(field) : 0;
+    *threads = 0;
+    if (field)
+        text_take_number(&field, threads);
     return end[2];
 }
 

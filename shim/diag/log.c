@@ -16,6 +16,7 @@
 #include "diag/logfile.h"
 #include "sys/file.h"
 #include "sys/net.h"
+#include "sys/text.h"
 
 enum { LINE_MAX_LEN = 1024, STANDARD_ERROR = 2 };
 
@@ -84,7 +85,7 @@ void log_divert(void (*sink)(enum log_level level, const char *text))
 
 const char *log_error_text(int error)
 {
-    const char *text = strerrordesc_np(error);
+    const char *text = text_of_error(error);
     return text ? text : "for a reason that has no name";
 }
 

@@ -15,6 +15,7 @@
 #include "record/sysio.h"
 #include "sys/net.h"
 #include "sys/real.h"
+#include "sys/text.h"
 
 _Atomic bool accept_listens;
 
@@ -92,7 +93,7 @@ static int call_accept(int fd, struct sockaddr *address, socklen_t *len, int fla
 static int refuse_accepted(int fd, int error)
 {
     log_line(LOG_ERROR, "an accepted connection is closed: the kernel does not tell its port (%s)",
-             strerrordesc_np(-error));
+             text_of_error(-error));
     sys_close(fd);
     return error;
 }

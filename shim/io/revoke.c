@@ -6,13 +6,16 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include "config/config.h"
 #include "config/keyring.h"
 #include "conn/error.h"
 #include "conn/fdtable.h"
+#include "diag/log.h"
 #include "record/tx_flush.h"
 #include "sys/file.h"
+#include "sys/lookup.h"
 #include "sys/net.h"
 
 enum { LOOK_MS = 1000 };
@@ -70,20 +73,34 @@ static void *watch(void *unused)
     return unused;
 }
 
+/* pthread_create(3), which before glibc 2.34 is in libpthread: a program without it has no such thread. */
+typedef int start_thread(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+
 void revoke_watch(void)
 {
     pthread_t thread;
+    pthread_attr_t detached;
     sigset_t all, before;
+    start_thread *start = NULL;
+    static atomic_bool told;
     int self = sys_getpid(), process = atomic_load(&watched_process);
     if (!config_get()->close_removed_keys || process == self ||
         !atomic_compare_exchange_strong(&watched_process, &process, self))
         return;
+    void *symbol = lookup_next("pthread_create");
+    memcpy(&start, &symbol, sizeof symbol);
+    pthread_attr_init(&detached);
+    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
     sigfillset(&all);
     sys_sigprocmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&thread, NULL, watch, NULL);
+    int error = start ? start(&thread, &detached, watch, NULL) : EAGAIN;
     sys_sigprocmask(SIG_SETMASK, &before, NULL);
-    if (error == 0)
-        pthread_detach(thread);
-    else
+    pthread_attr_destroy(&detached);
+    if (error && !atomic_exchange(&told, true))
+        log_line(LOG_WARN,
+                 "SOCKSEAL_REMOVED_KEYS=close: no thread can be started, so connections outlive their "
+                 "keys in this process: %s",
+                 start ? "resources are short" : "libpthread is not there");
+    if (error)
         atomic_store(&watched_process, 0);
 }

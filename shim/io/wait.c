@@ -13,6 +13,7 @@
 #include "record/sysio.h"
 #include "sys/net.h"
 #include "sys/real.h"
+#include "sys/text.h"
 
 enum { SELECT_ON_STACK = 64 };
 
@@ -53,7 +54,12 @@ static int table_size(void)
     sys_close(fd);
     text[len > 0 ? len : 0] = 0;
     const char *line = strstr(text, "FDSize:");
-    return line ? atoi(line + sizeof "FDSize:" - 1) : FD_SETSIZE;
+    int size = FD_SETSIZE;
+    if (line) {
+        line += sizeof "FDSize:" - 1;
+        text_take_number(&line, &size);
+    }
+    return size;
 }
 
 int wait_select_bound(int count)

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "sys/net.h"
+#include "sys/text.h"
 
 void __backtrace_symbols_fd(void *const *addresses, int count, int fd);
 void __syslog_chk(int priority, int flag, const char *format, ...);
@@ -56,7 +57,7 @@ DOOR void herror(const char *what)
 /* Says who sent the signal, or its code; libc has a sentence for every code of every signal. */
 DOOR void psiginfo(const siginfo_t *info, const char *what)
 {
-    const char *name = sigdescr_np(info->si_signo), *before = what ? what : "";
+    const char *name = text_of_signal(info->si_signo), *before = what ? what : "";
     const char *colon = *before ? ": " : "";
     if (!fdtable_has(STDERR_FILENO))
         real()->psiginfo(info, what);

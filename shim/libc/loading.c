@@ -20,6 +20,7 @@
 
 #include "config/config.h"
 #include "diag/log.h"
+#include "sys/lookup.h"
 
 /* The arguments as the registers had them; a door changes them. */
 struct loading {
@@ -52,19 +53,16 @@ static bool is_libc(const char *file)
     return file && strcmp(slash ? slash + 1 : file, LIBC_SO) == 0;
 }
 
-/* The name by which the dynamic linker knows this library, or NULL. */
-static const char *own_name(void)
-{
-    static const char here = 0;
-    Dl_info info;
-    return dladdr(&here, &info) ? info.dli_fname : NULL;
-}
-
 static void load_doors_for_libc(const char **file)
 {
-    const char *own = is_libc(*file) ? own_name() : NULL;
-    if (own)
-        *file = own;
+    if (is_libc(*file) && lookup_own())
+        *file = lookup_own()->l_name;
+}
+
+/* Before glibc 2.34 both are in libdl, which may come after this library. */
+static void *libc_function(const void *bound, const char *name)
+{
+    return bound ? (void *)(uintptr_t)bound : lookup_next(name);
 }
 
 static void bind_shallow(const char *file, long *mode)
@@ -84,7 +82,7 @@ void *loading_dlopen(struct loading *call)
         bind_shallow(call->dlopen.file, &call->dlopen.mode);
     }
     errno = saved;
-    return (void *)(uintptr_t)real()->dlopen;
+    return libc_function((const void *)(uintptr_t)real()->dlopen, "dlopen");
 }
 
 void *loading_dlmopen(struct loading *call)
@@ -102,7 +100,7 @@ void *loading_dlmopen(struct loading *call)
         bind_shallow(call->dlmopen.file, &call->dlmopen.mode);
     }
     errno = saved;
-    return (void *)(uintptr_t)real()->dlmopen;
+    return libc_function((const void *)(uintptr_t)real()->dlmopen, "dlmopen");
 }
 
 JUMPING_DOOR(dlopen, loading_dlopen);

@@ -344,7 +344,6 @@ DOOR int posix_spawnp(pid_t *restrict pid, const char *restrict file,
 /* The same with a descriptor of the process in the place of its number. */
 static int pidfd_by_path(struct spawn *spawn, pid_t *pid, char *const *envp)
 {
-    real_bind_newer();
     if (!real()->pidfd_spawn)
         return spawn_by_doors(spawn, pid);
     return real()->pidfd_spawn(spawn->pidfd, spawn->path, spawn->actions, spawn->attributes, spawn->argv,
@@ -353,7 +352,6 @@ static int pidfd_by_path(struct spawn *spawn, pid_t *pid, char *const *envp)
 
 static int pidfd_by_search(struct spawn *spawn, pid_t *pid, char *const *envp)
 {
-    real_bind_newer();
     if (!real()->pidfd_spawnp)
         return spawn_by_doors(spawn, pid);
     return real()->pidfd_spawnp(spawn->pidfd, spawn->path, spawn->actions, spawn->attributes, spawn->argv,

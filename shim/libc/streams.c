@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "sys/lookup.h"
 #include "sys/net.h"
 
 /*
@@ -187,7 +188,7 @@ static bool find_functions(void)
                   {"_IO_file_close", &file.close},
                   {"_IO_file_stat", &file.stat}};
     for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++) {
-        void *symbol = real_symbol(needed[i].name);
+        void *symbol = lookup_next(needed[i].name);
         if (!symbol)
             return false;
         memcpy(needed[i].slot, &symbol, sizeof symbol);
@@ -197,7 +198,7 @@ static bool find_functions(void)
 
 bool streams_begin(void)
 {
-    const void *narrow = real_symbol("_IO_file_jumps"), *wide = real_symbol("_IO_wfile_jumps");
+    const void *narrow = lookup_next("_IO_file_jumps"), *wide = lookup_next("_IO_wfile_jumps");
     struct region region = {.within = narrow};
     if (!narrow || !find_functions() || !dl_iterate_phdr(find_region, &region))
         return false;

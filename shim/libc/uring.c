@@ -11,6 +11,7 @@
 
 #include "config/config.h"
 #include "diag/log.h"
+#include "sys/lookup.h"
 
 struct io_uring;
 struct io_uring_params;
@@ -31,7 +32,7 @@ static bool passes(const char *name, void *slot)
         log_line(LOG_INFO, "io_uring is refused, so that the program uses calls that can be sealed");
         return false;
     }
-    void *found = real_symbol(name);
+    void *found = lookup_next(name);
     memcpy(slot, &found, sizeof found);
     return found != NULL;
 }

@@ -19,6 +19,7 @@
 #include "sys/descriptors.h"
 #include "sys/file.h"
 #include "sys/net.h"
+#include "sys/text.h"
 
 /* What exec_handover_begin() wrote. */
 struct inheritance {
@@ -27,8 +28,13 @@ struct inheritance {
 
 static bool parse(const char *text, struct inheritance *from)
 {
-    return sscanf(text, "%d,%d,%d,%d,%d,%d", &from->arena, &from->pid, &from->counted, &from->standard[0],
-                  &from->standard[1], &from->standard[2]) == 6;
+    int *const numbers[] = {&from->arena,       &from->pid,         &from->counted,
+                            &from->standard[0], &from->standard[1], &from->standard[2]};
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        if ((i && *text++ != ',') || !text_take_number(&text, numbers[i]))
+            return false;
+    }
+    return true;
 }
 
 static void take_arena(const char *text, struct inheritance *from)

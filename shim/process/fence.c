@@ -13,6 +13,7 @@
 
 #include "process/bpf.h"
 #include "sys/sys.h"
+#include "sys/text.h"
 
 /* landlock(7); headers older than the kernel lack some of it. */
 enum {
@@ -37,17 +38,16 @@ struct port_rule {
 enum { PORTS = 65536, EPHEMERAL_FIRST = 32768, EPHEMERAL_LAST = 60999 };
 
 /* The ports of which the kernel takes one for bind(2) to port 0 (ip(7)). */
-static void ephemeral_ports(unsigned long *first, unsigned long *last)
+static void ephemeral_ports(int *first, int *last)
 {
-    char text[64] = "", *end = text;
+    char text[64] = "";
+    const char *at = text;
     int fd = sys_open("/proc/sys/net/ipv4/ip_local_port_range", O_RDONLY | O_CLOEXEC, 0);
     if (fd >= 0) {
         sys_read(fd, text, sizeof text - 1);
         sys_close(fd);
     }
-    *first = strtoul(text, &end, 10);
-    *last = strtoul(end, NULL, 10);
-    if (!*first || !*last) {
+    if (!text_take_number(&at, first) || !text_take_number(&at, last)) {
         *first = EPHEMERAL_FIRST;
         *last = EPHEMERAL_LAST;
     }
@@ -55,9 +55,9 @@ static void ephemeral_ports(unsigned long *first, unsigned long *last)
 
 static bool may_bind_any(const struct rules *rules)
 {
-    unsigned long first, last;
+    int first, last;
     ephemeral_ports(&first, &last);
-    for (unsigned long port = first; port <= last && port < PORTS; port++) {
+    for (int port = first; port <= last && port < PORTS; port++) {
         if (rules_may_match(rules, RULES_LISTEN, (uint16_t)port))
             return false;
     }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "sys/file.h"
+#include "sys/text.h"
 
 enum { SCRIPT_DEPTH_MAX = 5, HEADER_LEN = 4096, NOTES_LEN = 4096 };
 
@@ -36,7 +37,7 @@ refuse(struct program *program, enum program_verdict verdict, const char *format
 
 static bool refuse_error(struct program *program, const char *path, int error)
 {
-    const char *text = strerrordesc_np(error);
+    const char *text = text_of_error(error);
     return refuse(program, error == ENOENT || error == ENOTDIR ? PROGRAM_MISSING : PROGRAM_UNUSABLE, "%s: %s",
                   path, text ? text : "it cannot be read");
 }
@@ -44,7 +45,7 @@ static bool refuse_error(struct program *program, const char *path, int error)
 /* It could be run, but nothing tells what it is: it may be readable for the kernel alone. */
 static bool refuse_unread(struct program *program, const char *path, int error)
 {
-    const char *text = strerrordesc_np(error);
+    const char *text = text_of_error(error);
     return refuse(program, PROGRAM_UNSEALABLE, "%s cannot be read (%s): it may be a program of any kind",
                   path, text ? text : "?");
 }

@@ -4,7 +4,7 @@
 #define SOCKSEAL_REAL_H
 
 /*
- * libc's own functions behind the doors, bound on first use with dlsym(RTLD_NEXT): for calls that may block
+ * libc's own functions behind the doors, bound on first use (sys/lookup.h): for calls that may block
  * on behalf of the program, since these are cancellation points, and for what the doors pass through. They
  * set errno.
  */
@@ -141,16 +141,8 @@ struct real {
 
 extern struct real real_table;
 
-/* Binds what glibc has since 2.39 only. Not with the others: a dlsym(3) that finds nothing allocates memory,
- * and an allocator that opens a file while it starts waits for itself then. For the doors of these functions,
- * which no allocator calls. */
-void real_bind_newer(void);
-
-/* Binds all of them; any thread, any number of times, without malloc as long as libc has the symbols. */
+/* Binds all of them; any thread, any number of times. What this libc does not have stays NULL. */
 void real_bind(void);
-
-/* libc's symbol of that name, of a function or of data; NULL if it has none. */
-void *real_symbol(const char *name);
 
 static inline const struct real *real(void)
 {

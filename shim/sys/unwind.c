@@ -25,8 +25,9 @@ int __gcc_personality_v0(int version, int actions, uint64_t class, struct _Unwin
 
 static void find(const char *name, void *function)
 {
-    void *library = real()->dlopen("libgcc_s.so.1", RTLD_NOW | RTLD_LOCAL);
-    void *symbol = library ? lookup_dlsym()(library, name) : NULL;
+    void *symbol = lookup_next(name);
+    if (!symbol && real()->dlopen && real()->dlopen("libgcc_s.so.1", RTLD_NOW | RTLD_LOCAL))
+        symbol = lookup_next(name); /* the program has a copy of its own within itself */
     if (!symbol)
         abort(); /* without it no stack can be unwound */
     memcpy(function, &symbol, sizeof symbol);

@@ -56,6 +56,12 @@ class Symbols(unittest.TestCase):
                 allowed.add("libsodium")
         self.assertLessEqual({name.split(".so")[0] for name in needed}, allowed)
 
+    def test_what_is_built_loads_with_glibc_2_28(self):
+        for name in ("libsockseal.so", "sockseal"):
+            versions = re.findall(r"GLIBC_(\d+)\.(\d+)", output("objdump", "-T", os.path.join(BUILD, name)))
+            newest = max((int(major), int(minor)) for major, minor in versions)
+            self.assertLessEqual(newest, (2, 28), f"{name}: objdump -T shows what an older glibc does not have")
+
     def test_thread_local_storage_is_small_and_static(self):
         segments = output("readelf", "-lW", os.path.join(BUILD, "libsockseal.so"))
         tls = re.search(r"^\s+TLS\s+\S+\s+\S+\s+\S+\s+\S+\s+0x([0-9a-f]+)", segments, re.MULTILINE)
