@@ -41,6 +41,8 @@ static const char run[] =
     "      --removed-keys WHAT   SOCKSEAL_REMOVED_KEYS: keep connections whose key is gone, or close them\n"
     "      --keylog-file FILE    SOCKSEAL_KEYLOG_FILE: session secrets, for Wireshark\n"
     "      --strict              SOCKSEAL_STRICT=1: refuse whatever could not be sealed\n"
+    "      --allow-unsealed-program\n"
+    "                            run a program that cannot be sealed, without the named ports (Landlock)\n"
     "  -f, --config FILE         this configuration file alone, not ~/.config/sockseal/config and\n"
     "                            /etc/sockseal/config\n";
 

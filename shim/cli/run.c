@@ -17,13 +17,36 @@
 #include "cli/preload.h"
 #include "cli/prove.h"
 #include "cli/settings.h"
+#include "config/rules.h"
+#include "process/fence.h"
+
+/* --allow-unsealed-program: keeps this process, and the program that it becomes, from the named ports.
+ * Without that the program stays refused. */
+static void fence(struct candidate *program)
+{
+    static struct rules rules;
+    const char *word, *expected, *strict = getenv("SOCKSEAL_STRICT");
+    size_t len;
+    if (program->status != CLI_CANNOT_INVOKE || !settings_allow_unsealed() ||
+        (strict && strcmp(strict, "1") == 0) ||
+        !rules_parse(&rules, getenv("SOCKSEAL_PORTS"), &word, &len, &expected))
+        return;
+    int ruleset = fence_ruleset(&rules);
+    if (ruleset < 0 || fence_enter(ruleset, false) < 0) {
+        message_error("the kernel cannot keep the program from the named ports");
+        return;
+    }
+    message_error("warning: %s; the ports of SOCKSEAL_PORTS are denied to it", program->reason);
+    program->status = 0;
+}
 
 /* Everything that can fail before the program starts. Gives 0 or an exit status, after a message. */
 static int prepare(struct candidate *program, const char *name)
 {
     char library[PATH_MAX];
     candidate_find(program, name);
-    if (program->status != 0) {
+    const bool loadable = program->status == 0;
+    if (!loadable && !(program->status == CLI_CANNOT_INVOKE && settings_allow_unsealed())) {
         message_error("%s%s", program->reason,
                       program->status == CLI_NOT_FOUND && !strchr(name, '/')
                           ? "; 'sockseal --help' lists the verbs"
@@ -42,7 +65,9 @@ static int prepare(struct candidate *program, const char *name)
         return CLI_CONFIGURATION;
     if (!preload_find(library) || !preload_set(library))
         return CLI_USAGE;
-    prove_loading(program, library);
+    if (loadable)
+        prove_loading(program, library);
+    fence(program);
     if (program->status != 0)
         message_error("%s", program->reason);
     return program->status;

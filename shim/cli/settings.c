@@ -20,7 +20,8 @@ enum {
     OPTION_KEYLOG_FILE,
     OPTION_STRICT,
     OPTION_REMOVED_KEYS,
-    OPTION_GROUPS
+    OPTION_GROUPS,
+    OPTION_UNSEALED
 };
 
 /* Options and the variables that they set. */
@@ -56,12 +57,14 @@ static const struct option long_options[] = {
     {"keylog-file", required_argument, NULL, OPTION_KEYLOG_FILE},
     {"strict", no_argument, NULL, OPTION_STRICT},
     {"removed-keys", required_argument, NULL, OPTION_REMOVED_KEYS},
+    {"allow-unsealed-program", no_argument, NULL, OPTION_UNSEALED},
     {"config", required_argument, NULL, 'f'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
 
 static const char *named_file; /* by -f; NULL: the usual ones */
+static bool unsealed_allowed;
 
 /* Sets the option's variable. Gives false for an unknown option. */
 static bool apply(int option)
@@ -83,12 +86,19 @@ int settings_read_options(int argc, char **argv, bool *help)
             *help = true;
         } else if (option == 'f') {
             named_file = optarg;
+        } else if (option == OPTION_UNSEALED) {
+            unsealed_allowed = true;
         } else if (!apply(option)) {
             fputs("Try 'sockseal --help'.\n", stderr);
             return -1;
         }
     }
     return optind;
+}
+
+bool settings_allow_unsealed(void)
+{
+    return unsealed_allowed;
 }
 
 bool settings_read_file(const char *program)

@@ -14,6 +14,9 @@
  */
 int settings_read_options(int argc, char **argv, bool *help);
 
+/* Whether --allow-unsealed-program was among the options. */
+bool settings_allow_unsealed(void);
+
 /* Sets the variables that are not there from the configuration files, with the sections that are for this
  * program (NULL: none). False after a message. */
 bool settings_read_file(const char *program);

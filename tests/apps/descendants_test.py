@@ -36,7 +36,8 @@ buffer = ctypes.create_string_buffer(filter)
 program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(filter) // 8, ctypes.addressof(buffer)))
 libc = ctypes.CDLL(None, use_errno=True)
 assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, program, 0, 0) == 0, ctypes.get_errno()
-os.execvp(sys.argv[1], sys.argv[1:])
+os.environ["LD_PRELOAD"] = sys.argv[1]  # not before: the library would widen the filter
+os.execvp(sys.argv[2], sys.argv[2:])
 """
 
 
@@ -324,17 +325,36 @@ class Fence(sealed.TestCase):
         port = self.port()
         listener = self.listen(port)
         words = f"{self.caller} connect {self.address} {port}; " * 3
-        shell = self.run_program(sealed.PYTHON, "-c", WITHOUT_LANDLOCK, "sh", "-c", words, sealed=True)
+        shell = self.run_program(sealed.PYTHON, "-c", WITHOUT_LANDLOCK, sealed.LIBRARY, "sh", "-c", words,
+                                 sealed=True, LD_PRELOAD=None)
         self.assertEqual(shell.status(), 0)
         self.assertEqual(bytes(shell.out.data), b"ok\n" * 3)
         shell.expect_log("warning", str(self.caller), "statically", "in the clear")
         self.assertEqual(shell.log().count("statically"), 1, shell.log())
         self.assertEqual(self.received(listener), b"MARKER" * 3)
-        shell = self.run_program(sealed.PYTHON, "-c", WITHOUT_LANDLOCK, "sh", "-c", words, sealed=True,
-                                 SOCKSEAL_STRICT=1)
+        shell = self.run_program(sealed.PYTHON, "-c", WITHOUT_LANDLOCK, sealed.LIBRARY, "sh", "-c", words,
+                                 sealed=True, LD_PRELOAD=None, SOCKSEAL_STRICT=1)
         shell.status()
         self.assertEqual(bytes(shell.out.data), b"")
         shell.expect_log("SOCKSEAL_STRICT", "exec is refused", "statically")
+
+    @sealed_only
+    def test_the_command_with_leave(self):
+        """sockseal --allow-unsealed-program: the program itself is fenced; not without the option, not strictly."""
+        if not has_landlock():
+            self.skipTest("the kernel has no rules for ports")
+        named, free = self.port(), sealed.free_port()
+        listeners = self.listen(named), self.listen(free)
+        command = [sealed.BUILD / "sockseal", "run", "-p", str(named), "-k", str(self.key_file)]
+        for options, port, said, status in (([], named, "", 126), (["--allow-unsealed-program"], named, "EACCES", 0),
+                                            (["--allow-unsealed-program"], free, "ok", 0),
+                                            (["--allow-unsealed-program", "--strict"], free, "", 126)):
+            result = subprocess.run([*command, *options, "--", self.caller, "connect", self.address, str(port)],
+                                    capture_output=True, text=True, check=False, timeout=20, env=self.plain_env())
+            self.assertEqual((result.stdout.strip(), result.returncode), (said, status), result.stderr)
+            self.assertIn("statically", result.stderr)
+        self.assertEqual(self.received(listeners[0]), b"")
+        self.assertEqual(self.received(listeners[1]), b"MARKER")
 
     @sealed_only
     def test_a_bound_socket_is_kept_from_it(self):

@@ -21,7 +21,7 @@ ROOMS = {
     "io": {"record", "conn", "shm", "tls", "crypto", "config", "diag", "sys"},
     "process": {"io", "record", "conn", "shm", "tls", "config", "diag", "sys"},
     "libc": {"process", "io", "record", "conn", "shm", "tls", "crypto", "config", "diag", "sys"},
-    "cli": {"config", "diag", "tls", "crypto", "sys"},
+    "cli": {"process", "config", "diag", "tls", "crypto", "sys"},
 }
 
 

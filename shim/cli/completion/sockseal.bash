@@ -3,7 +3,7 @@
 # bash completion for sockseal(1)
 
 _sockseal_settings='--ports --key-file --identity --suites --groups --timeout --log --log-file --plaintext --removed-keys
-    --keylog-file --strict --config --help'
+    --keylog-file --strict --allow-unsealed-program --config --help'
 
 # The identities of the key file that the command line or the environment names.
 _sockseal_identities() {
