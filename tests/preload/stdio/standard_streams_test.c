@@ -18,6 +18,7 @@
 #include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -291,6 +292,16 @@ static int redirecting_input_role(int argc, char **argv)
     return 0;
 }
 
+/* Waits until a pipe is empty: its reader has taken what was written. */
+static void wait_until_read(int pipe_end)
+{
+    for (int left = 1, tries = 0; left > 0; tries++) {
+        assert_int_equal(ioctl(pipe_end, FIONREAD, &left), 0);
+        assert_true(tries < 10000);
+        net_sleep_ms(1);
+    }
+}
+
 static void standard_input_there_and_back(const struct net *net)
 {
     int pair[2], in[2], saved = dup(0);
@@ -305,7 +316,7 @@ static void standard_input_there_and_back(const struct net *net)
     dup2(saved, 0);
     close(pair[0]), close(in[0]), close(saved);
     say(pair[1], "sealed\n");
-    net_sleep_ms(30);
+    wait_until_read(in[1]); /* else the stream would read both lines ahead */
     say(in[1], "again\n");
     assert_int_equal(suite_wait(child), 0);
     close(in[1]);
