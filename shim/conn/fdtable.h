@@ -126,8 +126,8 @@ bool fdtable_only_descriptor(struct conn *conn);
 /* How many descriptors this process has for the connection. */
 uint32_t fdtable_descriptors(const struct conn *conn);
 
-/* shutdown(2) if the descriptor stands for the connection still: it is not closed meanwhile, and the number
- * is not another socket's. 0 or -errno; -ENOTCONN if it does not. */
+/* shutdown(2) if the descriptor still is what was looked up, which it stays meanwhile. 0 or -errno; -ENOTCONN
+ * if it is not. */
 int fdtable_shutdown(const struct conn_handle *handle, int how);
 
 /* The lowest descriptor of this process for the connection other than `but`, or -1. Searches the table. */

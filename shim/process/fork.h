@@ -4,15 +4,18 @@
 #define SOCKSEAL_FORK_H
 
 /*
- * fork(2) and connections: the child holds all of its parent's. It is counted among their holders before it
- * exists, so that it cannot be missed. A child of a fork that passed no door is counted by its first look-up
- * (shm/self.h).
+ * fork(2) and connections. The child holds all connections of its parent and may use every one of them, in
+ * turn with the parent or beside it: both take the same locks. What is the parent's alone it drops: orphans,
+ * the private epoll, the private pipe, descriptors that a thread was closing. It is counted among the holders
+ * before it exists, so that it cannot be missed. A child of a fork that passed no door is counted by its
+ * first look-up (shm/self.h).
  */
 
 /* At load: from now on forked children are detected. */
 void fork_begin(void);
 
-/* Before fork(2): counts the child. The table does not change until one of the two that follow. */
+/* Before fork(2): counts the child. The table of descriptors does not change until one of the next functions
+ * is called. */
 void fork_prepare(void);
 
 /* After it, in the parent; fork_failed() follows if there is no child. */
