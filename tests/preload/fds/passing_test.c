@@ -181,18 +181,28 @@ static int twins_beside_role(int argc, char **argv)
     return write(fds[1], "answer", 6) == 6 ? 0 : 8;
 }
 
-static void twice_to_a_program_with_connections(const struct net *net)
+/* Starts a program with connections of its own and passes it one, under `copies` numbers; *peer is the other
+ * end. */
+static pid_t pass_to_role(const char *role, const struct net *net, size_t copies, int *peer)
 {
     int pair[2], local[2];
     char number[16];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, local), 0);
     snprintf(number, sizeof number, "%d", local[1]);
     fcntl(local[0], F_SETFD, FD_CLOEXEC);
-    pid_t child = suite_spawn("twins beside", (const char *[]){number, net->name, NULL}, NULL, -1, -1);
+    pid_t child = suite_spawn(role, (const char *[]){number, net->name, NULL}, NULL, -1, -1);
     net_warm_pair(net, pair);
-    assert_int_equal(send_fds(local[0], (const int[]){pair[0], pair[0]}, 2), 1);
+    assert_int_equal(send_fds(local[0], (const int[]){pair[0], pair[0]}, copies), 1);
     close(pair[0]), close(local[0]), close(local[1]);
-    converse_with(pair[1]);
+    *peer = pair[1];
+    return child;
+}
+
+static void twice_to_a_program_with_connections(const struct net *net)
+{
+    int peer;
+    pid_t child = pass_to_role("twins beside", net, 2, &peer);
+    converse_with(peer);
     assert_int_equal(suite_wait(child), 0);
 }
 
@@ -213,33 +223,19 @@ static int look_beside_role(int argc, char **argv)
 
 static void looked_at_first_by_a_program_with_connections(const struct net *net)
 {
-    int pair[2], local[2];
-    char number[16];
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, local), 0);
-    snprintf(number, sizeof number, "%d", local[1]);
-    fcntl(local[0], F_SETFD, FD_CLOEXEC);
-    pid_t child = suite_spawn("look beside", (const char *[]){number, net->name, NULL}, NULL, -1, -1);
-    net_warm_pair(net, pair);
-    assert_int_equal(send_fds(local[0], pair, 1), 1);
-    close(pair[0]), close(local[0]), close(local[1]);
-    assert_int_equal(write(pair[1], "?", 1), 1);
-    net_expect_text(pair[1], "!");
-    converse_with(pair[1]);
+    int peer;
+    pid_t child = pass_to_role("look beside", net, 1, &peer);
+    assert_int_equal(write(peer, "?", 1), 1);
+    net_expect_text(peer, "!");
+    converse_with(peer);
     assert_int_equal(suite_wait(child), 0);
 }
 
 static void to_a_program_with_connections(const struct net *net)
 {
-    int pair[2], local[2];
-    char number[16];
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, local), 0);
-    snprintf(number, sizeof number, "%d", local[1]);
-    fcntl(local[0], F_SETFD, FD_CLOEXEC);
-    pid_t child = suite_spawn("converse beside", (const char *[]){number, net->name, NULL}, NULL, -1, -1);
-    net_warm_pair(net, pair);
-    assert_int_equal(send_fds(local[0], pair, 1), 1);
-    close(pair[0]), close(local[0]), close(local[1]);
-    converse_with(pair[1]);
+    int peer;
+    pid_t child = pass_to_role("converse beside", net, 1, &peer);
+    converse_with(peer);
     assert_int_equal(suite_wait(child), 0);
 }
 

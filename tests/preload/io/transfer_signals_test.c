@@ -5,6 +5,7 @@
 
 #include "suite.h"
 
+#include "alarms.h"
 #include "calls_transfer.h"
 #include "doors_transfer.h"
 #include "net.h"
@@ -18,51 +19,16 @@
 #include <string.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 enum { BULK = 8 << 20 };
 
-static volatile sig_atomic_t calls;
 static sigjmp_buf escape;
-
-static void count_call(int number)
-{
-    (void)number;
-    calls = calls + 1;
-}
 
 static void jump_out(int number)
 {
     (void)number;
     siglongjmp(escape, 1);
-}
-
-static void on_alarm(int flags, unsigned first_ms, unsigned every_ms)
-{
-    struct sigaction action = {.sa_handler = count_call, .sa_flags = flags};
-    struct itimerval timer = {{0, (suseconds_t)every_ms * 1000}, {0, (suseconds_t)first_ms * 1000}};
-    calls = 0;
-    assert_int_equal(sigaction(SIGALRM, &action, NULL), 0);
-    assert_int_equal(setitimer(ITIMER_REAL, &timer, NULL), 0);
-}
-
-static void stop_alarm(void)
-{
-    struct itimerval none = {{0, 0}, {0, 0}};
-    setitimer(ITIMER_REAL, &none, NULL);
-}
-
-/* A thread that takes no signals, so that the blocked one gets them. */
-static pthread_t start(void *(*run)(void *), void *context)
-{
-    pthread_t thread;
-    sigset_t all, kept;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &kept);
-    assert_int_equal(pthread_create(&thread, NULL, run, context), 0);
-    pthread_sigmask(SIG_SETMASK, &kept, NULL);
-    return thread;
 }
 
 static void *write_later(void *context)
@@ -103,14 +69,14 @@ static void tear_down(const struct fixture *fixture)
 static void a_wait_for_the_socket(const struct net *net)
 {
     struct fixture at = set_up(net);
-    on_alarm(0, 100, 0);
+    alarms_start(alarms_count, 0, 100, 0);
     assert_int_equal(splice(at.pair[1], NULL, at.pipe[1], NULL, 10, 0), -1);
     assert_int_equal(errno, EINTR);
-    pthread_t thread = start(write_later, &at.pair[0]);
-    on_alarm(SA_RESTART, 20, 20);
+    pthread_t thread = alarms_thread_without(write_later, &at.pair[0]);
+    alarms_start(alarms_count, SA_RESTART, 20, 20);
     assert_int_equal(splice(at.pair[1], NULL, at.pipe[1], NULL, 10, 0), 4);
-    stop_alarm();
-    assert_true(calls >= 3);
+    alarms_stop();
+    assert_true(alarms >= 3);
     pthread_join(thread, NULL);
     tear_down(&at);
 }
@@ -122,14 +88,14 @@ static void a_wait_for_a_full_pipe(const struct net *net)
     t_pipe_fill(at.pipe, 0);
     assert_int_equal(write(at.pair[0], "data", 4), 4);
     assert_int_not_equal(net_wait(at.pair[1], POLLIN, 3000), 0);
-    on_alarm(0, 100, 0);
+    alarms_start(alarms_count, 0, 100, 0);
     assert_int_equal(splice(at.pair[1], NULL, at.pipe[1], NULL, 10, 0), -1);
     assert_int_equal(errno, EINTR);
-    pthread_t thread = start(read_page_later, &at.pipe[0]);
-    on_alarm(SA_RESTART, 20, 20);
+    pthread_t thread = alarms_thread_without(read_page_later, &at.pipe[0]);
+    alarms_start(alarms_count, SA_RESTART, 20, 20);
     assert_int_equal(splice(at.pair[1], NULL, at.pipe[1], NULL, 10, 0), 4);
-    stop_alarm();
-    assert_true(calls >= 3);
+    alarms_stop();
+    assert_true(alarms >= 3);
     pthread_join(thread, NULL);
     tear_down(&at);
 }
@@ -137,14 +103,14 @@ static void a_wait_for_a_full_pipe(const struct net *net)
 static void a_wait_for_an_empty_pipe(const struct net *net)
 {
     struct fixture at = set_up(net);
-    on_alarm(0, 100, 0);
+    alarms_start(alarms_count, 0, 100, 0);
     assert_int_equal(splice(at.pipe[0], NULL, at.pair[0], NULL, 10, 0), -1);
     assert_int_equal(errno, EINTR);
-    pthread_t thread = start(write_later, &at.pipe[1]);
-    on_alarm(SA_RESTART, 20, 20);
+    pthread_t thread = alarms_thread_without(write_later, &at.pipe[1]);
+    alarms_start(alarms_count, SA_RESTART, 20, 20);
     assert_int_equal(splice(at.pipe[0], NULL, at.pair[0], NULL, 10, 0), 4);
-    stop_alarm();
-    assert_true(calls >= 3);
+    alarms_stop();
+    assert_true(alarms >= 3);
     pthread_join(thread, NULL);
     tear_down(&at);
 }
@@ -183,12 +149,12 @@ static void a_full_socket(const struct net *net)
     int file = t_pattern_file(1000);
     uint64_t before = fill(at.pair[0], 0);
     t_pipe_put(at.pipe, "12345");
-    on_alarm(0, 100, 0);
+    alarms_start(alarms_count, 0, 100, 0);
     assert_int_equal(splice(at.pipe[0], NULL, at.pair[0], NULL, 5, 0), -1);
     assert_int_equal(errno, EINTR);
     assert_int_equal(transfer_waiting(at.pipe[0]), 5);
     before = fill(at.pair[0], before); /* the kernel may have found some room meanwhile */
-    on_alarm(0, 100, 0);
+    alarms_start(alarms_count, 0, 100, 0);
     assert_int_equal(sendfile(at.pair[0], file, NULL, 1000), -1);
     assert_int_equal(errno, EINTR);
     assert_int_equal(lseek(file, 0, SEEK_CUR), 0);
@@ -203,7 +169,7 @@ static void half_of_a_file(const struct net *net)
 {
     struct fixture at = set_up(net);
     int file = t_pattern_file(BULK);
-    on_alarm(0, 150, 0);
+    alarms_start(alarms_count, 0, 150, 0);
     ssize_t sent = sendfile(at.pair[0], file, NULL, BULK);
     assert_true(sent > 0 && sent < BULK);
     assert_int_equal(lseek(file, 0, SEEK_CUR), sent);
@@ -230,8 +196,9 @@ static void half_of_a_pipe(const struct net *net)
     struct fixture at = set_up(net);
     uint64_t before = fill(at.pair[0], 0), room = 0;
     size_t in_pipe = t_pipe_fill(at.pipe, before);
-    on_alarm(0, 300, 0);
-    pthread_t thread = start(write_later, &at.pair[1]); /* the other direction disturbs nothing */
+    alarms_start(alarms_count, 0, 300, 0);
+    pthread_t thread =
+        alarms_thread_without(write_later, &at.pair[1]); /* the other direction disturbs nothing */
     static uint8_t data[50000];
     while (room < 100000) { /* room for a part of it */
         ssize_t got = recv(at.pair[1], data, sizeof data, MSG_DONTWAIT);

@@ -6,6 +6,7 @@
 
 #include "suite.h"
 
+#include "alarms.h"
 #include "net.h"
 
 #include <errno.h>
@@ -22,15 +23,8 @@
 
 int __sigsuspend(const sigset_t *mask);
 
-static volatile sig_atomic_t calls;
 static int handler_fd = -1;
 static sigjmp_buf escape;
-
-static void count_call(int number)
-{
-    (void)number;
-    calls = calls + 1;
-}
 
 static void jump_out(int number)
 {
@@ -42,7 +36,7 @@ static void write_in_handler(int number)
 {
     int kept = errno;
     (void)number;
-    calls = calls + (write(handler_fd, "sig", 3) == 3);
+    alarms = alarms + (write(handler_fd, "sig", 3) == 3);
     errno = kept;
 }
 
@@ -51,7 +45,7 @@ static void read_in_handler(int number)
     int kept = errno;
     char text[4];
     (void)number;
-    calls = calls + (recv(handler_fd, text, sizeof text, MSG_DONTWAIT) > 0);
+    alarms = alarms + (recv(handler_fd, text, sizeof text, MSG_DONTWAIT) > 0);
     errno = kept;
 }
 
@@ -61,23 +55,8 @@ static void write_much_in_handler(int number)
     static const char much[16384];
     int kept = errno;
     (void)number;
-    calls = calls + (send(handler_fd, much, sizeof much, MSG_DONTWAIT) > 0);
+    alarms = alarms + (send(handler_fd, much, sizeof much, MSG_DONTWAIT) > 0);
     errno = kept;
-}
-
-static void on_alarm(void (*handler)(int), int flags, unsigned first_ms, unsigned every_ms)
-{
-    struct sigaction action = {.sa_handler = handler, .sa_flags = flags};
-    struct itimerval timer = {{0, (suseconds_t)every_ms * 1000}, {0, (suseconds_t)first_ms * 1000}};
-    calls = 0;
-    assert_int_equal(sigaction(SIGALRM, &action, NULL), 0);
-    assert_int_equal(setitimer(ITIMER_REAL, &timer, NULL), 0);
-}
-
-static void stop_alarm(void)
-{
-    struct itimerval none = {{0, 0}, {0, 0}};
-    setitimer(ITIMER_REAL, &none, NULL);
 }
 
 struct delayed {
@@ -85,26 +64,16 @@ struct delayed {
     unsigned ms;
 };
 
-/* In a thread that takes no signals, so that the blocked one gets them. */
 static void *write_later(void *context)
 {
     struct delayed *delayed = context;
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, NULL);
     net_sleep_ms(delayed->ms);
     return write(delayed->fd, "data", 4) == 4 ? context : NULL;
 }
 
 static pthread_t start_writer(struct delayed *delayed)
 {
-    pthread_t thread;
-    sigset_t all, kept;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &kept);
-    assert_int_equal(pthread_create(&thread, NULL, write_later, delayed), 0);
-    pthread_sigmask(SIG_SETMASK, &kept, NULL);
-    return thread;
+    return alarms_thread_without(write_later, delayed);
 }
 
 static void a_read_is_restarted(const struct net *net)
@@ -115,10 +84,10 @@ static void a_read_is_restarted(const struct net *net)
         warm ? net_warm_pair(net, pair) : net_pair(net, pair);
         struct delayed delayed = {pair[0], 150};
         pthread_t thread = start_writer(&delayed);
-        on_alarm(count_call, SA_RESTART, 20, 20);
+        alarms_start(alarms_count, SA_RESTART, 20, 20);
         assert_int_equal(read(pair[1], text, sizeof text), 4);
-        stop_alarm();
-        assert_true(calls >= 3);
+        alarms_stop();
+        assert_true(alarms >= 3);
         pthread_join(thread, NULL);
         close(pair[0]), close(pair[1]);
     }
@@ -130,10 +99,10 @@ static void a_read_is_interrupted(const struct net *net)
         int pair[2];
         char text[8];
         warm ? net_warm_pair(net, pair) : net_pair(net, pair);
-        on_alarm(count_call, 0, 100, 0);
+        alarms_start(alarms_count, 0, 100, 0);
         assert_int_equal(read(pair[1], text, sizeof text), -1);
         assert_int_equal(errno, EINTR);
-        assert_int_equal(calls, 1);
+        assert_int_equal(alarms, 1);
         assert_int_equal(write(pair[0], "data", 4), 4);
         assert_int_equal(net_read_all(pair[1], text, 4), 4);
         close(pair[0]), close(pair[1]);
@@ -148,7 +117,7 @@ static void a_read_with_a_time_limit_is_interrupted(const struct net *net)
     struct timeval limit = {.tv_sec = 5};
     net_warm_pair(net, pair);
     assert_int_equal(setsockopt(pair[1], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit), 0);
-    on_alarm(count_call, SA_RESTART, 100, 0);
+    alarms_start(alarms_count, SA_RESTART, 100, 0);
     assert_int_equal(read(pair[1], text, sizeof text), -1);
     assert_int_equal(errno, EINTR);
     close(pair[0]), close(pair[1]);
@@ -161,9 +130,9 @@ static void waitall_gives_what_it_has(const struct net *net)
     char text[16];
     net_warm_pair(net, pair);
     assert_int_equal(write(pair[0], "part", 4), 4);
-    on_alarm(count_call, 0, 100, 0);
+    alarms_start(alarms_count, 0, 100, 0);
     assert_int_equal(recv(pair[1], text, sizeof text, MSG_WAITALL), 4);
-    assert_int_equal(calls, 1);
+    assert_int_equal(alarms, 1);
     close(pair[0]), close(pair[1]);
 }
 
@@ -171,7 +140,7 @@ static void accept_is_restarted_or_interrupted(const struct net *net)
 {
     struct sockaddr_in address;
     int listener = net_listen(net, 4, &address);
-    on_alarm(count_call, 0, 50, 0);
+    alarms_start(alarms_count, 0, 50, 0);
     assert_int_equal(accept(listener, NULL, NULL), -1);
     assert_int_equal(errno, EINTR);
     pid_t child = suite_fork();
@@ -181,9 +150,9 @@ static void accept_is_restarted_or_interrupted(const struct net *net)
         char byte;
         _exit(read(fd, &byte, 1) == 1 ? 0 : 1);
     }
-    on_alarm(count_call, SA_RESTART, 20, 20);
+    alarms_start(alarms_count, SA_RESTART, 20, 20);
     int fd = accept(listener, NULL, NULL);
-    stop_alarm();
+    alarms_stop();
     assert_true(fd >= 0);
     assert_int_equal(write(fd, "x", 1), 1);
     assert_int_equal(suite_wait(child), 0);
@@ -196,20 +165,20 @@ static void waits_are_interrupted(const struct net *net)
     int pair[2];
     net_pair(net, pair);
     struct pollfd entry = {.fd = pair[1], .events = POLLIN};
-    on_alarm(count_call, SA_RESTART, 50, 0);
+    alarms_start(alarms_count, SA_RESTART, 50, 0);
     assert_int_equal(poll(&entry, 1, 2000), -1);
     assert_int_equal(errno, EINTR);
     fd_set set;
     FD_ZERO(&set);
     FD_SET(pair[1], &set);
     struct timeval span = {.tv_sec = 2};
-    on_alarm(count_call, SA_RESTART, 50, 0);
+    alarms_start(alarms_count, SA_RESTART, 50, 0);
     assert_int_equal(select(pair[1] + 1, &set, NULL, NULL, &span), -1);
     assert_int_equal(errno, EINTR);
     int epoll = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event event = {.events = EPOLLIN};
     assert_int_equal(epoll_ctl(epoll, EPOLL_CTL_ADD, pair[1], &event), 0);
-    on_alarm(count_call, SA_RESTART, 50, 0);
+    alarms_start(alarms_count, SA_RESTART, 50, 0);
     assert_int_equal(epoll_wait(epoll, &event, 1, 2000), -1);
     assert_int_equal(errno, EINTR);
     close(epoll), close(pair[0]), close(pair[1]);
@@ -226,19 +195,19 @@ static void a_mask_for_the_wait(const struct net *net)
     sigprocmask(SIG_BLOCK, &blocked, &kept);
     struct pollfd entry = {.fd = pair[1], .events = POLLIN};
     struct timespec span = {.tv_sec = 2};
-    on_alarm(count_call, 0, 1, 0);
+    alarms_start(alarms_count, 0, 1, 0);
     net_sleep_ms(10);
-    assert_int_equal(calls, 0);
+    assert_int_equal(alarms, 0);
     assert_int_equal(ppoll(&entry, 1, &span, &kept), -1);
     assert_int_equal(errno, EINTR);
-    assert_int_equal(calls, 1);
+    assert_int_equal(alarms, 1);
     int epoll = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event event = {.events = EPOLLIN};
     assert_int_equal(epoll_ctl(epoll, EPOLL_CTL_ADD, pair[1], &event), 0);
-    on_alarm(count_call, 0, 1, 0);
+    alarms_start(alarms_count, 0, 1, 0);
     net_sleep_ms(10);
     assert_int_equal(epoll_pwait(epoll, &event, 1, 2000, &kept), -1);
-    assert_int_equal(calls, 1);
+    assert_int_equal(alarms, 1);
     sigset_t now;
     sigprocmask(SIG_SETMASK, NULL, &now);
     assert_true(sigismember(&now, SIGALRM));
@@ -250,7 +219,7 @@ static void jump_and_go_on(const int pair[2])
 {
     char text[8];
     if (sigsetjmp(escape, 1) == 0) {
-        on_alarm(jump_out, SA_RESTART, 30, 0);
+        alarms_start(jump_out, SA_RESTART, 30, 0);
         ssize_t n = read(pair[1], text, sizeof text);
         fail_msg("read gave %zd", n);
     }
@@ -280,13 +249,13 @@ static void a_handler_writes(const struct net *net)
     handler_fd = pair[1];
     struct delayed delayed = {pair[0], 200};
     pthread_t thread = start_writer(&delayed);
-    on_alarm(write_in_handler, SA_RESTART, 20, 20);
+    alarms_start(write_in_handler, SA_RESTART, 20, 20);
     assert_int_equal(read(pair[1], text, sizeof text), 4);
-    stop_alarm();
+    alarms_stop();
     pthread_join(thread, NULL);
-    assert_true(calls >= 3);
-    assert_int_equal(net_read_all(pair[0], text, (size_t)calls * 3), (size_t)calls * 3);
-    for (int i = 0; i < calls; i++)
+    assert_true(alarms >= 3);
+    assert_int_equal(net_read_all(pair[0], text, (size_t)alarms * 3), (size_t)alarms * 3);
+    for (int i = 0; i < alarms; i++)
         assert_memory_equal(text + 3 * i, "sig", 3);
     close(pair[0]), close(pair[1]);
 }
@@ -301,11 +270,11 @@ static void a_handler_in_the_thick_of_it(const struct net *net)
     net_warm_pair(net, pair);
     handler_fd = pair[0];
     struct itimerval timer = {{0, 300}, {0, 300}};
-    on_alarm(write_in_handler, SA_RESTART, 0, 0);
+    alarms_start(write_in_handler, SA_RESTART, 0, 0);
     assert_int_equal(setitimer(ITIMER_REAL, &timer, NULL), 0);
     for (int i = 0; i < 20000; i++) {
         assert_int_equal(write(pair[0], "bgn", 3), 3);
-        while (mine + theirs < (unsigned)i + 1 + (unsigned)calls) {
+        while (mine + theirs < (unsigned)i + 1 + (unsigned)alarms) {
             assert_int_equal(net_read_all(pair[1], text, 3), 3);
             if (memcmp(text, "bgn", 3) == 0)
                 mine++;
@@ -315,7 +284,7 @@ static void a_handler_in_the_thick_of_it(const struct net *net)
                 fail_msg("torn: %.3s", text);
         }
     }
-    stop_alarm();
+    alarms_stop();
     assert_int_equal(mine, 20000);
     close(pair[0]), close(pair[1]);
 }
@@ -330,12 +299,12 @@ static void a_handler_that_nobody_reads(const struct net *net)
     net_warm_pair(net, pair);
     handler_fd = pair[0];
     assert_int_equal(setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
-    on_alarm(write_much_in_handler, SA_RESTART, 1, 1);
+    alarms_start(write_much_in_handler, SA_RESTART, 1, 1);
     const int64_t end = net_now_ms() + 1500;
-    while (net_now_ms() < end && calls < SOME)
+    while (net_now_ms() < end && alarms < SOME)
         (void)!send(pair[0], data, sizeof data, MSG_DONTWAIT);
-    stop_alarm();
-    assert_in_range(calls, 0, SOME - 1);
+    alarms_stop();
+    assert_in_range(alarms, 0, SOME - 1);
     close(pair[1]), close(pair[0]);
 }
 
@@ -347,8 +316,8 @@ static void a_handler_reads(const struct net *net)
     handler_fd = pair[1];
     assert_int_equal(write(pair[0], "for it", 6), 6);
     assert_true(net_wait(pair[1], POLLIN, 2000) & POLLIN);
-    on_alarm(read_in_handler, SA_RESTART, 20, 0);
-    while (calls == 0)
+    alarms_start(read_in_handler, SA_RESTART, 20, 0);
+    while (alarms == 0)
         pause();
     assert_int_equal(net_read_all(pair[1], text, 2), 2);
     assert_memory_equal(text, "it", 2);
@@ -381,7 +350,7 @@ static void sleeping_beside_a_handshake(const struct net *net)
     start = net_now_ms();
     assert_int_equal(poll(NULL, 0, 60), 0);
     assert_true(about(start, 60));
-    on_alarm(count_call, SA_RESTART, 50, 0);
+    alarms_start(alarms_count, SA_RESTART, 50, 0);
     span = (struct timespec){.tv_sec = 2};
     start = net_now_ms();
     assert_int_equal(nanosleep(&span, &rest), -1);
@@ -397,27 +366,27 @@ static void waiting_for_signals_beside_a_handshake(const struct net *net)
     struct sockaddr_in address;
     int listener = net_listen(net, 4, &address), fd = net_connect(net, &address);
     struct timespec span = {.tv_nsec = 60000000}, rest = {0};
-    sigset_t none, alarms;
+    sigset_t none, only_alarm;
     char text[8];
     sigemptyset(&none);
-    sigemptyset(&alarms);
-    sigaddset(&alarms, SIGALRM);
+    sigemptyset(&only_alarm);
+    sigaddset(&only_alarm, SIGALRM);
     assert_int_equal(write(fd, "queued", 6), 6);
     int64_t start = net_now_ms();
     assert_int_equal(thrd_sleep(&span, NULL), 0);
     assert_true(about(start, 60));
-    on_alarm(count_call, SA_RESTART, 50, 50);
+    alarms_start(alarms_count, SA_RESTART, 50, 50);
     span = (struct timespec){.tv_sec = 2};
     assert_int_equal(thrd_sleep(&span, &rest), -1);
     assert_in_range(rest.tv_sec, 0, 1);
     assert_int_equal(pause(), -1);
     assert_int_equal(errno, EINTR);
-    assert_int_equal(sigprocmask(SIG_BLOCK, &alarms, NULL), 0);
+    assert_int_equal(sigprocmask(SIG_BLOCK, &only_alarm, NULL), 0);
     for (int form = 0; form < 2; form++) {
         assert_int_equal(form == 0 ? sigsuspend(&none) : __sigsuspend(&none), -1);
         assert_int_equal(errno, EINTR);
     }
-    stop_alarm();
+    alarms_stop();
     int peer = accept(listener, NULL, NULL);
     assert_int_equal(net_read_all(peer, text, 6), 6);
     close(fd), close(peer), close(listener);

@@ -6,6 +6,7 @@
 
 #include "suite.h"
 
+#include "alarms.h"
 #include "net.h"
 
 #include <errno.h>
@@ -13,33 +14,9 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 enum { ALARM_MS = 40 };
-
-static volatile sig_atomic_t alarms;
-
-static void count_alarm(int number)
-{
-    (void)number;
-    alarms = alarms + 1;
-}
-
-static void start_alarms(int flags)
-{
-    struct sigaction action = {.sa_handler = count_alarm, .sa_flags = flags};
-    struct itimerval timer = {{0, ALARM_MS * 1000}, {0, ALARM_MS * 1000}};
-    alarms = 0;
-    assert_int_equal(sigaction(SIGALRM, &action, NULL), 0);
-    assert_int_equal(setitimer(ITIMER_REAL, &timer, NULL), 0);
-}
-
-static void stop_alarms(void)
-{
-    struct itimerval none = {{0, 0}, {0, 0}};
-    setitimer(ITIMER_REAL, &none, NULL);
-}
 
 /* With SA_RESTART accept goes on until there is somebody, without it it is interrupted; both also while the
  * shim waits in it for another connection's handshake. */
@@ -47,10 +24,10 @@ static void complaint_03_accept_is_restarted(const struct net *net)
 {
     struct sockaddr_in address;
     int other, waiting = net_connect_unanswered(net, &other), listener = net_listen(net, 4, &address);
-    start_alarms(0);
+    alarms_start(alarms_count, 0, ALARM_MS, ALARM_MS);
     assert_int_equal(accept(listener, NULL, NULL), -1);
     assert_int_equal(errno, EINTR);
-    stop_alarms();
+    alarms_stop();
     pid_t child = suite_fork();
     if (child == 0) {
         net_sleep_ms(5 * ALARM_MS);
@@ -58,9 +35,9 @@ static void complaint_03_accept_is_restarted(const struct net *net)
         char byte;
         _exit(read(fd, &byte, 1) == 1 ? 0 : 1);
     }
-    start_alarms(SA_RESTART);
+    alarms_start(alarms_count, SA_RESTART, ALARM_MS, ALARM_MS);
     int fd = accept(listener, NULL, NULL);
-    stop_alarms();
+    alarms_stop();
     assert_true(fd >= 0);
     assert_true(alarms > 0);
     assert_int_equal(write(fd, "x", 1), 1);
@@ -76,12 +53,12 @@ static void complaint_03_epoll_wait_is_interruptible(const struct net *net)
     assert_int_equal(epoll_ctl(epoll, EPOLL_CTL_ADD, pair[1], &event), 0);
     for (int round = 0; round < 2; round++) {
         int waiting = round == 0 ? -1 : net_connect_unanswered(net, &other);
-        start_alarms(SA_RESTART);
+        alarms_start(alarms_count, SA_RESTART, ALARM_MS, ALARM_MS);
         assert_int_equal(epoll_wait(epoll, &event, 1, -1), -1);
         assert_int_equal(errno, EINTR);
         assert_int_equal(epoll_pwait(epoll, &event, 1, 10000, NULL), -1);
         assert_int_equal(errno, EINTR);
-        stop_alarms();
+        alarms_stop();
         if (round == 1)
             close(waiting), close(other);
     }
