@@ -4,6 +4,7 @@
 
 #include <sodium.h>
 
+#include "crypto/deep.h"
 #include "crypto/secret.h"
 
 #ifdef crypto_kem_mlkem768_PUBLICKEYBYTES
@@ -19,12 +20,56 @@ bool mlkem768_available(void)
     return true;
 }
 
+/* libsodium's functions take up to 21 KiB of stack (deep.h): these are what they are called with, and give.
+ */
+struct key_pair {
+    uint8_t *public_key;
+    const uint8_t *seed;
+    bool done;
+};
+
+struct encapsulation {
+    uint8_t *ciphertext, *shared;
+    const uint8_t *public_key, *random;
+    bool done;
+};
+
+struct decapsulation {
+    uint8_t *shared;
+    const uint8_t *ciphertext, *seed;
+    bool done;
+};
+
+static void make_public(void *context)
+{
+    struct key_pair *pair = context;
+    uint8_t secret_key[crypto_kem_mlkem768_SECRETKEYBYTES];
+    pair->done = crypto_kem_mlkem768_seed_keypair(pair->public_key, secret_key, pair->seed) == 0;
+    secret_wipe(secret_key, sizeof secret_key);
+}
+
+static void encapsulate(void *context)
+{
+    struct encapsulation *with = context;
+    with->done = crypto_kem_mlkem768_enc_deterministic(with->ciphertext, with->shared, with->public_key,
+                                                       with->random) == 0;
+}
+
+static void decapsulate(void *context)
+{
+    struct decapsulation *with = context;
+    uint8_t public_key[MLKEM768_PUBLIC];
+    uint8_t secret_key[crypto_kem_mlkem768_SECRETKEYBYTES];
+    with->done = crypto_kem_mlkem768_seed_keypair(public_key, secret_key, with->seed) == 0 &&
+                 crypto_kem_mlkem768_dec(with->shared, with->ciphertext, secret_key) == 0;
+    secret_wipe(secret_key, sizeof secret_key);
+}
+
 bool mlkem768_public(uint8_t public_key[static MLKEM768_PUBLIC], const uint8_t seed[static MLKEM768_SEED])
 {
-    uint8_t secret_key[crypto_kem_mlkem768_SECRETKEYBYTES];
-    bool done = crypto_kem_mlkem768_seed_keypair(public_key, secret_key, seed) == 0;
-    secret_wipe(secret_key, sizeof secret_key);
-    return done;
+    struct key_pair pair = {public_key, seed, false};
+    deep_call(make_public, &pair);
+    return pair.done;
 }
 
 bool mlkem768_encapsulate(uint8_t ciphertext[static MLKEM768_CIPHERTEXT],
@@ -32,19 +77,18 @@ bool mlkem768_encapsulate(uint8_t ciphertext[static MLKEM768_CIPHERTEXT],
                           const uint8_t public_key[static MLKEM768_PUBLIC],
                           const uint8_t random[static MLKEM768_RANDOM])
 {
-    return crypto_kem_mlkem768_enc_deterministic(ciphertext, shared, public_key, random) == 0;
+    struct encapsulation with = {ciphertext, shared, public_key, random, false};
+    deep_call(encapsulate, &with);
+    return with.done;
 }
 
 bool mlkem768_decapsulate(uint8_t shared[static MLKEM768_SHARED],
                           const uint8_t ciphertext[static MLKEM768_CIPHERTEXT],
                           const uint8_t seed[static MLKEM768_SEED])
 {
-    uint8_t public_key[MLKEM768_PUBLIC];
-    uint8_t secret_key[crypto_kem_mlkem768_SECRETKEYBYTES];
-    bool done = crypto_kem_mlkem768_seed_keypair(public_key, secret_key, seed) == 0 &&
-                crypto_kem_mlkem768_dec(shared, ciphertext, secret_key) == 0;
-    secret_wipe(secret_key, sizeof secret_key);
-    return done;
+    struct decapsulation with = {shared, ciphertext, seed, false};
+    deep_call(decapsulate, &with);
+    return with.done;
 }
 
 #else
