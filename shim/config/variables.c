@@ -14,7 +14,8 @@ const char *const variables_names[VARIABLES_COUNT] = {
 /* Names that are not for the user: what programs of a tree leave to each other, and the tests' own. */
 static const char *const internal_names[] = {"SOCKSEAL_STATE", "SOCKSEAL_FILTERED", "SOCKSEAL_BUILD"};
 
-static const char prefix[] = "SOCKSEAL_", test_prefix[] = "SOCKSEAL_TEST_";
+static const char prefix[] = "SOCKSEAL_", test_prefix[] = "SOCKSEAL_TEST_",
+                  bench_prefix[] = "SOCKSEAL_BENCH_";
 
 enum {
     NAME_MAX_LEN = 40,  /* longer names are like none of ours */
@@ -84,6 +85,7 @@ bool variables_next_unknown(char *const **envp, struct variables_unknown *out)
         size_t len = strcspn(name, "=");
         if (strncmp(name, prefix, sizeof prefix - 1) != 0 ||
             strncmp(name, test_prefix, sizeof test_prefix - 1) == 0 ||
+            strncmp(name, bench_prefix, sizeof bench_prefix - 1) == 0 ||
             is_one_of(name, len, variables_names, VARIABLES_COUNT) ||
             is_one_of(name, len, internal_names, sizeof internal_names / sizeof internal_names[0]))
             continue;

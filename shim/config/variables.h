@@ -20,7 +20,7 @@ struct variables_unknown {
 };
 
 /* Takes entries off *envp up to and with the next one of an unknown name; false if there is none. Names that
- * begin with SOCKSEAL_TEST_ belong to the project's tests. */
+ * begin with SOCKSEAL_TEST_ or SOCKSEAL_BENCH_ belong to the project's tests and measurements. */
 bool variables_next_unknown(char *const **envp, struct variables_unknown *out);
 
 #endif
