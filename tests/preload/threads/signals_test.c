@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -31,6 +32,9 @@ static void jump_out(int number)
     (void)number;
     siglongjmp(escape, 1);
 }
+
+enum { LOOKED_AT = 20 << 20 };
+static int looked_at; /* by the handler */
 
 static void write_in_handler(int number)
 {
@@ -425,6 +429,62 @@ static void a_wait_for_signals_drives(const struct net *net)
     close(listener);
 }
 
+/* Only looks, at the connection that its thread is reading. */
+static void look_in_handler(int number)
+{
+    int saved = errno, waiting;
+    (void)number;
+    struct pollfd look = {.fd = looked_at, .events = POLLIN};
+    poll(&look, 1, 0);
+    ioctl(looked_at, FIONREAD, &waiting);
+    errno = saved;
+}
+
+static void *write_in_bursts(void *context)
+{
+    static uint8_t data[30000];
+    for (uint64_t done = 0, i = 0; done < LOOKED_AT; i++) {
+        size_t len = 1 + (size_t)(i * 7919) % sizeof data;
+        len = len > LOOKED_AT - done ? LOOKED_AT - (size_t)done : len;
+        net_pattern(data, len, done);
+        if (net_write_all(*(int *)context, data, len) != len)
+            return NULL;
+        done += len;
+        if (i % 8 == 0)
+            usleep(500); /* the reader runs dry, and blocks */
+    }
+    return context;
+}
+
+static void a_handler_looks(const struct net *net)
+{
+    static uint8_t data[20000];
+    int pair[2];
+    uint64_t done = 0;
+    pthread_t thread;
+    void *ok;
+    sigset_t alarms;
+    net_warm_pair(net, pair);
+    looked_at = pair[1];
+    sigemptyset(&alarms);
+    sigaddset(&alarms, SIGALRM);
+    pthread_sigmask(SIG_BLOCK, &alarms, NULL);
+    assert_int_equal(pthread_create(&thread, NULL, write_in_bursts, &pair[0]), 0);
+    pthread_sigmask(SIG_UNBLOCK, &alarms, NULL);
+    on_alarm(look_in_handler, SA_RESTART, 1, 1);
+    for (size_t i = 0; done < LOOKED_AT; i++) {
+        ssize_t n = recv(pair[1], data, 1 + i * 31 % sizeof data, 0);
+        if (n <= 0)
+            fail_msg("after %llu bytes: %s", (unsigned long long)done, n ? strerror(errno) : "the end");
+        assert_true(net_is_pattern(data, (size_t)n, done));
+        done += (size_t)n;
+    }
+    stop_alarm();
+    assert_int_equal(pthread_join(thread, &ok), 0);
+    assert_non_null(ok);
+    close(pair[0]), close(pair[1]);
+}
+
 static const struct suite_case cases[] = {
     {.name = "a read is restarted", .run = a_read_is_restarted},
     {.name = "a read is interrupted", .run = a_read_is_interrupted},
@@ -441,6 +501,7 @@ static const struct suite_case cases[] = {
     {.name = "a handler in the thick of it", .run = a_handler_in_the_thick_of_it},
     {.name = "a handler that nobody reads", .run = a_handler_that_nobody_reads},
     {.name = "a handler reads", .run = a_handler_reads},
+    {.name = "a handler looks", .run = a_handler_looks},
 };
 
 int main(int argc, char **argv)
