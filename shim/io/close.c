@@ -149,11 +149,25 @@ void close_set_deadline(struct conn *conn)
         net_now_ms() + (data ? (int64_t)config_get()->handshake_timeout_ms : CONN_GRACE_MS);
 }
 
+/* Without a descriptor for an orphan, close(2) itself waits, for the time that a write waits for a handshake:
+ * a server at its limit of descriptors says so to its clients, and closes. Whether all is sent. */
+static bool finish_here(const struct conn_handle *handle)
+{
+    enum { SLICE_MS = 10 };
+    struct pollfd look = {.fd = handle->fd, .events = POLLIN};
+    for (int64_t end = net_now_ms() + CONN_GRACE_MS; fdtable_current(handle) && net_now_ms() < end;) {
+        net_ppoll(&look, 1, &(struct timespec){.tv_nsec = SLICE_MS * 1000000L});
+        if (!close_unfinished(handle))
+            return true;
+    }
+    return false;
+}
+
 static void make_orphan(const struct conn_handle *handle)
 {
     int fd = ownfd_duplicate(handle->fd);
     if (fd < 0) {
-        if (handle->conn->tx.to_send > 0)
+        if (!finish_here(handle) && handle->conn->tx.to_send > 0)
             error_note(handle, LOG_ERROR,
                        "closed by the program with data to be sent, and no descriptor is left to send it: "
                        "data is lost");

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -358,7 +359,44 @@ static void a_writer_sends_what_is_outstanding(const struct net *net)
     assert_int_equal(suite_wait(peer), 0);
 }
 
+/* A server whose last descriptor is the connection that it accepts says "busy" and closes. */
+static void the_last_descriptor(const struct net *net)
+{
+    enum { CLIENTS = 10 };
+    struct sockaddr_in address;
+    char text[8] = "";
+    int go[2], listener = net_listen(net, CLIENTS, &address);
+    assert_int_equal(pipe2(go, O_CLOEXEC), 0);
+    pid_t server = suite_fork();
+    if (server == 0) {
+        char byte;
+        close(go[1]);
+        const int next = dup(listener);
+        close(next);
+        struct rlimit limit = {.rlim_cur = (rlim_t)next + 1, .rlim_max = (rlim_t)next + 1};
+        if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+            _exit(2);
+        for (int i = 0; i < CLIENTS; i++) {
+            int fd = accept(listener, NULL, NULL);
+            if (fd != next || write(fd, "busy", 4) != 4 || close(fd) < 0)
+                _exit(3);
+        }
+        _exit(read(go[0], &byte, 1) == 0 ? 0 : 4);
+    }
+    for (int i = 0; i < CLIENTS; i++) {
+        int fd = net_connect(net, &address);
+        assert_int_equal(net_read_all(fd, text, 4), 4);
+        assert_memory_equal(text, "busy", 4);
+        assert_int_equal(read(fd, text, 1), 0);
+        close(fd);
+    }
+    close(go[1]);
+    assert_int_equal(suite_wait(server), 0);
+    close(go[0]), close(listener);
+}
+
 static const struct suite_case cases[] = {
+    {.name = "the last descriptor", .run = the_last_descriptor},
     {.name = "a writer sends what is outstanding", .run = a_writer_sends_what_is_outstanding},
     {.name = "a reader sends what is outstanding", .run = a_reader_sends_what_is_outstanding},
     {.name = "the rest goes out and nothing stays open", .run = the_rest_goes_out_and_nothing_stays_open},
