@@ -62,6 +62,14 @@ class Symbols(unittest.TestCase):
             newest = max((int(major), int(minor)) for major, minor in versions)
             self.assertLessEqual(newest, (2, 28), f"{name}: objdump -T shows what an older glibc does not have")
 
+    def test_what_is_known_of_glibc_names_files_that_exist(self):
+        with open(os.path.join(ROOT, "shim", "libc", "GLIBC.md"), encoding="utf-8") as file:
+            named = set(re.findall(r"`((?:\w+/)+\w+\.\w+)`", file.read()))
+        self.assertGreater(len(named), 10)
+        for name in named:
+            places = [os.path.join(ROOT, base, name) for base in ("", "shim", "tests")]
+            self.assertTrue(any(os.path.isfile(place) for place in places), name)
+
     def test_thread_local_storage_is_small_and_static(self):
         segments = output("readelf", "-lW", os.path.join(BUILD, "libsockseal.so"))
         tls = re.search(r"^\s+TLS\s+\S+\s+\S+\s+\S+\s+\S+\s+0x([0-9a-f]+)", segments, re.MULTILINE)
