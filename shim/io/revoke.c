@@ -18,12 +18,12 @@
 #include "sys/lookup.h"
 #include "sys/net.h"
 
-enum { LOOK_MS = 1000 };
+enum { CHECK_MS = 1000 };
 
-/* The process in which the thread is; 0: none. */
+/* The process that has the thread; 0: none. */
 static _Atomic int watched_process;
 
-/* Whether the connection's key is gone. One that has no key yet is looked at when it has. */
+/* Whether the connection's key is gone. A connection that has no key yet is checked once it has one. */
 static bool is_revoked(const struct conn *conn, const struct keyring *keys)
 {
     return conn_phase(conn) >= CONN_ESTABLISHED && !conn_failed(conn) && conn->key_tag != 0 &&
@@ -42,8 +42,8 @@ static void end_revoked(int fd, const struct keyring *keys)
     conn_unpin(handle.conn);
 }
 
-/* Whether the process has a sealed connection. */
-static bool look(void)
+/* Ends the connections whose key is gone. Whether the process has a sealed connection. */
+static bool check_all(void)
 {
     const struct keyring *keys = keyring_acquire();
     bool any = false;
@@ -60,16 +60,16 @@ static bool look(void)
 
 static void *watch(void *unused)
 {
-    const struct timespec second = {LOOK_MS / 1000, 0};
+    const struct timespec second = {CHECK_MS / 1000, 0};
     do {
         net_ppoll(NULL, 0, &second);
         /* A filter of the program's own may not allow a thread to end: it sleeps for good instead. */
         if (keyring_is_frozen())
             net_ppoll(NULL, 0, NULL);
-    } while (look());
+    } while (check_all());
     atomic_store(&watched_process, 0);
-    if (fdtable_bound() > 0 && look())
-        revoke_watch(); /* one came after the last look */
+    if (fdtable_bound() > 0 && check_all())
+        revoke_watch(); /* a connection came after the last check */
     return unused;
 }
 

@@ -5,8 +5,8 @@
 
 /*
  * SOCKSEAL_REMOVED_KEYS=close: a connection whose key is taken out of the key file, or replaced under its
- * identity, ends with EKEYREVOKED. The program may be asleep in a call or use none: so a thread of the
- * library's own looks at the file once a second. It exists in this mode only, while the process has a sealed
+ * identity, ends with EKEYREVOKED. The program may be blocked in a call, or make none. So a thread of the
+ * library's own checks the file once a second. It exists in this mode only, while the process has a sealed
  * connection, handles no signal, and stops looking when the file cannot be read any more (keyring_freeze()).
  */
 

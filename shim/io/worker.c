@@ -13,19 +13,19 @@
 #include "sys/thread.h"
 
 enum {
-    SLICE_MS = 10,  /* how often it looks where there is no descriptor for an epoll */
-    SPIN_LIMIT = 3, /* rounds without progress before a short sleep: another thread is at it */
+    SLICE_MS = 10,  /* how often it checks where there is no descriptor left for an epoll */
+    SPIN_LIMIT = 3, /* rounds without progress before a short sleep: another thread is making it */
     END_MS = 500,   /* how long worker_hold() waits */
     END_SLICE_MS = 10,
 };
 
-static _Atomic bool running; /* there is a worker, or somebody is about to start it */
-static _Atomic int holds;    /* worker_hold() without its worker_resume() */
-static _Atomic bool had;     /* the first of these has ended a worker */
-static _Atomic bool forbidden;
+static _Atomic bool running;   /* there is a worker, or a thread is about to start it */
+static _Atomic int holds;      /* calls of worker_hold() without their worker_resume() */
+static _Atomic bool had;       /* the first of these calls has ended a worker */
+static _Atomic bool forbidden; /* none is started any more */
 static struct thread thread;
 
-/* By which the worker is woken to end; -1 if there is no descriptor left. */
+/* The eventfd that wakes the worker, so that it ends; -1 if there is no descriptor left. */
 static int wake_descriptor(void)
 {
     int fd = ownfd_get(OWNFD_WAKE);
@@ -43,8 +43,8 @@ static struct timespec span_until(int64_t end_ms)
     return (struct timespec){.tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000};
 }
 
-/* Waits until a pending connection has an event, or its time has come, or the worker is to end. Whether there
- * was an event. */
+/* Waits until a pending connection has an event, or its deadline is past, or the worker is to end. Whether
+ * there was an event. */
 static bool wait_for_event(int epoll, int wake)
 {
     struct pollfd both[] = {{.fd = epoll, .events = POLLIN}, {.fd = wake, .events = POLLIN}};
@@ -74,7 +74,8 @@ static void work(void)
     }
 }
 
-/* Somebody may have come with work while the last look found none: looks again after the flag is down. */
+/* Another thread may bring work just after the last check found none, and see the flag still set. So there is
+ * one more check after the flag is cleared. */
 static int run(void *context)
 {
     (void)context;
@@ -92,7 +93,8 @@ static bool may_start(void)
     return !atomic_load(&forbidden) && !atomic_load(&holds) && pending_any() && self_owns_tables();
 }
 
-/* Who holds it looks at `running` after counting its hold: so one of the two sees the other. */
+/* Sets `running`, then checks `holds`. worker_hold() counts its hold, then checks `running`. So one of the
+ * two sees the other. */
 void worker_carry(void)
 {
     bool free = false;
@@ -103,7 +105,7 @@ void worker_carry(void)
         atomic_store(&running, false);
 }
 
-/* Takes out what woke the worker. */
+/* Resets the eventfd. */
 static void clear_wake(void)
 {
     uint64_t count;

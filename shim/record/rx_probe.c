@@ -11,7 +11,7 @@
 #include "record/rx_queue.h"
 #include "sys/net.h"
 
-/* How often FIONREAD looks into the kernel's queue, at most: for small records. */
+/* FIONREAD peeks into the kernel's queue at most so often, which matters for small records. */
 enum { COUNT_ROUNDS = 16 };
 
 /* Takes records without data, until there is data, an end or an error: true. False if nothing more is there.
