@@ -461,17 +461,11 @@ static void a_handler_looks(const struct net *net)
     static uint8_t data[20000];
     int pair[2];
     uint64_t done = 0;
-    pthread_t thread;
     void *ok;
-    sigset_t alarms;
     net_warm_pair(net, pair);
     looked_at = pair[1];
-    sigemptyset(&alarms);
-    sigaddset(&alarms, SIGALRM);
-    pthread_sigmask(SIG_BLOCK, &alarms, NULL);
-    assert_int_equal(pthread_create(&thread, NULL, write_in_bursts, &pair[0]), 0);
-    pthread_sigmask(SIG_UNBLOCK, &alarms, NULL);
-    on_alarm(look_in_handler, SA_RESTART, 1, 1);
+    pthread_t thread = alarms_thread_without(write_in_bursts, &pair[0]);
+    alarms_start(look_in_handler, SA_RESTART, 1, 1);
     for (size_t i = 0; done < LOOKED_AT; i++) {
         ssize_t n = recv(pair[1], data, 1 + i * 31 % sizeof data, 0);
         if (n <= 0)
@@ -479,7 +473,7 @@ static void a_handler_looks(const struct net *net)
         assert_true(net_is_pattern(data, (size_t)n, done));
         done += (size_t)n;
     }
-    stop_alarm();
+    alarms_stop();
     assert_int_equal(pthread_join(thread, &ok), 0);
     assert_non_null(ok);
     close(pair[0]), close(pair[1]);
