@@ -313,7 +313,55 @@ static void no_key_file(void)
     against_a_silent_listener("read", "SOCKSEAL_KEY_FILE=/nonexistent/keys", "connect ENOKEY\n");
 }
 
+/* Asks for options that are refused, on two connections. */
+static int asking_role(int argc, char **argv)
+{
+    const int on = 1;
+    (void)argc, (void)argv;
+    for (int i = 0; i < 2; i++) {
+        int pair[2];
+        net_pair(&net_sealed, pair);
+        for (int side = 0; side < 2; side++) {
+            setsockopt(pair[side], IPPROTO_TCP, TCP_INQ, &on, sizeof on);
+            setsockopt(pair[side], SOL_SOCKET, SO_ZEROCOPY, &on, sizeof on);
+        }
+    }
+    return 0;
+}
+
+static unsigned times(const char *text, const char *word)
+{
+    unsigned found = 0;
+    for (text = strstr(text, word); text; text = strstr(text + 1, word))
+        found++;
+    return found;
+}
+
+static void a_refused_option_is_said_once(void)
+{
+    static const struct {
+        const char *level;
+        unsigned lines;
+    } levels[] = {{"SOCKSEAL_LOG=info", 1}, {"SOCKSEAL_LOG=warn", 0}};
+    skip_unless_loaded();
+    for (size_t i = 0; i < suite_count(levels); i++) {
+        const char *args[] = {NULL}, *changes[] = {levels[i].level, NULL};
+        static char text[65536];
+        int pipes[2];
+        assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+        pid_t child = suite_spawn("asking", args, changes, -1, pipes[1]);
+        close(pipes[1]);
+        text[net_read_all(pipes[0], text, sizeof text - 1)] = '\0';
+        assert_int_equal(suite_wait(child), 0);
+        close(pipes[0]);
+        assert_int_equal(times(text, "TCP_INQ is refused"), levels[i].lines);
+        assert_int_equal(times(text, "SO_ZEROCOPY is refused"), levels[i].lines);
+        assert_int_equal(times(text, "?:0"), 0);
+    }
+}
+
 static const struct suite_test tests[] = {
+    {.name = "a refused option is said once", .run = a_refused_option_is_said_once},
     {.name = "out-of-band data", .run = out_of_band_data},
     {.name = "SO_ZEROCOPY", .run = zero_copy},
     {.name = "TCP_ULP", .run = upper_layer_protocol},
@@ -333,7 +381,8 @@ static const struct suite_case cases[] = {
     {.name = "bad counts", .run = bad_counts},
 };
 
-static const struct suite_role roles[] = {{"connecting", connecting_role}};
+static const struct suite_role roles[] = {{.name = "asking", .run = asking_role},
+                                          {"connecting", connecting_role}};
 
 int main(int argc, char **argv)
 {
