@@ -13,7 +13,7 @@ static const struct lookup_wanted wanted[] = {
     WANTED(getsockopt), WANTED(setsockopt), WANTED(ioctl), WANTED(fcntl), WANTED(fcntl64), WANTED(dup),
     WANTED(dup2), WANTED(dup3), WANTED(fork), WANTED(_Fork), WANTED(_exit), WANTED(close_range),
     WANTED(closefrom), WANTED(aio_read), WANTED(aio_write), WANTED(lio_listio), WANTED(prctl),
-    WANTED(system), WANTED(popen), WANTED(pclose), WANTED(daemon), WANTED(login_tty), WANTED(posix_spawn),
+    WANTED(system), WANTED(wordexp), WANTED(popen), WANTED(pclose), WANTED(daemon), WANTED(login_tty), WANTED(posix_spawn),
     WANTED(posix_spawnp), WANTED(dlopen), WANTED(dlmopen), WANTED(read), WANTED(readv), WANTED(preadv2),
     WANTED(recv), WANTED(recvfrom), WANTED(recvmsg), WANTED(recvmmsg), WANTED(write), WANTED(writev),
     WANTED(pwritev2), WANTED(send), WANTED(sendto), WANTED(sendmsg), WANTED(sendmmsg), WANTED(sendfile),

@@ -23,6 +23,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <wordexp.h>
 #include <sys/wait.h>
 
 struct termios;
@@ -105,6 +106,7 @@ struct real {
     int (*lio_listio)(int, struct aiocb *const[], int, struct sigevent *);
     int (*prctl)(int, ...);
     int (*system)(const char *);
+    int (*wordexp)(const char *, wordexp_t *, int);
     FILE *(*popen)(const char *, const char *);
     int (*pclose)(FILE *);
     int (*daemon)(int, int);

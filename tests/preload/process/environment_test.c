@@ -22,6 +22,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <wordexp.h>
 
 extern char **environ;
 
@@ -219,6 +220,20 @@ static void nothing_is_to_be_sealed(void)
     expect_each(envp, steps);
 }
 
+/* wordexp(3) runs the shell past the doors: not if that would be without the library. */
+static void words_of_a_command(void)
+{
+    wordexp_t words;
+    if (!suite_has_library())
+        skip();
+    assert_int_equal(wordexp("$(echo word)", &words, 0), 0);
+    wordfree(&words);
+    clearenv();
+    assert_int_equal(wordexp("$(echo word)", &words, 0), WRDE_CMDSUB);
+    assert_int_equal(wordexp("plain words", &words, 0), 0);
+    wordfree(&words);
+}
+
 /* A program of another machine: it cannot be sealed, and the kernel refuses it. */
 static void make_foreign(char path[static 64])
 {
@@ -276,6 +291,7 @@ static const struct suite_test tests[] = {
     {.name = "an environment of its own", .run = an_environment_of_its_own},
     {.name = "settings of its own", .run = settings_of_its_own},
     {.name = "nothing is to be sealed", .run = nothing_is_to_be_sealed},
+    {.name = "words of a command", .run = words_of_a_command},
     {.name = "a failed exec leaves no fence", .run = a_failed_exec_leaves_no_fence},
 };
 
