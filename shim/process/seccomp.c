@@ -74,6 +74,8 @@ static const struct {
     struct condition conditions[CONDITIONS];
 } WITH[] = {
     {SYS_setsockopt, {{BPF_LOW(1), IPPROTO_TCP}, {BPF_LOW(2), TCP_NODELAY}}},
+    {SYS_setsockopt, {{BPF_LOW(1), SOL_SOCKET}, {BPF_LOW(2), SO_RCVLOWAT}}},
+    {SYS_setsockopt, {{BPF_LOW(1), IPPROTO_TCP}, {BPF_LOW(2), TCP_QUICKACK}}},
     {SYS_setsockopt, {{BPF_LOW(1), IPPROTO_TCP}, {BPF_LOW(2), TCP_NOTSENT_LOWAT}}},
     {SYS_sendto, {{BPF_LOW(4), 0}, {BPF_HIGH(4), 0}}}, /* to no address */
     {SYS_fcntl, {{BPF_LOW(1), F_GETFL}}},
