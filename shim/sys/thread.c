@@ -96,6 +96,15 @@ static bool make_memory(struct thread *thread)
     return true;
 }
 
+/* What an earlier thread has left, such as its id, is not this one's. (Locked memory is not given back,
+ * madvise(2).) */
+static void clear_storage(struct thread *thread)
+{
+    const size_t size = (size_t)(thread->memory + thread->size - thread->top);
+    if (net_madvise(thread->top, size, MADV_DONTNEED) < 0)
+        memset(thread->top, 0, size);
+}
+
 /* The first of its code. libc's tables of characters, which snprintf(3) uses, are thread-local. */
 static int begin(void *context)
 {
@@ -120,6 +129,7 @@ bool thread_start(struct thread *thread, int (*run)(void *context), void *contex
         return false;
     while (thread_is_alive(thread)) /* the last one is returning, and is on this stack still */
         thread_wait(thread, LAST_MS);
+    clear_storage(thread);
     fill_header(thread->tls);
     thread->run = run;
     thread->context = context;
