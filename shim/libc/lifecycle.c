@@ -105,9 +105,9 @@ DOOR int close(int fd)
 DOOR_ALIAS("close") int __close(int fd);
 
 /* FD_CLOEXEC as the program knows it (descriptors.c). */
-static int mark_range(unsigned first, unsigned last, int flags)
+static int mark_range(unsigned first, unsigned last)
 {
-    int result = real()->close_range(first, last, flags);
+    int result = real()->close_range(first, last, CLOSE_RANGE_CLOEXEC);
     for (unsigned fd = first; result == 0 && fd <= last && fd < (unsigned)fdtable_bound(); fd++) {
         if (fdtable_has((int)fd) && self_owns_tables())
             fdtable_clear_flags((int)fd, FDTABLE_INHERIT);
@@ -151,10 +151,10 @@ DOOR int close_range(unsigned first, unsigned last, int flags)
     const unsigned known = CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC;
     if (first > last || (flags & ~(int)known))
         return real()->close_range(first, last, flags);
-    if (flags & (int)CLOSE_RANGE_CLOEXEC)
-        return mark_range(first, last, flags);
-    if (flags && unshare_table() < 0)
+    if ((flags & (int)CLOSE_RANGE_UNSHARE) && unshare_table() < 0)
         return -1;
+    if (flags & (int)CLOSE_RANGE_CLOEXEC)
+        return mark_range(first, last);
     return close_pieces(first, last);
 }
 

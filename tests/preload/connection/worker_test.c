@@ -282,6 +282,22 @@ static void a_namespace_is_unshared(const struct net *net)
     delivered(net, unshare_and_wait, false);
 }
 
+/* The worker must not keep the table of descriptors that the program leaves. */
+static void unshare_descriptors_and_wait(const struct client *client)
+{
+    int fd = connect_and_write(client);
+    if (close_range(~0u - 1, ~0u - 1, CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC) < 0)
+        _exit(6);
+    close(fd);
+    say(client);
+    wait_on_a_lock();
+}
+
+static void descriptors_are_unshared(const struct net *net)
+{
+    delivered(net, unshare_descriptors_and_wait, true);
+}
+
 static volatile sig_atomic_t handled_by;
 
 static void note(int signal)
@@ -466,6 +482,7 @@ int main(int argc, char **argv)
          .limit_s = 30},
         {.name = "written, and rights are given up", .run = rights_are_given_up, .limit_s = 30},
         {.name = "written, and a namespace is unshared", .run = a_namespace_is_unshared, .limit_s = 30},
+        {.name = "written, and descriptors are unshared", .run = descriptors_are_unshared, .limit_s = 30},
         {.name = "signals go to the program", .run = signals_go_to_the_program, .limit_s = 30},
         {.name = "ordinary calls have no second thread",
          .run = ordinary_calls_have_no_second_thread,
