@@ -54,7 +54,7 @@ static bool wait_for_event(int epoll, int wake)
         until_ms = slice < until_ms ? slice : until_ms;
     }
     const struct timespec span = span_until(until_ms);
-    return net_ppoll(both, 2, until_ms == INT64_MAX ? NULL : &span) > 0 && both[0].revents;
+    return net_ppoll(both, 2, until_ms == INT64_MAX ? NULL : &span) > 0;
 }
 
 static void work(void)
@@ -84,7 +84,7 @@ static int run(void *context)
         work();
         atomic_store(&running, false);
         free = false;
-    } while (pending_any() && !atomic_load(&holds) && atomic_compare_exchange_strong(&running, &free, true));
+    } while (atomic_load(&pending_count) && !atomic_load(&holds) && atomic_compare_exchange_strong(&running, &free, true));
     return 0;
 }
 
