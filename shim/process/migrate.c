@@ -173,7 +173,7 @@ static bool take(struct conn *theirs, struct lock *role)
 {
     enum lock_result taken = lock_take(role);
     if (taken == LOCK_OWNER_DIED || (taken == LOCK_RECOVERED && role == &theirs->tx_lock)) {
-        atomic_store(&theirs->status.error, EIO);
+        conn_fail(theirs, EIO);
         lock_release(role);
         return false;
     }
