@@ -107,6 +107,15 @@ struct conn_handle fdtable_resolve(int fd, uint64_t where)
     return (struct conn_handle){.conn = conn, .generation = generation, .fd = fd};
 }
 
+struct conn_handle fdtable_find_now(int fd)
+{
+    struct fdtable_entry *table = atomic_load(&fdtable_table);
+    uint64_t where = (uint32_t)fd < atomic_load(&fdtable_size) ? atomic_load(&table[fd].where) : 0;
+    if (!where || (uint32_t)where == FDTABLE_HIDDEN)
+        return (struct conn_handle){.fd = fd};
+    return fdtable_resolve(fd, where);
+}
+
 uint32_t fdtable_descriptors(const struct conn *conn)
 {
     return atomic_load(&local_counts[conn->slot]);
@@ -218,9 +227,19 @@ void fdtable_reclaim(struct conn *conn)
         holders_add(conn, sys_getpid());
 }
 
+/* Whether this thread computes with a lock of the connection. Then none of its descriptors is closed
+ * meanwhile (hold_drain()). */
+static bool keeps_open(const struct conn *conn)
+{
+    bool rx_blocked, tx_blocked;
+    const bool rx = lock_mine(&conn->rx_lock, &rx_blocked), tx = lock_mine(&conn->tx_lock, &tx_blocked);
+    return (rx && !rx_blocked) || (tx && !tx_blocked);
+}
+
+/* Who holds the table's lock may be waiting for the connection's: it is not taken where it is not needed. */
 int fdtable_shutdown(const struct conn_handle *handle, int how)
 {
-    bool locked = fdtable_lock();
+    bool locked = !keeps_open(handle->conn) && fdtable_lock();
     int result = fdtable_current(handle) ? net_shutdown(handle->fd, how) : -ENOTCONN;
     fdtable_unlock(locked);
     return result;

@@ -67,6 +67,10 @@ static inline struct conn_handle fdtable_find(int fd)
     return fdtable_resolve(fd, where);
 }
 
+/* The same, but a hidden descriptor has none, and nothing is waited for. For a caller that may hold a
+ * connection's lock: who hides a descriptor waits for those (hold_drain()). */
+struct conn_handle fdtable_find_now(int fd);
+
 static inline bool fdtable_has(int fd)
 {
     return fdtable_find(fd).conn != NULL;

@@ -54,7 +54,7 @@ static void watch_in(int epoll, const struct conn_handle *handle)
 
 void pending_add(int fd)
 {
-    struct conn_handle handle = fdtable_find(fd);
+    struct conn_handle handle = fdtable_find_now(fd);
     if (!handle.conn || (fdtable_set_flags(fd, FDTABLE_PENDING) & FDTABLE_PENDING))
         return;
     atomic_fetch_add(&pending_count, 1);

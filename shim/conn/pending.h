@@ -23,7 +23,8 @@ static inline bool pending_any(void)
  * (io/wait.h) to worker_carry(), which is in a room above; NULL: nothing happens. */
 extern void (*pending_carry)(void);
 
-/* Marks a sealed descriptor as pending. Does nothing if it is marked. */
+/* Marks a sealed descriptor as pending. Does nothing if it is marked, or is just being closed. The caller may
+ * hold the connection's locks. */
 void pending_add(int fd);
 
 /* Unmarks it. To be called before the descriptor is closed, too. */

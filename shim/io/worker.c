@@ -84,7 +84,8 @@ static int run(void *context)
         work();
         atomic_store(&running, false);
         free = false;
-    } while (atomic_load(&pending_count) && !atomic_load(&holds) && atomic_compare_exchange_strong(&running, &free, true));
+    } while (atomic_load(&pending_count) && !atomic_load(&holds) &&
+             atomic_compare_exchange_strong(&running, &free, true));
     return 0;
 }
 
