@@ -117,7 +117,7 @@ static void clear_wake(void)
 
 static bool exists(void)
 {
-    return atomic_load(&running) || thread_is_alive(&thread);
+    return atomic_load(&running) || !thread_is_gone(&thread);
 }
 
 static void end(void)

@@ -117,7 +117,11 @@ static int clone_thread(struct thread *thread)
 {
     const int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |
                       CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
-    return clone(begin, thread->top, flags, thread, &thread->id, thread->tls, &thread->id);
+    atomic_store(&thread->runs, 1);
+    int id = clone(begin, thread->top, flags, thread, &thread->number, thread->tls, &thread->runs);
+    if (id < 0)
+        atomic_store(&thread->runs, 0);
+    return id;
 }
 
 bool thread_start(struct thread *thread, int (*run)(void *context), void *context)
@@ -143,13 +147,25 @@ bool thread_start(struct thread *thread, int (*run)(void *context), void *contex
 void thread_wait(struct thread *thread, int limit_ms)
 {
     const struct timespec limit = {.tv_sec = limit_ms / 1000, .tv_nsec = limit_ms % 1000 * 1000000L};
-    uint32_t id = atomic_load(&thread->id);
+    uint32_t runs = atomic_load(&thread->runs);
     /* Without FUTEX_PRIVATE_FLAG: so the kernel wakes it (CLONE_CHILD_CLEARTID). */
-    if (id)
-        net_futex_wait(&thread->id, id, &limit);
+    if (runs)
+        net_futex_wait(&thread->runs, runs, &limit);
+}
+
+bool thread_is_gone(struct thread *thread)
+{
+    if (thread_is_alive(thread))
+        return false;
+    uint32_t number = atomic_load(&thread->number);
+    if (number && net_tgkill(sys_getpid(), (int)number, 0) != -ESRCH)
+        return false;
+    /* Another thread may have the number from now on. */
+    return !number || atomic_compare_exchange_strong(&thread->number, &number, 0);
 }
 
 void thread_forget(struct thread *thread)
 {
-    atomic_store(&thread->id, 0);
+    atomic_store(&thread->runs, 0);
+    atomic_store(&thread->number, 0);
 }

@@ -20,7 +20,8 @@
 
 /* Zeroed at first. One thread at a time; its memory is kept for the next. */
 struct thread {
-    _Atomic uint32_t id; /* its thread id; the kernel clears it when the thread has ended */
+    _Atomic uint32_t runs;   /* not 0: there is one; the kernel clears it when the thread leaves its memory */
+    _Atomic uint32_t number; /* the last one's thread id; 0: the kernel knows it no more */
     uint8_t *memory;
     size_t size;
     uint8_t *top; /* of the stack */
@@ -35,10 +36,14 @@ bool thread_start(struct thread *thread, int (*run)(void *context), void *contex
 
 static inline bool thread_is_alive(const struct thread *thread)
 {
-    return atomic_load_explicit(&thread->id, memory_order_acquire) != 0;
+    return atomic_load_explicit(&thread->runs, memory_order_acquire) != 0;
 }
 
-/* Waits until it has ended, for at most so many milliseconds. */
+/* Whether the kernel does not count it any more, which is a moment later: until then unshare(2) and setns(2)
+ * refuse what they refuse to a process of several threads. */
+bool thread_is_gone(struct thread *thread);
+
+/* Waits until it is not alive, for at most so many milliseconds. */
 void thread_wait(struct thread *thread, int limit_ms);
 
 /* In a forked child, which has no other thread. */

@@ -10,13 +10,14 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "shm/self.h"
 #include "sys/net.h"
 #include "sys/thread.h"
 
-enum { WAIT_MS = 100, WAITS = 50 };
+enum { WAIT_MS = 100, WAITS = 50, ROUNDS = 2000 };
 
 struct seen {
     uint32_t cached, kernel; /* its id, as locks record it, and as the kernel knows it */
@@ -58,10 +59,28 @@ static void test_each_has_storage_of_its_own(void **state)
     assert_int_not_equal(seen[0].kernel, seen[1].kernel);
 }
 
+/* Nor is it counted among the process's threads: unshare(2) would refuse a namespace of users. */
+static void test_one_that_is_gone_is_not_counted(void **state)
+{
+    static struct thread thread;
+    struct seen seen;
+    char path[64];
+    (void)state;
+    for (int i = 0; i < ROUNDS; i++) {
+        if (!thread_start(&thread, look, &seen))
+            skip();
+        while (!thread_is_gone(&thread))
+            sys_call3(SYS_sched_yield, 0, 0, 0);
+        snprintf(path, sizeof path, "/proc/self/task/%u", seen.kernel);
+        assert_int_equal(access(path, F_OK), -1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_has_storage_of_its_own),
+        cmocka_unit_test(test_one_that_is_gone_is_not_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
