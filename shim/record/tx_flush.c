@@ -2,6 +2,7 @@
  * Copyright (c) 2026 the sockseal authors */
 #include "record/tx_flush.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -155,7 +156,10 @@ static void queue_deferred(const struct conn_handle *handle)
     size_t len;
     while (taken.total > 0) {
         const uint8_t *data = chunks_head(&taken, &len);
-        chunks_append(&conn->tx.queue, data, len, SIZE_MAX);
+        if (chunks_append(&conn->tx.queue, data, len, SIZE_MAX) < len) {
+            error_set(handle, ENOBUFS, "no memory for what a signal handler has written");
+            len = SIZE_MAX;
+        }
         chunks_drop(&taken, len);
     }
     txbuf_account(conn);
