@@ -52,9 +52,9 @@ static void *map_private(size_t len)
 bool fdtable_init(void)
 {
     static _Atomic uint32_t making; /* the process whose thread makes it */
-    const uint32_t self = (uint32_t)sys_getpid();
     if (atomic_load_explicit(&fdtable_size, memory_order_acquire))
         return true;
+    const uint32_t self = (uint32_t)sys_getpid();
     uint32_t by = atomic_load(&making);
     if (by == self || !atomic_compare_exchange_strong(&making, &by, self)) {
         while (!atomic_load(&fdtable_size) && atomic_load(&making) == self)

@@ -83,8 +83,10 @@ void revoke_watch(void)
     sigset_t all, before;
     start_thread *start = NULL;
     static atomic_bool told;
+    if (!config_get()->close_removed_keys)
+        return;
     int self = sys_getpid(), process = atomic_load(&watched_process);
-    if (!config_get()->close_removed_keys || process == self ||
+    if (process == self ||
         !atomic_compare_exchange_strong(&watched_process, &process, self))
         return;
     void *symbol = lookup_next("pthread_create");

@@ -23,8 +23,8 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
-#include <wordexp.h>
 #include <sys/wait.h>
+#include <wordexp.h>
 
 struct termios;
 struct winsize;

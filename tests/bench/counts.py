@@ -133,7 +133,7 @@ class Counter:
 
     def _instructions(self, operation, peer, count):
         out = self.shop.directory / "callgrind.out"
-        self._with_peer(operation, peer, [callgrind(), "--quiet", f"--callgrind-out-file={out}"], count)
+        self._with_peer(operation, peer, [callgrind(), "--tool=callgrind", "--quiet", f"--callgrind-out-file={out}"], count)
         costs = inclusive_costs(out.read_text())
         return {name: costs[function] for name, function in operation.functions.items()}
 

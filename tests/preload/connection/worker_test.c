@@ -86,10 +86,21 @@ static void write_and_compute(const struct client *client)
 
 static void close_and_wait_for_a_child(const struct client *client)
 {
+    int ready[2];
+    char byte;
+    if (pipe(ready) < 0)
+        _exit(2);
     close(connect_and_write(client));
     pid_t child = suite_fork();
-    if (child == 0)
+    if (child == 0) {
+        if (write(ready[1], "!", 1) != 1)
+            _exit(2);
         wait_on_a_lock();
+    }
+    /* From here on the child dies with this process. */
+    if (read(ready[0], &byte, 1) != 1)
+        _exit(2);
+    close(ready[0]), close(ready[1]);
     say(client);
     waitpid(child, NULL, 0);
     _exit(4);
