@@ -86,8 +86,7 @@ void revoke_watch(void)
     if (!config_get()->close_removed_keys)
         return;
     int self = sys_getpid(), process = atomic_load(&watched_process);
-    if (process == self ||
-        !atomic_compare_exchange_strong(&watched_process, &process, self))
+    if (process == self || !atomic_compare_exchange_strong(&watched_process, &process, self))
         return;
     void *symbol = lookup_next("pthread_create");
     memcpy(&start, &symbol, sizeof symbol);
