@@ -43,7 +43,7 @@ static struct io_result peek_locked(struct rx_fetch *fetch)
 struct io_result recv_begin(const struct conn_handle *handle, int flags)
 {
     uint8_t byte;
-    for (;;) {
+    for (unsigned yields = 0;;) {
         switch (hold_rx(handle, HOLD_WAIT)) {
         case HOLD_TAKEN:
             return io_done(0);
@@ -57,7 +57,8 @@ struct io_result recv_begin(const struct conn_handle *handle, int flags)
         case HOLD_BLOCKED: /* another reader waits in the kernel: wait beside it, as the kernel decides */
             if (real()->recv(handle->fd, &byte, 1, MSG_PEEK | (flags & MSG_DONTWAIT)) < 0)
                 return io_done(-errno);
-            sys_call3(SYS_sched_yield, 0, 0, 0);
+            if (!sysio_yield(&yields) && !sysio_may_block(handle->fd, flags))
+                return io_done(-EAGAIN);
         }
     }
 }

@@ -138,9 +138,6 @@ static bool has_room(int fd)
     return net_ppoll(&polled, 1, &(struct timespec){0}) > 0 && (polled.revents & POLLOUT);
 }
 
-/* Lets a writer that is back soon go on, at most so often. */
-enum { YIELDS_MAX = 100 };
-
 /* Takes tx_lock for a writer with these MSG_ flags, which may wait for another writer: 0, -errno, or
  * IO_RETRY_LOOKUP. */
 static struct io_result become_writer(const struct conn_handle *handle, int flags)
@@ -158,9 +155,8 @@ static struct io_result become_writer(const struct conn_handle *handle, int flag
             return io_done(-EAGAIN);
         case HOLD_BLOCKED:
             if (!sysio_may_block(handle->fd, flags)) {
-                if (yields++ >= YIELDS_MAX || !has_room(handle->fd))
+                if (!has_room(handle->fd) || !sysio_yield(&yields))
                     return io_done(-EAGAIN);
-                sys_call3(SYS_sched_yield, 0, 0, 0);
             } else if (lock_wait_unblocked(&handle->conn->tx_lock) == -EINTR && !sysio_restarts())
                 return io_done(-EINTR);
         }

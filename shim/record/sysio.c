@@ -212,3 +212,17 @@ int64_t sysio_limit_since(int fd, int option, int64_t since_ms)
         return INT64_MAX;
     return (since_ms ? since_ms : net_now_ms()) + (int64_t)limit.tv_sec * 1000 + (limit.tv_usec + 999) / 1000;
 }
+
+bool sysio_yield(unsigned *yields)
+{
+    enum { YIELDS_MAX = 100, IN_VAIN_MS = 5 };
+    static _Atomic int64_t in_vain_until_ms;
+    sys_call3(SYS_sched_yield, 0, 0, 0);
+    if (++*yields == 1)
+        return net_now_ms() >= atomic_load(&in_vain_until_ms);
+    if (*yields < YIELDS_MAX)
+        return true;
+    if (*yields == YIELDS_MAX)
+        atomic_store(&in_vain_until_ms, net_now_ms() + IN_VAIN_MS);
+    return false;
+}

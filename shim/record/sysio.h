@@ -40,6 +40,11 @@ extern int (*sysio_before_write)(int fd, int flags, int64_t since_ms);
 extern _Atomic bool sysio_limits_used;
 int64_t sysio_begins(int flags);
 
+/* Lets another thread go on that is about to come back from its call. `*yields` counts, from 0. False: that
+ * was done often enough, or has lately been in vain: the other thread may be in a signal handler above its
+ * call, and a handler that waits here for longer than the time to its own next signal would never end. */
+bool sysio_yield(unsigned *yields);
+
 /* Whether a call on this descriptor with these MSG_ flags may block; asks the kernel. */
 bool sysio_may_block(int fd, int flags);
 

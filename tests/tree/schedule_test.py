@@ -70,13 +70,19 @@ class Building(unittest.TestCase):
         self.assertEqual(len(tests), 2)
 
     def test_a_test_of_a_variant_waits_for_it(self):
-        tests, taken = [Test("a", "second"), Test("c", "first")], []
-        taker = threading.Thread(target=lambda: taken.extend(self.builds.take(tests).name for _ in range(2)))
+        tests, taken, first = [Test("a", "second"), Test("c", "first")], [], threading.Event()
+
+        def take():
+            taken.append(self.builds.take(tests).name)
+            first.set()
+            taken.append(self.builds.take(tests).name)
+
+        taker = threading.Thread(target=take)
         taker.start()
         taker.join(0.1)
         self.assertEqual(taken, [])
         self.first.end.set()
-        self.first.done.wait(20)
+        self.assertTrue(first.wait(20))
         self.second.end.set()
         taker.join(20)
         self.assertEqual(taken, ["c", "a"])
