@@ -94,17 +94,9 @@ bool progress_run(void)
     return count > 0;
 }
 
-static struct timespec until(int64_t end_ms)
-{
-    int64_t left = end_ms - net_now_ms();
-    if (left < 0)
-        left = 0;
-    return (struct timespec){.tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000};
-}
-
 static int plain_poll(struct pollfd *fds, nfds_t count, int64_t until_ms, const sigset_t *mask)
 {
-    struct timespec left = until(until_ms);
+    struct timespec left = net_span_until(until_ms);
     int ready = real()->ppoll(fds, count, until_ms == INT64_MAX ? NULL : &left, mask);
     return ready < 0 ? -errno : ready;
 }

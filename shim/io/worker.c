@@ -35,14 +35,6 @@ static int wake_descriptor(void)
     return made < 0 ? -1 : ownfd_keep(OWNFD_WAKE, made);
 }
 
-static struct timespec span_until(int64_t end_ms)
-{
-    int64_t left = end_ms - net_now_ms();
-    if (left < 0)
-        left = 0;
-    return (struct timespec){.tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000};
-}
-
 /* Waits until a pending connection has an event, or its deadline is past, or the worker is to end. Whether
  * there was an event. */
 static bool wait_for_event(int epoll, int wake)
@@ -53,7 +45,7 @@ static bool wait_for_event(int epoll, int wake)
         int64_t slice = net_now_ms() + SLICE_MS;
         until_ms = slice < until_ms ? slice : until_ms;
     }
-    const struct timespec span = span_until(until_ms);
+    const struct timespec span = net_span_until(until_ms);
     return net_ppoll(both, 2, until_ms == INT64_MAX ? NULL : &span) > 0;
 }
 

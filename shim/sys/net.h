@@ -203,4 +203,13 @@ static inline int64_t net_now_ms(void)
     return net_now_ns() / 1000000;
 }
 
+/* The time from now until `end_ms`, on net_now_ms()'s clock; 0 if that is past. */
+static inline struct timespec net_span_until(int64_t end_ms)
+{
+    int64_t left = end_ms - net_now_ms();
+    if (left < 0)
+        left = 0;
+    return (struct timespec){.tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000};
+}
+
 #endif
