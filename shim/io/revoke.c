@@ -82,7 +82,7 @@ void revoke_watch(void)
     pthread_attr_t detached;
     sigset_t all, before;
     start_thread *start = NULL;
-    static atomic_bool told;
+    static atomic_bool reported;
     if (!config_get()->close_removed_keys)
         return;
     int self = sys_getpid(), process = atomic_load(&watched_process);
@@ -97,7 +97,7 @@ void revoke_watch(void)
     int error = start ? start(&thread, &detached, watch, NULL) : EAGAIN;
     sys_sigprocmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&detached);
-    if (error && !atomic_exchange(&told, true))
+    if (error && !atomic_exchange(&reported, true))
         log_line(LOG_WARN,
                  "SOCKSEAL_REMOVED_KEYS=close: no thread can be started, so connections outlive their "
                  "keys in this process: %s",

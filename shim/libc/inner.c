@@ -116,20 +116,20 @@ DOOR void __backtrace_symbols_fd(void *const *addresses, int count, int fd)
 static struct {
     const char *ident;
     int option, facility;
-} told;
+} syslog_options;
 
 DOOR void openlog(const char *ident, int option, int facility)
 {
     if (ident)
-        told.ident = ident;
-    told.option = option;
-    told.facility = facility;
+        syslog_options.ident = ident;
+    syslog_options.option = option;
+    syslog_options.facility = facility;
     real()->openlog(ident, option, facility);
 }
 
 DOOR void closelog(void)
 {
-    told.ident = NULL;
+    syslog_options.ident = NULL;
     real()->closelog();
 }
 
@@ -139,26 +139,27 @@ static void print_error(const char *format, va_list list)
     if (vasprintf(&text, format, list) < 0)
         return;
     size_t len = strlen(text);
-    if (told.option & LOG_PID)
+    if (syslog_options.option & LOG_PID)
         snprintf(number, sizeof number, "[%d]", (int)getpid());
-    dprintf(STDERR_FILENO, "%s%s: %s%s", told.ident ? told.ident : program_invocation_short_name, number,
-            text, len && text[len - 1] == '\n' ? "" : "\n");
+    dprintf(STDERR_FILENO, "%s%s: %s%s",
+            syslog_options.ident ? syslog_options.ident : program_invocation_short_name, number, text,
+            len && text[len - 1] == '\n' ? "" : "\n");
     free(text);
 }
 
 DOOR void vsyslog(int priority, const char *format, va_list list)
 {
-    if (!(told.option & LOG_PERROR) || !fdtable_has(STDERR_FILENO)) {
+    if (!(syslog_options.option & LOG_PERROR) || !fdtable_has(STDERR_FILENO)) {
         real()->vsyslog(priority, format, list);
         return;
     }
     int saved = errno; /* %m */
     va_list again;
     va_copy(again, list);
-    real()->openlog(told.ident, told.option & ~LOG_PERROR, told.facility);
+    real()->openlog(syslog_options.ident, syslog_options.option & ~LOG_PERROR, syslog_options.facility);
     errno = saved;
     real()->vsyslog(priority, format, list);
-    real()->openlog(told.ident, told.option, told.facility);
+    real()->openlog(syslog_options.ident, syslog_options.option, syslog_options.facility);
     errno = saved;
     if (setlogmask(0) & LOG_MASK(LOG_PRI(priority)))
         print_error(format, again);

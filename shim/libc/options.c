@@ -76,13 +76,13 @@ static const struct refused {
 /* The errno with which the option is refused, or 0. */
 static int refused(const struct conn_handle *handle, int level, int name)
 {
-    static _Atomic bool told[sizeof refused_options / sizeof refused_options[0]];
+    static _Atomic bool reported[sizeof refused_options / sizeof refused_options[0]];
     for (size_t i = 0; i < sizeof refused_options / sizeof refused_options[0]; i++) {
         if (refused_options[i].level != level || refused_options[i].name != name ||
             conn_is_plaintext(handle->conn))
             continue;
         /* Programs do without; gRPC tries TCP_INQ on each connection. */
-        if (!atomic_exchange(&told[i], true))
+        if (!atomic_exchange(&reported[i], true))
             log_line(LOG_INFO, "%s (said once)", refused_options[i].what);
         return refused_options[i].error;
     }

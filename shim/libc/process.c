@@ -27,7 +27,7 @@
 #include "io/worker.h"
 #include "process/exec_adopt.h"
 #include "process/fence.h"
-#include "process/told.h"
+#include "process/warned.h"
 #include "sys/file.h"
 
 pid_t _Fork(void);
@@ -84,7 +84,7 @@ __attribute__((constructor)) static void load(void)
         atexit(end);
     at_quick_exit(end);
     environment_save();
-    told_begin();
+    warned_begin();
     symbols_begin();
     if (config_get()->strict && !fence_deny_rings())
         log_line(LOG_INFO, "io_uring is refused by the library alone: this process may not install a filter");

@@ -2,110 +2,116 @@
  * Copyright (c) 2026 the sockseal authors */
 
 /* syscall(2): calls that concern sealed descriptors go through the doors of the same name; all others pass.
- */
+ * The table at the end says which calls are looked at, and when. */
 
 #include "libc/door.h"
 
 #include <fcntl.h>
 #include <linux/aio_abi.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/select.h>
 #include <sys/sendfile.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "config/config.h"
 #include "conn/pending.h"
 #include "diag/log.h"
-#include "io/wait.h"
-#include "io/worker.h"
-#include "libc/raw.h"
+#include "libc/raw_wait.h"
 #include "process/fork.h"
 #include "process/lend.h"
 #include "process/privilege.h"
-#include "sys/net.h"
 
 int pidfd_getfd(int process, int fd, unsigned flags) __THROW;
 
-enum { ARGUMENTS = 6 };
+/* ---- bytes ---- */
 
-static void *pointer(long argument)
+static long raw_read(const long a[static RAW_ARGUMENTS])
 {
-    return (void *)(uintptr_t)argument;
+    return read((int)a[0], raw_pointer(a[1]), (size_t)a[2]);
 }
 
-/* Calls whose first argument is a sealed descriptor. */
-static bool on_sealed(long number, const long a[static ARGUMENTS], long *result)
+static long raw_write(const long a[static RAW_ARGUMENTS])
 {
-    int fd = (int)a[0];
-    switch (number) {
-    case SYS_read:
-        *result = read(fd, pointer(a[1]), (size_t)a[2]);
-        return true;
-    case SYS_write:
-        *result = write(fd, pointer(a[1]), (size_t)a[2]);
-        return true;
-    case SYS_readv:
-        *result = readv(fd, pointer(a[1]), (int)a[2]);
-        return true;
-    case SYS_writev:
-        *result = writev(fd, pointer(a[1]), (int)a[2]);
-        return true;
-    case SYS_recvfrom:
-        *result = recvfrom(fd, pointer(a[1]), (size_t)a[2], (int)a[3], pointer(a[4]), pointer(a[5]));
-        return true;
-    case SYS_sendto:
-        *result = sendto(fd, pointer(a[1]), (size_t)a[2], (int)a[3], pointer(a[4]), (socklen_t)a[5]);
-        return true;
-    case SYS_preadv2: /* the offset comes in two halves, of which a 64-bit kernel takes the first */
-        *result = preadv2(fd, pointer(a[1]), (int)a[2], a[3], (int)a[5]);
-        return true;
-    case SYS_pwritev2:
-        *result = pwritev2(fd, pointer(a[1]), (int)a[2], a[3], (int)a[5]);
-        return true;
-    case SYS_recvmsg:
-        *result = recvmsg(fd, pointer(a[1]), (int)a[2]);
-        return true;
-    case SYS_sendmsg:
-        *result = sendmsg(fd, pointer(a[1]), (int)a[2]);
-        return true;
-    case SYS_recvmmsg:
-        *result = recvmmsg(fd, pointer(a[1]), (unsigned)a[2], (int)a[3], pointer(a[4]));
-        return true;
-    case SYS_sendfile:
-        *result = sendfile(fd, (int)a[1], pointer(a[2]), (size_t)a[3]);
-        return true;
-    case SYS_shutdown:
-        *result = shutdown(fd, (int)a[1]);
-        return true;
-    case SYS_getsockopt:
-        *result = getsockopt(fd, (int)a[1], (int)a[2], pointer(a[3]), pointer(a[4]));
-        return true;
-    case SYS_setsockopt:
-        *result = setsockopt(fd, (int)a[1], (int)a[2], pointer(a[3]), (socklen_t)a[4]);
-        return true;
-    case SYS_ioctl:
-        *result = ioctl(fd, (unsigned long)a[1], pointer(a[2]));
-        return true;
-    case SYS_fcntl:
-        *result = fcntl(fd, (int)a[1], pointer(a[2]));
-        return true;
-    case SYS_dup:
-        *result = dup(fd);
-        return true;
-    default:
-        return false;
-    }
+    return write((int)a[0], raw_pointer(a[1]), (size_t)a[2]);
+}
+
+static long raw_readv(const long a[static RAW_ARGUMENTS])
+{
+    return readv((int)a[0], raw_pointer(a[1]), (int)a[2]);
+}
+
+static long raw_writev(const long a[static RAW_ARGUMENTS])
+{
+    return writev((int)a[0], raw_pointer(a[1]), (int)a[2]);
+}
+
+/* The offset comes in two halves, of which a 64-bit kernel takes the first. */
+static long raw_preadv2(const long a[static RAW_ARGUMENTS])
+{
+    return preadv2((int)a[0], raw_pointer(a[1]), (int)a[2], a[3], (int)a[5]);
+}
+
+static long raw_pwritev2(const long a[static RAW_ARGUMENTS])
+{
+    return pwritev2((int)a[0], raw_pointer(a[1]), (int)a[2], a[3], (int)a[5]);
+}
+
+static long raw_recvfrom(const long a[static RAW_ARGUMENTS])
+{
+    return recvfrom((int)a[0], raw_pointer(a[1]), (size_t)a[2], (int)a[3], raw_pointer(a[4]),
+                    raw_pointer(a[5]));
+}
+
+static long raw_sendto(const long a[static RAW_ARGUMENTS])
+{
+    return sendto((int)a[0], raw_pointer(a[1]), (size_t)a[2], (int)a[3], raw_pointer(a[4]), (socklen_t)a[5]);
+}
+
+static long raw_recvmsg(const long a[static RAW_ARGUMENTS])
+{
+    return recvmsg((int)a[0], raw_pointer(a[1]), (int)a[2]);
+}
+
+static long raw_sendmsg(const long a[static RAW_ARGUMENTS])
+{
+    return sendmsg((int)a[0], raw_pointer(a[1]), (int)a[2]);
+}
+
+static long raw_recvmmsg(const long a[static RAW_ARGUMENTS])
+{
+    return recvmmsg((int)a[0], raw_pointer(a[1]), (unsigned)a[2], (int)a[3], raw_pointer(a[4]));
+}
+
+static long raw_sendmmsg(const long a[static RAW_ARGUMENTS])
+{
+    return sendmmsg((int)a[0], raw_pointer(a[1]), (unsigned)a[2], (int)a[3]);
+}
+
+static long raw_sendfile(const long a[static RAW_ARGUMENTS])
+{
+    return sendfile((int)a[0], (int)a[1], raw_pointer(a[2]), (size_t)a[3]);
+}
+
+static long raw_splice(const long a[static RAW_ARGUMENTS])
+{
+    return splice((int)a[0], raw_pointer(a[1]), (int)a[2], raw_pointer(a[3]), (size_t)a[4], (unsigned)a[5]);
+}
+
+static long raw_tee(const long a[static RAW_ARGUMENTS])
+{
+    return tee((int)a[0], (int)a[1], (size_t)a[2], (unsigned)a[3]);
+}
+
+static long raw_vmsplice(const long a[static RAW_ARGUMENTS])
+{
+    return vmsplice((int)a[0], raw_pointer(a[1]), (size_t)a[2], (unsigned)a[3]);
 }
 
 /* io_submit(2): asynchronous work on a sealed descriptor would pass the doors by. */
@@ -118,326 +124,345 @@ static bool submits_sealed(int count, struct iocb **list)
     return false;
 }
 
-/* Calls that make, close, replace or pass on descriptors, sealed or not. */
-static bool on_any(long number, const long a[static ARGUMENTS], long *result)
+static long raw_io_submit(const long a[static RAW_ARGUMENTS])
 {
-    switch (number) {
-    case SYS_connect:
-        *result = connect((int)a[0], pointer(a[1]), (socklen_t)a[2]);
-        return true;
-    case SYS_accept:
-        *result = accept((int)a[0], pointer(a[1]), pointer(a[2]));
-        return true;
-    case SYS_accept4:
-        *result = accept4((int)a[0], pointer(a[1]), pointer(a[2]), (int)a[3]);
-        return true;
-    case SYS_sendto: /* MSG_FASTOPEN */
-        *result = sendto((int)a[0], pointer(a[1]), (size_t)a[2], (int)a[3], pointer(a[4]), (socklen_t)a[5]);
-        return true;
-    case SYS_sendmsg: /* MSG_FASTOPEN, SCM_RIGHTS */
-        *result = sendmsg((int)a[0], pointer(a[1]), (int)a[2]);
-        return true;
-    case SYS_recvmsg: /* SCM_RIGHTS */
-        *result = recvmsg((int)a[0], pointer(a[1]), (int)a[2]);
-        return true;
-    case SYS_prctl: /* seccomp */
-        *result = prctl((int)a[0], a[1], a[2], a[3], a[4]);
-        return true;
-    case SYS_seccomp:
-        *result = raw_seccomp((unsigned long)a[0], (unsigned long)a[1], pointer(a[2]));
-        return true;
-    case SYS_execve:
-        *result = execve(pointer(a[0]), pointer(a[1]), pointer(a[2]));
-        return true;
-    case SYS_execveat:
-        *result = execveat((int)a[0], pointer(a[1]), pointer(a[2]), pointer(a[3]), (int)a[4]);
-        return true;
-    case SYS_sendmmsg:
-        *result = sendmmsg((int)a[0], pointer(a[1]), (unsigned)a[2], (int)a[3]);
-        return true;
-    case SYS_listen:
-        *result = listen((int)a[0], (int)a[1]);
-        return true;
-    case SYS_pidfd_getfd:
-        *result = pidfd_getfd((int)a[0], (int)a[1], (unsigned)a[2]);
-        return true;
-    case SYS_close:
-        *result = close((int)a[0]);
-        return true;
-    case SYS_close_range:
-        *result = close_range((unsigned)a[0], (unsigned)a[1], (int)a[2]);
-        return true;
+    return submits_sealed((int)a[1], raw_pointer(a[2])) ? door_result(-EINVAL, errno)
+                                                        : raw_pass(SYS_io_submit, a);
+}
+
+/* What goes through a ring passes no door: programs fall back to epoll. */
+static long raw_io_uring_setup(const long a[static RAW_ARGUMENTS])
+{
+    (void)a;
+    log_line(LOG_INFO, "io_uring is refused, so that the program uses calls that can be sealed");
+    errno = ENOSYS;
+    return -1;
+}
+
+/* ---- sockets and descriptors ---- */
+
+static long raw_connect(const long a[static RAW_ARGUMENTS])
+{
+    return connect((int)a[0], raw_pointer(a[1]), (socklen_t)a[2]);
+}
+
+static long raw_accept(const long a[static RAW_ARGUMENTS])
+{
+    return accept((int)a[0], raw_pointer(a[1]), raw_pointer(a[2]));
+}
+
+static long raw_accept4(const long a[static RAW_ARGUMENTS])
+{
+    return accept4((int)a[0], raw_pointer(a[1]), raw_pointer(a[2]), (int)a[3]);
+}
+
+static long raw_listen(const long a[static RAW_ARGUMENTS])
+{
+    return listen((int)a[0], (int)a[1]);
+}
+
+static long raw_shutdown(const long a[static RAW_ARGUMENTS])
+{
+    return shutdown((int)a[0], (int)a[1]);
+}
+
+static long raw_getsockopt(const long a[static RAW_ARGUMENTS])
+{
+    return getsockopt((int)a[0], (int)a[1], (int)a[2], raw_pointer(a[3]), raw_pointer(a[4]));
+}
+
+static long raw_setsockopt(const long a[static RAW_ARGUMENTS])
+{
+    return setsockopt((int)a[0], (int)a[1], (int)a[2], raw_pointer(a[3]), (socklen_t)a[4]);
+}
+
+static long raw_ioctl(const long a[static RAW_ARGUMENTS])
+{
+    return ioctl((int)a[0], (unsigned long)a[1], raw_pointer(a[2]));
+}
+
+static long raw_fcntl(const long a[static RAW_ARGUMENTS])
+{
+    return fcntl((int)a[0], (int)a[1], raw_pointer(a[2]));
+}
+
+static long raw_dup(const long a[static RAW_ARGUMENTS])
+{
+    return dup((int)a[0]);
+}
+
 #ifdef SYS_dup2
-    case SYS_dup2:
-        *result = dup2((int)a[0], (int)a[1]);
-        return true;
+static long raw_dup2(const long a[static RAW_ARGUMENTS])
+{
+    return dup2((int)a[0], (int)a[1]);
+}
 #endif
-    case SYS_dup3:
-        *result = dup3((int)a[0], (int)a[1], (int)a[2]);
-        return true;
-    case SYS_tee:
-        *result = tee((int)a[0], (int)a[1], (size_t)a[2], (unsigned)a[3]);
-        return true;
-    case SYS_vmsplice:
-        *result = vmsplice((int)a[0], pointer(a[1]), (size_t)a[2], (unsigned)a[3]);
-        return true;
-    case SYS_splice:
-        *result = splice((int)a[0], pointer(a[1]), (int)a[2], pointer(a[3]), (size_t)a[4], (unsigned)a[5]);
-        return true;
-    case SYS_sendfile: /* from a sealed connection */
-        *result = sendfile((int)a[0], (int)a[1], pointer(a[2]), (size_t)a[3]);
-        return true;
-    case SYS_ioctl: /* a sealed descriptor may be its argument */
-        *result = ioctl((int)a[0], (unsigned long)a[1], pointer(a[2]));
-        return true;
-    case SYS_mount:
-        *result = mount(pointer(a[0]), pointer(a[1]), pointer(a[2]), (unsigned long)a[3], pointer(a[4]));
-        return true;
-    case SYS_fsconfig:
-        *result = fsconfig((int)a[0], (unsigned)a[1], pointer(a[2]), pointer(a[3]), (int)a[4]);
-        return true;
-    case SYS_bpf:
-        if (!lend_by_bpf(a[0], pointer(a[1])))
-            return false;
-        *result = door_result(-EOPNOTSUPP, errno);
-        return true;
-    case SYS_write:
-        *result = write((int)a[0], pointer(a[1]), (size_t)a[2]);
-        return true;
-    case SYS_exit_group:
-        _exit((int)a[0]);
-    case SYS_io_submit:
-        if (!submits_sealed((int)a[1], pointer(a[2])))
-            return false;
-        errno = EINVAL;
-        *result = -1;
-        return true;
-    default:
-        return false;
-    }
-}
 
-/* ---- waits ---- */
-
-static int64_t now_ns(void)
+static long raw_dup3(const long a[static RAW_ARGUMENTS])
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    return dup3((int)a[0], (int)a[1], (int)a[2]);
 }
 
-/* The kernel writes the time that is left back, where libc's functions do not; and it does not mind when it
- * cannot. */
-static void write_left(struct timespec *timeout, const struct timespec *before, int64_t start_ns)
+static long raw_close(const long a[static RAW_ARGUMENTS])
 {
-    if (!timeout || before->tv_sec > INT32_MAX)
-        return;
-    int64_t left = (int64_t)before->tv_sec * 1000000000 + before->tv_nsec - (now_ns() - start_ns);
-    struct timespec value = {left > 0 ? left / 1000000000 : 0, left > 0 ? left % 1000000000 : 0};
-    struct iovec from = {&value, sizeof value}, to = {timeout, sizeof value};
-    sys_call(SYS_process_vm_writev, getpid(), sys_ptr(&from), 1, sys_ptr(&to), 1, 0);
+    return close((int)a[0]);
 }
 
-/* Waits whose time-out is a struct timespec, at `timeout`. */
-static bool on_timed_wait(long number, const long a[static ARGUMENTS], struct timespec *timeout, long *result)
+static long raw_close_range(const long a[static RAW_ARGUMENTS])
 {
-    struct {
-        const sigset_t *mask;
-        size_t size;
-    } *six = pointer(a[5]); /* pselect6(2)'s sixth argument */
-    struct timespec before = timeout ? *timeout : (struct timespec){0};
-    int64_t start_ns = now_ns();
-    if (number == SYS_ppoll)
-        *result = ppoll(pointer(a[0]), (nfds_t)a[1], timeout, pointer(a[3]));
-    else
-        *result =
-            pselect((int)a[0], pointer(a[1]), pointer(a[2]), pointer(a[3]), timeout, six ? six->mask : NULL);
-    int saved = errno;
-    if (*result >= 0 || saved == EINTR)
-        write_left(timeout, &before, start_ns);
-    errno = saved;
-    return true;
+    return close_range((unsigned)a[0], (unsigned)a[1], (int)a[2]);
 }
 
-/* The rest of them. */
-static bool on_wait(long number, const long a[static ARGUMENTS], long *result)
+static long raw_pidfd_getfd(const long a[static RAW_ARGUMENTS])
 {
-    switch (number) {
-    case SYS_epoll_ctl:
-        *result = epoll_ctl((int)a[0], (int)a[1], (int)a[2], pointer(a[3]));
-        return true;
-#ifdef SYS_poll
-    case SYS_poll:
-        *result = poll(pointer(a[0]), (nfds_t)a[1], (int)a[2]);
-        return true;
-    case SYS_select:
-        *result = select((int)a[0], pointer(a[1]), pointer(a[2]), pointer(a[3]), pointer(a[4]));
-        return true;
-    case SYS_epoll_wait:
-        *result = epoll_wait((int)a[0], pointer(a[1]), (int)a[2], (int)a[3]);
-        return true;
-    case SYS_pause:
-        *result = pause();
-        return true;
-#endif
-    case SYS_ppoll:
-        return wait_concerns_poll(pointer(a[0]), (nfds_t)a[1]) &&
-               on_timed_wait(number, a, pointer(a[2]), result);
-    case SYS_pselect6:
-        return wait_concerns_select(wait_select_bound((int)a[0]), pointer(a[1]), pointer(a[2]),
-                                    pointer(a[3])) &&
-               on_timed_wait(number, a, pointer(a[4]), result);
-    case SYS_epoll_pwait:
-        *result = epoll_pwait((int)a[0], pointer(a[1]), (int)a[2], (int)a[3], pointer(a[4]));
-        return true;
-    case SYS_epoll_pwait2:
-        *result = epoll_pwait2((int)a[0], pointer(a[1]), (int)a[2], pointer(a[3]), pointer(a[4]));
-        return true;
-    case SYS_nanosleep:
-        *result = nanosleep(pointer(a[0]), pointer(a[1]));
-        return true;
-    case SYS_clock_nanosleep:
-        *result = clock_nanosleep((clockid_t)a[0], (int)a[1], pointer(a[2]), pointer(a[3]));
-        *result = door_result(-*result, errno); /* clock_nanosleep(3) returns its error */
-        return true;
-    case SYS_rt_sigsuspend:
-        *result = sigsuspend(pointer(a[0]));
-        return true;
-    default:
-        return false;
-    }
+    return pidfd_getfd((int)a[0], (int)a[1], (unsigned)a[2]);
 }
 
-/* ---- new processes ---- */
-
-/* fork(2) by its other names: a new process without our memory. vfork(2) too, since its child would return
- * over its parent's frames: it gets memory of its own, and its parent waits all the same. */
-static bool forks(long number, long a[static ARGUMENTS])
+static long raw_mount(const long a[static RAW_ARGUMENTS])
 {
-    const unsigned long *flags = pointer(a[0]); /* of struct clone_args, clone(2) */
-    if (number == SYS_clone3)
-        return flags && a[1] >= (long)sizeof *flags && !(*flags & (CLONE_VM | CLONE_THREAD));
-#ifdef SYS_fork
-    if (number == SYS_fork || number == SYS_vfork) {
-        memset(a, 0, ARGUMENTS * sizeof *a);
-        a[0] = SIGCHLD | (number == SYS_vfork ? CLONE_VFORK : 0);
-        return true;
-    }
-#endif
-    return number == SYS_clone && !(a[0] & (CLONE_VM | CLONE_THREAD));
+    return mount(raw_pointer(a[0]), raw_pointer(a[1]), raw_pointer(a[2]), (unsigned long)a[3],
+                 raw_pointer(a[4]));
 }
 
-static long fork_raw(long number, const long a[static ARGUMENTS])
+static long raw_fsconfig(const long a[static RAW_ARGUMENTS])
+{
+    return fsconfig((int)a[0], (unsigned)a[1], raw_pointer(a[2]), raw_pointer(a[3]), (int)a[4]);
+}
+
+static long raw_bpf(const long a[static RAW_ARGUMENTS])
+{
+    return lend_by_bpf(a[0], raw_pointer(a[1])) ? door_result(-EOPNOTSUPP, errno) : raw_pass(SYS_bpf, a);
+}
+
+/* ---- processes ---- */
+
+static long raw_prctl(const long a[static RAW_ARGUMENTS])
+{
+    return prctl((int)a[0], a[1], a[2], a[3], a[4]);
+}
+
+static long raw_seccomp_in(const long a[static RAW_ARGUMENTS])
+{
+    return raw_seccomp((unsigned long)a[0], (unsigned long)a[1], raw_pointer(a[2]));
+}
+
+static long raw_execve(const long a[static RAW_ARGUMENTS])
+{
+    return execve(raw_pointer(a[0]), raw_pointer(a[1]), raw_pointer(a[2]));
+}
+
+static long raw_execveat(const long a[static RAW_ARGUMENTS])
+{
+    return execveat((int)a[0], raw_pointer(a[1]), raw_pointer(a[2]), raw_pointer(a[3]), (int)a[4]);
+}
+
+static long raw_exit_group(const long a[static RAW_ARGUMENTS])
+{
+    _exit((int)a[0]);
+}
+
+/* A new process without our memory. */
+static long fork_raw(long number, const long a[static RAW_ARGUMENTS])
 {
     fork_prepare();
-    long child =
-        real()->syscall(number == SYS_clone3 ? SYS_clone3 : SYS_clone, a[0], a[1], a[2], a[3], a[4], a[5]);
+    long child = raw_pass(number, a);
     door_forked(child);
     return child;
 }
 
-/* Waits for what the library knows nothing of: a child, a signal, a lock. */
-static bool waits_elsewhere(long number, const long a[static ARGUMENTS])
+static long raw_clone(const long a[static RAW_ARGUMENTS])
 {
-    if (number == SYS_futex) {
-        const long operation = a[1] & FUTEX_CMD_MASK;
-        return operation == FUTEX_WAIT || operation == FUTEX_WAIT_BITSET || operation == FUTEX_LOCK_PI;
-    }
-    return number == SYS_wait4 || number == SYS_waitid || number == SYS_rt_sigtimedwait;
+    return a[0] & (CLONE_VM | CLONE_THREAD) ? raw_pass(SYS_clone, a) : fork_raw(SYS_clone, a);
 }
 
-/* ---- rights ---- */
-
-/* Calls by which a process gives up the right to read files. libc has no function for some of them. */
-static bool gives_up_rights(long number)
+static long raw_clone3(const long a[static RAW_ARGUMENTS])
 {
-    switch (number) {
-    case SYS_setuid:
-    case SYS_setreuid:
-    case SYS_setresuid:
-    case SYS_setfsuid:
-    case SYS_setgid:
-    case SYS_setregid:
-    case SYS_setresgid:
-    case SYS_setfsgid:
-    case SYS_setgroups:
-    case SYS_chroot:
-    case SYS_capset:
-#ifdef SYS_landlock_restrict_self
-    case SYS_landlock_restrict_self:
+    const unsigned long *flags = raw_pointer(a[0]); /* of struct clone_args, clone(2) */
+    const bool forks = flags && a[1] >= (long)sizeof *flags && !(*flags & (CLONE_VM | CLONE_THREAD));
+    return forks ? fork_raw(SYS_clone3, a) : raw_pass(SYS_clone3, a);
+}
+
+#ifdef SYS_fork
+static long raw_fork(const long a[static RAW_ARGUMENTS])
+{
+    (void)a;
+    return fork_raw(SYS_clone, (const long[RAW_ARGUMENTS]){SIGCHLD});
+}
+
+/* vfork(2)'s child would return over its parent's frames: it gets memory of its own, and its parent waits all
+ * the same. */
+static long raw_vfork(const long a[static RAW_ARGUMENTS])
+{
+    (void)a;
+    return fork_raw(SYS_clone, (const long[RAW_ARGUMENTS]){SIGCHLD | CLONE_VFORK});
+}
 #endif
-        return true;
-    default:
-        return false;
-    }
-}
 
-/* Other calls that change what the kernel keeps for each thread. */
-static bool changes_thread(long number)
+/* ---- the table ---- */
+
+/* When a call is looked at. */
+enum when {
+    NEVER = 0, /* a number that is not in the table */
+    SEALED,    /* the first argument is a sealed descriptor */
+    WAITING,   /* there is a sealed descriptor, or something pending */
+    ALWAYS,
+};
+
+/* What a call changes of what the kernel keeps for each thread. */
+enum change {
+    NOTHING = 0,
+    THREAD, /* a namespace, a filter, a property */
+    RIGHTS, /* the right to read files */
+};
+
+struct raw_call {
+    raw_stand_in *call; /* NULL: passes */
+    enum when when;
+    enum change change;
+};
+
+static const struct raw_call raw_calls[] = {
+    [SYS_read] = {raw_read, SEALED},
+    [SYS_readv] = {raw_readv, SEALED},
+    [SYS_writev] = {raw_writev, SEALED},
+    [SYS_preadv2] = {raw_preadv2, SEALED},
+    [SYS_pwritev2] = {raw_pwritev2, SEALED},
+    [SYS_recvfrom] = {raw_recvfrom, SEALED},
+    [SYS_recvmmsg] = {raw_recvmmsg, SEALED},
+    [SYS_shutdown] = {raw_shutdown, SEALED},
+    [SYS_getsockopt] = {raw_getsockopt, SEALED},
+    [SYS_setsockopt] = {raw_setsockopt, SEALED},
+    [SYS_fcntl] = {raw_fcntl, SEALED},
+    [SYS_dup] = {raw_dup, SEALED},
+    /* These make, close, replace or pass on descriptors, or have a sealed one in another argument. */
+    [SYS_write] = {raw_write, ALWAYS},
+    [SYS_sendto] = {raw_sendto, ALWAYS},
+    [SYS_sendmsg] = {raw_sendmsg, ALWAYS},
+    [SYS_recvmsg] = {raw_recvmsg, ALWAYS},
+    [SYS_sendmmsg] = {raw_sendmmsg, ALWAYS},
+    [SYS_sendfile] = {raw_sendfile, ALWAYS},
+    [SYS_splice] = {raw_splice, ALWAYS},
+    [SYS_tee] = {raw_tee, ALWAYS},
+    [SYS_vmsplice] = {raw_vmsplice, ALWAYS},
+    [SYS_io_submit] = {raw_io_submit, ALWAYS},
+    [SYS_io_uring_setup] = {raw_io_uring_setup, ALWAYS},
+    [SYS_connect] = {raw_connect, ALWAYS},
+    [SYS_accept] = {raw_accept, ALWAYS},
+    [SYS_accept4] = {raw_accept4, ALWAYS},
+    [SYS_listen] = {raw_listen, ALWAYS},
+    [SYS_ioctl] = {raw_ioctl, ALWAYS},
+#ifdef SYS_dup2
+    [SYS_dup2] = {raw_dup2, ALWAYS},
+#endif
+    [SYS_dup3] = {raw_dup3, ALWAYS},
+    [SYS_close] = {raw_close, ALWAYS},
+    [SYS_close_range] = {raw_close_range, ALWAYS},
+    [SYS_pidfd_getfd] = {raw_pidfd_getfd, ALWAYS},
+    [SYS_mount] = {raw_mount, ALWAYS},
+    [SYS_fsconfig] = {raw_fsconfig, ALWAYS},
+    [SYS_bpf] = {raw_bpf, ALWAYS},
+    [SYS_execve] = {raw_execve, ALWAYS},
+    [SYS_execveat] = {raw_execveat, ALWAYS},
+    [SYS_exit_group] = {raw_exit_group, ALWAYS},
+    [SYS_clone] = {raw_clone, ALWAYS},
+    [SYS_clone3] = {raw_clone3, ALWAYS},
+#ifdef SYS_fork
+    [SYS_fork] = {raw_fork, ALWAYS},
+    [SYS_vfork] = {raw_vfork, ALWAYS},
+#endif
+    [SYS_prctl] = {raw_prctl, ALWAYS, THREAD},
+    [SYS_seccomp] = {raw_seccomp_in, ALWAYS, THREAD},
+    [SYS_futex] = {raw_futex, WAITING},
+    [SYS_wait4] = {raw_wait4, WAITING},
+    [SYS_waitid] = {raw_waitid, WAITING},
+    [SYS_rt_sigtimedwait] = {raw_rt_sigtimedwait, WAITING},
+#ifdef SYS_poll
+    [SYS_poll] = {raw_poll, WAITING},
+    [SYS_select] = {raw_select, WAITING},
+    [SYS_epoll_wait] = {raw_epoll_wait, WAITING},
+    [SYS_pause] = {raw_pause, WAITING},
+#endif
+    [SYS_ppoll] = {raw_ppoll, WAITING},
+    [SYS_pselect6] = {raw_pselect6, WAITING},
+    [SYS_epoll_ctl] = {raw_epoll_ctl, WAITING},
+    [SYS_epoll_pwait] = {raw_epoll_pwait, WAITING},
+    [SYS_epoll_pwait2] = {raw_epoll_pwait2, WAITING},
+    [SYS_nanosleep] = {raw_nanosleep, WAITING},
+    [SYS_clock_nanosleep] = {raw_clock_nanosleep, WAITING},
+    [SYS_rt_sigsuspend] = {raw_rt_sigsuspend, WAITING},
+    /* libc has no function for some of these. */
+    [SYS_unshare] = {.change = THREAD},
+    [SYS_setns] = {.change = THREAD},
+    [SYS_setuid] = {.change = RIGHTS},
+    [SYS_setreuid] = {.change = RIGHTS},
+    [SYS_setresuid] = {.change = RIGHTS},
+    [SYS_setfsuid] = {.change = RIGHTS},
+    [SYS_setgid] = {.change = RIGHTS},
+    [SYS_setregid] = {.change = RIGHTS},
+    [SYS_setresgid] = {.change = RIGHTS},
+    [SYS_setfsgid] = {.change = RIGHTS},
+    [SYS_setgroups] = {.change = RIGHTS},
+    [SYS_chroot] = {.change = RIGHTS},
+    [SYS_capset] = {.change = RIGHTS},
+#ifdef SYS_landlock_restrict_self
+    [SYS_landlock_restrict_self] = {.change = RIGHTS},
+#endif
+};
+
+/* The call's entry; an empty one if it always passes. */
+static struct raw_call raw_call_of(long number)
 {
-    return number == SYS_unshare || number == SYS_setns || number == SYS_prctl || number == SYS_seccomp;
+    const size_t count = sizeof raw_calls / sizeof raw_calls[0];
+    return number >= 0 && (size_t)number < count ? raw_calls[number] : (struct raw_call){0};
 }
 
-/* For __attribute__((cleanup)). */
-static void end_change(const bool *changes)
+static bool is_looked_at(const struct raw_call *entry, long first)
+{
+    switch (entry->when) {
+    case SEALED:
+        return pending_any() || (fdtable_size && fdtable_has((int)first));
+    case WAITING:
+        return pending_any() || fdtable_size;
+    case ALWAYS:
+        return true;
+    case NEVER:
+        break;
+    }
+    return false;
+}
+
+static void begin_change(enum change change)
 {
     int saved = errno;
-    if (*changes)
+    if (change == RIGHTS)
+        privilege_before_drop();
+    else if (change == THREAD)
+        privilege_before_change();
+    errno = saved;
+}
+
+static void end_change(enum change change)
+{
+    int saved = errno;
+    if (change != NOTHING)
         privilege_after_change();
     errno = saved;
 }
 
-static bool begin_change(long number)
-{
-    const bool drops = gives_up_rights(number), changes = drops || changes_thread(number);
-    int saved = errno;
-    if (drops)
-        privilege_before_drop();
-    else if (changes)
-        privilege_before_change();
-    errno = saved;
-    return changes;
-}
-
-/* ---- the door ---- */
-
-static bool through_doors(long number, long a[static ARGUMENTS], long *result)
-{
-    if (forks(number, a)) {
-        *result = fork_raw(number, a);
-        return true;
-    }
-    if (pending_any() && waits_elsewhere(number, a))
-        worker_carry();
-    if (pending_any() || fdtable_size) {
-        if (on_wait(number, a, result))
-            return true;
-        if ((pending_any() || fdtable_has((int)a[0])) && on_sealed(number, a, result))
-            return true;
-    }
-    return on_any(number, a, result);
-}
-
 DOOR long syscall(long number, ...)
 {
-    long a[ARGUMENTS], result;
+    long a[RAW_ARGUMENTS];
     va_list list;
     va_start(list, number);
-    for (int i = 0; i < ARGUMENTS; i++)
+    for (int i = 0; i < RAW_ARGUMENTS; i++)
         a[i] = va_arg(list, long);
     va_end(list);
     config_load();
-    if (config_get()->active) {
-        /* What goes through a ring passes no door: programs fall back to epoll. */
-        if (number == SYS_io_uring_setup) {
-            log_line(LOG_INFO, "io_uring is refused, so that the program uses calls that can be sealed");
-            errno = ENOSYS;
-            return -1;
-        }
-        const bool changes __attribute__((cleanup(end_change), unused)) = begin_change(number);
-        if (through_doors(number, a, &result))
-            return result;
-        return real()->syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
-    }
-    return real()->syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    if (!config_get()->active)
+        return raw_pass(number, a);
+    const struct raw_call entry = raw_call_of(number);
+    begin_change(entry.change);
+    long result = is_looked_at(&entry, a[0]) ? entry.call(a) : raw_pass(number, a);
+    end_change(entry.change);
+    return result;
 }

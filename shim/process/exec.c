@@ -15,7 +15,7 @@
 #include "process/exec_handover.h"
 #include "process/fence.h"
 #include "process/library.h"
-#include "process/told.h"
+#include "process/warned.h"
 #include "shm/ownfd.h"
 #include "shm/self.h"
 #include "sys/file.h"
@@ -139,7 +139,7 @@ static int run_in_the_clear(const struct request *request, const struct program 
 {
     if (program->verdict == PROGRAM_UNKNOWN)
         return config_get()->strict ? -ENOEXEC : call(request); /* usually the kernel's answer, too */
-    if (told_first(program->reason))
+    if (warned_first(program->reason))
         log_line(LOG_WARN,
                  "%s; it runs without the library, and on the ports of SOCKSEAL_PORTS it is in the clear "
                  "(SOCKSEAL_STRICT=1 refuses it)",
@@ -168,7 +168,7 @@ static void tell_fenced(const struct program *program)
     const bool two_users = sys_getuid() != sys_geteuid() || sys_getgid() != sys_getegid();
     if (program->verdict != PROGRAM_UNSEALABLE)
         return;
-    const bool warn = (two_users || !library_is_loadable()) && told_first(program->reason);
+    const bool warn = (two_users || !library_is_loadable()) && warned_first(program->reason);
     log_line(warn ? LOG_WARN : LOG_INFO, "%s; the ports of SOCKSEAL_PORTS are denied to it", program->reason);
 }
 

@@ -41,59 +41,22 @@ static void run(struct attempt *attempt)
     sys_sigprocmask(SIG_SETMASK, &all, NULL);
 }
 
-/* The thread's own function. It shares its maker's thread-local storage, as the maker does nothing meanwhile.
- */
-_Noreturn static void thread_main(struct attempt *attempt)
+static int thread_main(void *context)
 {
-    run(attempt);
-    for (;;)
-        sys_call3(SYS_exit, 0, 0, 0);
+    run(context);
+    return 0;
 }
 
-/* clone(2) with a stack of its own, on which thread_main() is called. The thread's number or -errno. */
-static long start_thread(struct attempt *attempt, void *stack_end)
+/* A thread on a stack of its own. It shares its maker's thread-local storage, as the maker does nothing
+ * meanwhile. False if the kernel refuses. */
+static bool start_thread(struct attempt *attempt, void *stack_end)
 {
-    const long flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |
-                       CLONE_CHILD_CLEARTID;
-    void (*function)(struct attempt *) = thread_main;
-#if defined(__x86_64__)
-    register _Atomic uint32_t *r10 __asm__("r10") = &attempt->running;
-    register long r8 __asm__("r8") = 0;
-    register struct attempt *r12 __asm__("r12") = attempt;
-    register void (*r13)(struct attempt *) __asm__("r13") = function;
-    long result;
-    __asm__ volatile("syscall\n\t"
-                     "test %%rax, %%rax\n\t"
-                     "jnz 1f\n\t"
-                     "xor %%ebp, %%ebp\n\t"
-                     "mov %%r12, %%rdi\n\t"
-                     "call *%%r13\n\t"
-                     "1:"
-                     : "=a"(result)
-                     : "a"(SYS_clone), "D"(flags), "S"(stack_end), "d"(0), "r"(r10), "r"(r8), "r"(r12),
-                       "r"(r13)
-                     : "rcx", "r11", "memory");
-    return result;
-#elif defined(__aarch64__)
-    register long x8 __asm__("x8") = SYS_clone;
-    register long x0 __asm__("x0") = flags;
-    register void *x1 __asm__("x1") = stack_end;
-    register long x2 __asm__("x2") = 0;
-    register long x3 __asm__("x3") = 0;
-    register _Atomic uint32_t *x4 __asm__("x4") = &attempt->running;
-    register struct attempt *x9 __asm__("x9") = attempt;
-    register void (*x10)(struct attempt *) __asm__("x10") = function;
-    __asm__ volatile("svc 0\n\t"
-                     "cbnz x0, 1f\n\t"
-                     "mov x29, xzr\n\t"
-                     "mov x0, x9\n\t"
-                     "blr x10\n\t"
-                     "1:"
-                     : "+r"(x0)
-                     : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x9), "r"(x10)
-                     : "memory");
-    return x0;
-#endif
+    const int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |
+                      CLONE_CHILD_CLEARTID;
+    const int saved = errno;
+    const int thread = clone(thread_main, stack_end, flags, attempt, NULL, NULL, &attempt->running);
+    errno = saved;
+    return thread >= 0;
 }
 
 static bool run_in_thread(struct attempt *attempt)
@@ -102,11 +65,11 @@ static bool run_in_thread(struct attempt *attempt)
     if (stack == MAP_FAILED)
         return false;
     atomic_store(&attempt->running, 1);
-    long thread = start_thread(attempt, stack + STACK_SIZE);
-    while (thread > 0 && atomic_load(&attempt->running))
+    const bool started = start_thread(attempt, stack + STACK_SIZE);
+    while (started && atomic_load(&attempt->running))
         net_futex_wait(&attempt->running, 1, NULL);
     net_munmap(stack, STACK_SIZE);
-    return thread > 0;
+    return started;
 }
 
 int exec_fenced(const struct exec_call *call, int ruleset, bool raises_rights, bool *outside)

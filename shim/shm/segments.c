@@ -83,8 +83,8 @@ static uint8_t *map_shared(size_t len, int flags, int fd, size_t offset)
 
 void segments_report(void)
 {
-    static _Atomic bool told;
-    if (!atomic_exchange(&told, true))
+    static _Atomic bool reported;
+    if (!atomic_exchange(&reported, true))
         log_line(
             LOG_ERROR,
             "the kernel refuses memory for sealed connections; check the limit on this process's address "

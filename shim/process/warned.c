@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC
  * Copyright (c) 2026 the sockseal authors */
-#include "process/told.h"
+#include "process/warned.h"
 
 #include <stdatomic.h>
 #include <stddef.h>
@@ -14,7 +14,7 @@ enum { ENTRIES = 512 }; /* a page */
 /* Hashes; 0: free. */
 static _Atomic uint64_t *table;
 
-void told_begin(void)
+void warned_begin(void)
 {
     void *page = net_mmap(ENTRIES * sizeof *table, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
     if (page != MAP_FAILED)
@@ -30,7 +30,7 @@ static uint64_t hash_of(const char *text)
     return hash ? hash : 1;
 }
 
-bool told_first(const char *text)
+bool warned_first(const char *text)
 {
     const uint64_t hash = hash_of(text);
     for (size_t i = 0; table && i < ENTRIES; i++) {
