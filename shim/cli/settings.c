@@ -21,6 +21,8 @@ enum {
     OPTION_STRICT,
     OPTION_REMOVED_KEYS,
     OPTION_GROUPS,
+    OPTION_CONNECT_TIMEOUT,
+    OPTION_CLOSE_TIMEOUT,
     OPTION_UNSEALED
 };
 
@@ -35,6 +37,8 @@ static const struct {
     {'i', "SOCKSEAL_IDENTITY", NULL},
     {'s', "SOCKSEAL_SUITES", NULL},
     {'t', "SOCKSEAL_HANDSHAKE_TIMEOUT", NULL},
+    {OPTION_CONNECT_TIMEOUT, "SOCKSEAL_CONNECT_TIMEOUT", NULL},
+    {OPTION_CLOSE_TIMEOUT, "SOCKSEAL_CLOSE_TIMEOUT", NULL},
     {'l', "SOCKSEAL_LOG", NULL},
     {OPTION_GROUPS, "SOCKSEAL_GROUPS", NULL},
     {OPTION_LOG_FILE, "SOCKSEAL_LOG_FILE", NULL},
@@ -51,6 +55,8 @@ static const struct option long_options[] = {
     {"suites", required_argument, NULL, 's'},
     {"groups", required_argument, NULL, OPTION_GROUPS},
     {"timeout", required_argument, NULL, 't'},
+    {"connect-timeout", required_argument, NULL, OPTION_CONNECT_TIMEOUT},
+    {"close-timeout", required_argument, NULL, OPTION_CLOSE_TIMEOUT},
     {"log", required_argument, NULL, 'l'},
     {"log-file", required_argument, NULL, OPTION_LOG_FILE},
     {"plaintext", required_argument, NULL, OPTION_PLAINTEXT},

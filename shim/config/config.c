@@ -106,10 +106,9 @@ static unsigned read_number(const char *variable, unsigned max, unsigned otherwi
     return number;
 }
 
-static unsigned read_timeout_ms(void)
+static unsigned read_timeout_ms(const char *variable, unsigned default_s)
 {
-    return 1000 * read_number("SOCKSEAL_HANDSHAKE_TIMEOUT", TIMEOUT_MAX_S, TIMEOUT_DEFAULT_S,
-                              "whole seconds, 1 to 3600");
+    return 1000 * read_number(variable, TIMEOUT_MAX_S, default_s, "whole seconds, 1 to 3600");
 }
 
 /* Tests have keys renewed every few records. */
@@ -274,7 +273,9 @@ static void read_variables(struct config *config, const char *ports)
     config->accept_plaintext = read_plaintext();
     read_suites(config);
     read_groups(config);
-    config->handshake_timeout_ms = read_timeout_ms();
+    config->handshake_timeout_ms = read_timeout_ms("SOCKSEAL_HANDSHAKE_TIMEOUT", TIMEOUT_DEFAULT_S);
+    config->connect_timeout_ms = read_timeout_ms("SOCKSEAL_CONNECT_TIMEOUT", 0);
+    config->close_timeout_ms = read_timeout_ms("SOCKSEAL_CLOSE_TIMEOUT", TIMEOUT_DEFAULT_S);
     config->strict = read_strict();
     config->close_removed_keys = read_removed_keys();
     config->keylog_file = read_path("SOCKSEAL_KEYLOG_FILE", loaded.keylog_file);

@@ -19,9 +19,11 @@ enum {
 
 struct config {
     bool active; /* SOCKSEAL_PORTS is set and not empty; all else but `renewal` is unset when this is false */
-    bool accept_plaintext; /* SOCKSEAL_PLAINTEXT=accept */
-    bool strict;           /* SOCKSEAL_STRICT=1 */
-    unsigned handshake_timeout_ms;
+    bool accept_plaintext;         /* SOCKSEAL_PLAINTEXT=accept */
+    bool strict;                   /* SOCKSEAL_STRICT=1 */
+    unsigned handshake_timeout_ms; /* of a side that accepted, or that the peer has begun to answer */
+    unsigned connect_timeout_ms;   /* of a side that connects, until the peer answers; 0: none */
+    unsigned close_timeout_ms;     /* how long a closed connection is kept for what it still has to send */
     uint16_t suites[CONFIG_SUITES_MAX]; /* enum tls_suite, in order of preference */
     size_t suite_count;                 /* 0 if unset: what suits the processor */
     uint16_t groups[TLS_GROUPS_MAX];    /* enum tls_group, in order of preference */

@@ -46,9 +46,9 @@ struct conn *conn_new(enum tls_role role, bool connecting)
     }
     conn->handshake = handshake;
     conn->session.role = (uint8_t)role;
+    conn->status.deadline_ms = INT64_MAX;
     if (!connecting)
         conn_connected(conn);
-    conn->status.deadline_ms = net_now_ms() + config_get()->handshake_timeout_ms;
     return conn;
 }
 
@@ -134,8 +134,23 @@ void conn_unpin(struct conn *conn)
         conn_reap(conn);
 }
 
+/* A side that accepted has a limit from now on. For one that connected, the peer's program may not have
+ * accepted yet: it waits as long as the program wants to, and is checked when the time has come to say so. */
+static int64_t first_deadline(const struct conn *conn)
+{
+    const struct config *config = config_get();
+    unsigned limit = config->handshake_timeout_ms;
+    if (conn->session.role == TLS_CLIENT && config->connect_timeout_ms > 0 &&
+        config->connect_timeout_ms < limit)
+        limit = config->connect_timeout_ms;
+    return net_now_ms() + limit;
+}
+
 void conn_connected(struct conn *conn)
 {
+    if (!conn_is_connecting(conn))
+        return;
+    conn->status.deadline_ms = first_deadline(conn);
     uint8_t connecting = CONN_CONNECTING;
     atomic_compare_exchange_strong(&conn->status.phase, &connecting, CONN_HANDSHAKE);
 }

@@ -81,12 +81,14 @@ struct conn_status {
     _Atomic uint8_t lingers;       /* SO_LINGER was set, by any process that has it */
     _Atomic uint8_t close_pending; /* close_notify, and a FIN if TX_SHUT, are still to be sent (io/close.h) */
     _Atomic uint8_t error_told;    /* SO_ERROR has reported the failure */
+    _Atomic uint8_t wait_told;     /* the log has told that the peer has not answered yet */
     _Atomic int32_t error;         /* sticky: the errno that every read and write gives */
     /* An errno of the kernel's that the program has not seen yet. It is reported once. */
     _Atomic int32_t so_error;
     /* The next two are times of net_now_ms(). When to check an orphan again; 0: at the deadline. */
     _Atomic int64_t recheck_ms;
-    /* When the handshake, or an orphan's work, must be over. */
+    /* When the handshake, or an orphan's work, must be over. For a side that connects and has no answer yet,
+     * first the time at which the log is to tell that it still waits: handshake_expire(). */
     _Atomic int64_t deadline_ms;
 };
 
@@ -264,7 +266,7 @@ static inline bool conn_peer_closed(const struct conn *conn)
     return conn_phase(conn) == CONN_PEER_CLOSED;
 }
 
-/* Enters CONN_HANDSHAKE from CONN_CONNECTING; any thread, without a lock. */
+/* Enters CONN_HANDSHAKE from CONN_CONNECTING, and sets the deadline; any thread, without a lock. */
 void conn_connected(struct conn *conn);
 
 /* Enters a later phase; rx_lock held. Brings the attention masks up to date. */

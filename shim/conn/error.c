@@ -42,8 +42,8 @@ static const char *advice(int error)
     case EBADMSG:
         return "; the data was changed on its way";
     case ETIMEDOUT:
-        return "; check that the other end is sealed too (SOCKSEAL_PORTS, or SOCKSEAL_HANDSHAKE_TIMEOUT is "
-               "too short)";
+        return "; check that the other end is sealed too (SOCKSEAL_PORTS), or SOCKSEAL_HANDSHAKE_TIMEOUT or "
+               "SOCKSEAL_CONNECT_TIMEOUT is too short";
     default:
         return "";
     }

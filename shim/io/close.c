@@ -144,9 +144,16 @@ bool close_unfinished(const struct conn_handle *handle)
 
 void close_set_deadline(struct conn *conn)
 {
-    bool data = conn->tx.to_send > 0 || (conn->tx.sent_data && !conn_is_established(conn));
-    conn->status.deadline_ms =
-        net_now_ms() + (data ? (int64_t)config_get()->handshake_timeout_ms : CONN_GRACE_MS);
+    const struct config *config = config_get();
+    const bool data = conn->tx.to_send > 0 || (conn->tx.sent_data && !conn_is_established(conn));
+    int64_t span = data ? (int64_t)config->close_timeout_ms : CONN_GRACE_MS;
+    /* On plain TCP the data would wait in the peer's kernel. */
+    if (data && handshake_unanswered(conn) && config->connect_timeout_ms != 0)
+        span = config->connect_timeout_ms > span ? config->connect_timeout_ms : span;
+    else if (data && handshake_unanswered(conn))
+        span = INT64_MAX - net_now_ms();
+    conn->status.wait_told = 1; /* it is final */
+    conn->status.deadline_ms = net_now_ms() + span;
 }
 
 /* Without a descriptor for an orphan, close(2) itself waits, for the time that a write waits for a handshake:

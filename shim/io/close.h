@@ -8,7 +8,7 @@
  * the kernel may not have everything yet: a handshake that is not over, a queue, the rest of a record,
  * close_notify. An orphan finishes that: a descriptor of the library's own for the same socket. Every wait
  * (io/progress.h), or the worker (io/worker.h), makes progress with it. The end of the process waits for it,
- * for at most the time of a handshake.
+ * for at most SOCKSEAL_CLOSE_TIMEOUT.
  */
 
 #include "conn/fdtable.h"
@@ -51,8 +51,8 @@ bool close_unsent(const struct conn_handle *handle);
  * now. */
 bool close_unfinished(const struct conn_handle *handle);
 
-/* Sets the deadline of an orphan, or of a connection at the end of the process. It is short if none of the
- * program's data is left. */
+/* Sets the deadline of an orphan. It is short if none of the program's data is left. While the peer's program
+ * may not have accepted the connection yet, it is that of the handshake. */
 void close_set_deadline(struct conn *conn);
 
 /* If fd is one of the library's own, moves it to another number: the program is about to put something there.

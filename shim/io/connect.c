@@ -5,7 +5,6 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#include "config/config.h"
 #include "conn/address.h"
 #include "conn/pending.h"
 #include "io/progress.h"
@@ -81,7 +80,6 @@ static int connect_sealed(int fd, struct conn *conn, const struct sockaddr *addr
         return result;
     }
     if (result == 0) {
-        conn->status.deadline_ms = net_now_ms() + config_get()->handshake_timeout_ms;
         conn_connected(conn);
         tx_flush(&handle);
     }

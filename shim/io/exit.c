@@ -2,8 +2,11 @@
  * Copyright (c) 2026 the sockseal authors */
 #include "io/exit.h"
 
+#include "config/config.h"
+#include "conn/error.h"
 #include "conn/pending.h"
 #include "diag/limit.h"
+#include "diag/log.h"
 #include "io/close.h"
 #include "io/progress.h"
 #include "io/worker.h"
@@ -41,11 +44,24 @@ static bool worth_waiting(int fd)
                                                       conn->status.close_pending || close_unsent(&handle));
 }
 
+/* What an orphan that is given up at the end of the process still had to send. */
+static void note_lost(int fd)
+{
+    struct conn_handle handle = fdtable_find(fd);
+    if (handle.conn && handle.conn != &fdtable_dead && !conn_failed(handle.conn) &&
+        handle.conn->tx.to_send > 0)
+        error_note(&handle, LOG_ERROR,
+                   "the process ends, and the peer did not take the rest in time: data is lost");
+}
+
 void exit_wait_orphans(void)
 {
+    const int64_t end = net_now_ms() + config_get()->close_timeout_ms;
     for (int fd = 0; fd < fdtable_bound(); fd++) {
-        while (pending_any() && worth_waiting(fd))
+        while (pending_any() && worth_waiting(fd) && net_now_ms() < end)
             progress_wait(-1, 0, net_now_ms() + CLOSE_RECHECK_MS);
+        if (pending_any() && worth_waiting(fd))
+            note_lost(fd);
     }
 }
 

@@ -4,7 +4,7 @@
 #define SOCKSEAL_EXIT_H
 
 /* The end of a process. It waits for what the kernel does not have yet (io/close.h), until each orphan's
- * deadline at most. */
+ * deadline at most, and no longer than SOCKSEAL_CLOSE_TIMEOUT in all. */
 
 /* Waits until the orphans are done. */
 void exit_wait_orphans(void);

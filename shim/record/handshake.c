@@ -156,7 +156,6 @@ static int check_connected(const struct conn_handle *handle)
         return 0;
     if (polled.revents & (POLLERR | POLLHUP | POLLNVAL))
         return -ENOTCONN;
-    conn->status.deadline_ms = net_now_ms() + config_get()->handshake_timeout_ms;
     conn_connected(conn);
     return 1;
 }
@@ -354,6 +353,14 @@ static int end_early(const struct conn_handle *handle, uint32_t have)
     return -1;
 }
 
+/* Something has come behind `before` bytes of a record. A connecting side whose peer begins to answer has
+ * been accepted, and waits no longer than one that accepted. */
+static void note_answer(struct conn *conn, uint32_t before)
+{
+    if (conn->session.role == TLS_CLIENT && !conn->session.heard && before == 0)
+        conn->status.deadline_ms = net_now_ms() + config_get()->handshake_timeout_ms;
+}
+
 /* Receives once, and takes the whole records: 1 to go on; 0 when there is nothing more, or when the peer has
  * to answer first; -1 on failure. rx_lock held. */
 static int advance(const struct conn_handle *handle)
@@ -376,6 +383,7 @@ static int advance(const struct conn_handle *handle)
         become_plaintext(handle);
         return 0;
     }
+    note_answer(conn, before);
     size_t have = before + (size_t)got;
     long used = process(handle, have);
     if (used < 0)
@@ -441,12 +449,32 @@ static void forget_secrets(const struct conn_handle *handle)
     conn_release_tx(conn);
 }
 
+bool handshake_unanswered(const struct conn *conn)
+{
+    return conn->session.role == TLS_CLIENT && !conn->session.heard && conn->rx.have == 0;
+}
+
+/* The deadline of a connecting side without an answer is past: whether it may wait on. The first time the log
+ * tells so. From then on the limit is SOCKSEAL_CONNECT_TIMEOUT, if there is one. */
+static bool may_wait_on(const struct conn_handle *handle)
+{
+    struct conn *conn = handle->conn;
+    const struct config *config = config_get();
+    const unsigned limit = config->connect_timeout_ms, notice = config->handshake_timeout_ms;
+    if (!handshake_unanswered(conn) || conn->status.wait_told || (limit > 0 && limit <= notice))
+        return false;
+    conn->status.wait_told = 1;
+    conn->status.deadline_ms = limit > 0 ? conn->status.deadline_ms + (limit - notice) : INT64_MAX;
+    error_note(handle, LOG_INFO, "still waiting for the peer's answer: it is busy, or not sealed");
+    return true;
+}
+
 void handshake_expire(const struct conn_handle *handle)
 {
     struct conn *conn = handle->conn;
     if (!expired(conn) || hold_rx(handle, HOLD_TRY) != HOLD_TAKEN)
         return;
-    if (expired(conn)) {
+    if (expired(conn) && !may_wait_on(handle)) {
         if (config_get()->accept_plaintext && conn->session.role == TLS_SERVER && !conn->session.heard &&
             conn->rx.have == 0)
             become_plaintext(handle); /* the peer waits for this server to speak first */

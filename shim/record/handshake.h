@@ -24,8 +24,13 @@ int handshake_progress(const struct conn_handle *handle);
  * since what waits for that is in a room above; NULL: nothing waits. */
 extern void (*handshake_advanced)(const struct conn_handle *handle);
 
+/* Whether this side connects and has got no answer yet: the peer's program may not have accepted the
+ * connection. A hint without rx_lock. */
+bool handshake_unanswered(const struct conn *conn);
+
 /* If the handshake's deadline is past: fails the connection with ETIMEDOUT, or, with
- * SOCKSEAL_PLAINTEXT=accept and a peer that has sent nothing, serves it in the clear. Needs no lock. */
+ * SOCKSEAL_PLAINTEXT=accept and a peer that has sent nothing, serves it in the clear. A connecting side
+ * without an answer goes on waiting until SOCKSEAL_CONNECT_TIMEOUT, if that is set. Needs no lock. */
 void handshake_expire(const struct conn_handle *handle);
 
 #endif

@@ -54,6 +54,8 @@ class Variables(sealed.TestCase):
                 ("SOCKSEAL_PLAINTEXT", ("yes", "Accept"), ("accept", "refuse")),
                 ("SOCKSEAL_SUITES", ("aes", "chacha20;aegis128l"), ("chacha20", "aegis128x4,aegis128l,chacha20")),
                 ("SOCKSEAL_HANDSHAKE_TIMEOUT", ("soon", "-1", "0", "10s"), ("1", "30")),
+                ("SOCKSEAL_CONNECT_TIMEOUT", ("soon", "-1", "0", "10s"), ("1", "30")),
+                ("SOCKSEAL_CLOSE_TIMEOUT", ("soon", "-1", "0", "10s"), ("1", "30")),
                 ("SOCKSEAL_LOG", ("loud", "INFO!"), ("quiet", "error", "warn", "info", "debug")),
                 ("SOCKSEAL_STRICT", ("maybe",), ("0", "1"))):
             for value in bad:

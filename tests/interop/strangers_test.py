@@ -241,7 +241,7 @@ class Connecting(Case):
         port = self.port()
         listener = socket.create_server((self.address, port))
         self.addCleanup(listener.close)
-        self.expect_refused("ETIMEDOUT", port, SOCKSEAL_HANDSHAKE_TIMEOUT=1)
+        self.expect_refused("ETIMEDOUT", port, SOCKSEAL_CONNECT_TIMEOUT=1)
 
     def test_server_that_closes_at_once(self):
         """A reset or an end in the middle of the handshake is no clean end of the stream."""

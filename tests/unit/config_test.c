@@ -29,10 +29,20 @@ enum { CHECK_FAILED = 3 };
 
 static void clear_environment(void)
 {
-    static const char *const variables[] = {
-        "SOCKSEAL_PORTS",    "SOCKSEAL_KEY_FILE",    "SOCKSEAL_IDENTITY",          "SOCKSEAL_PLAINTEXT",
-        "SOCKSEAL_SUITES",   "SOCKSEAL_LOG",         "SOCKSEAL_HANDSHAKE_TIMEOUT", "SOCKSEAL_STRICT",
-        "SOCKSEAL_LOG_FILE", "SOCKSEAL_KEYLOG_FILE", "SOCKSEAL_REMOVED_KEYS",      "SOCKSEAL_GROUPS"};
+    static const char *const variables[] = {"SOCKSEAL_PORTS",
+                                            "SOCKSEAL_KEY_FILE",
+                                            "SOCKSEAL_IDENTITY",
+                                            "SOCKSEAL_PLAINTEXT",
+                                            "SOCKSEAL_SUITES",
+                                            "SOCKSEAL_LOG",
+                                            "SOCKSEAL_HANDSHAKE_TIMEOUT",
+                                            "SOCKSEAL_STRICT",
+                                            "SOCKSEAL_LOG_FILE",
+                                            "SOCKSEAL_KEYLOG_FILE",
+                                            "SOCKSEAL_REMOVED_KEYS",
+                                            "SOCKSEAL_GROUPS",
+                                            "SOCKSEAL_CONNECT_TIMEOUT",
+                                            "SOCKSEAL_CLOSE_TIMEOUT"};
     for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++)
         unsetenv(variables[i]);
 }
@@ -74,7 +84,8 @@ static void assert_bad(const char *variable, const char *value, const char *word
 static bool has_defaults(const struct config *config)
 {
     return config->active && !config->accept_plaintext && !config->strict &&
-           config->handshake_timeout_ms == 10000 && config->suite_count == 0 && !config->key_file &&
+           config->handshake_timeout_ms == 10000 && config->connect_timeout_ms == 0 &&
+           config->close_timeout_ms == 10000 && config->suite_count == 0 && !config->key_file &&
            config->identity_count == 0 && !config->close_removed_keys && !config->keylog_file &&
            config->rules.count == 1;
 }
@@ -173,25 +184,35 @@ static void test_strict(void **state)
     assert_bad("SOCKSEAL_STRICT", "true", "true");
 }
 
-static bool timeout_is_one(const struct config *config)
+static bool handshake_timeout_is_one(const struct config *config)
 {
-    return config->handshake_timeout_ms == 1000;
+    return config->handshake_timeout_ms == 1000 && config->connect_timeout_ms == 0 &&
+           config->close_timeout_ms == 10000;
 }
 
-static bool timeout_is_an_hour(const struct config *config)
+static bool connect_timeout_is_an_hour(const struct config *config)
 {
-    return config->handshake_timeout_ms == 3600000;
+    return config->connect_timeout_ms == 3600000 && config->handshake_timeout_ms == 10000;
 }
 
-static void test_handshake_timeout(void **state)
+static bool close_timeout_is_two(const struct config *config)
+{
+    return config->close_timeout_ms == 2000 && config->handshake_timeout_ms == 10000;
+}
+
+static void test_timeouts(void **state)
 {
     (void)state;
     static const char *const bad[] = {"0",    "-1", "3601", "1.5", "1s", " 1", "ten", "99999999999999999999",
                                       "0x10", "+1"};
-    assert_good("SOCKSEAL_HANDSHAKE_TIMEOUT", "1", timeout_is_one);
-    assert_good("SOCKSEAL_HANDSHAKE_TIMEOUT", "3600", timeout_is_an_hour);
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        assert_bad("SOCKSEAL_HANDSHAKE_TIMEOUT", bad[i], bad[i]);
+    static const char *const variables[] = {"SOCKSEAL_HANDSHAKE_TIMEOUT", "SOCKSEAL_CONNECT_TIMEOUT",
+                                            "SOCKSEAL_CLOSE_TIMEOUT"};
+    assert_good("SOCKSEAL_HANDSHAKE_TIMEOUT", "1", handshake_timeout_is_one);
+    assert_good("SOCKSEAL_CONNECT_TIMEOUT", "3600", connect_timeout_is_an_hour);
+    assert_good("SOCKSEAL_CLOSE_TIMEOUT", "2", close_timeout_is_two);
+    for (size_t which = 0; which < 3; which++)
+        for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+            assert_bad(variables[which], bad[i], bad[i]);
 }
 
 static bool only_chacha20(const struct config *config)
@@ -452,7 +473,7 @@ int main(void)
         cmocka_unit_test(test_ports),
         cmocka_unit_test(test_plaintext),
         cmocka_unit_test(test_strict),
-        cmocka_unit_test(test_handshake_timeout),
+        cmocka_unit_test(test_timeouts),
         cmocka_unit_test(test_suites),
         cmocka_unit_test(test_groups),
         cmocka_unit_test(test_identity),

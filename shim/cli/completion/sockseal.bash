@@ -2,8 +2,8 @@
 # Copyright (c) 2026 the sockseal authors
 # bash completion for sockseal(1)
 
-_sockseal_settings='--ports --key-file --identity --suites --groups --timeout --log --log-file --plaintext --removed-keys
-    --keylog-file --strict --allow-unsealed-program --config --help'
+_sockseal_settings='--ports --key-file --identity --suites --groups --timeout --connect-timeout --close-timeout --log --log-file
+    --plaintext --removed-keys --keylog-file --strict --allow-unsealed-program --config --help'
 
 # The identities of the key file that the command line or the environment names.
 _sockseal_identities() {
@@ -26,7 +26,7 @@ _sockseal_argument() {
         -l | --log) COMPREPLY=($(compgen -W 'quiet error warn info debug' -- "$2")) ;;
         --plaintext) COMPREPLY=($(compgen -W 'refuse accept' -- "$2")) ;;
         --removed-keys) COMPREPLY=($(compgen -W 'keep close' -- "$2")) ;;
-        -p | --ports | -t | --timeout | -b | --bytes) COMPREPLY=() ;;
+        -p | --ports | -t | --timeout | --connect-timeout | --close-timeout | -b | --bytes) COMPREPLY=() ;;
         *) return 1 ;;
     esac
 }
@@ -37,8 +37,8 @@ _sockseal_first() {
     for ((i = $1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
             --) echo $((i + 1)); return ;;
-            -p | -k | -i | -s | -t | -l | -f | -o | -b | --ports | --key-file | --identity | --suites | --groups | --timeout | --log | \
-                --log-file | --plaintext | --removed-keys | --keylog-file | --config | --output | --bytes) ((i++)) ;;
+            -p | -k | -i | -s | -t | -l | -f | -o | -b | --ports | --key-file | --identity | --suites | --groups | --timeout | \
+                --connect-timeout | --close-timeout | --log | --log-file | --plaintext | --removed-keys | --keylog-file | --config | --output | --bytes) ((i++)) ;;
             -*) ;;
             *) echo "$i"; return ;;
         esac

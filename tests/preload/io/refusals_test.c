@@ -297,13 +297,13 @@ static void against_a_silent_listener(const char *how, const char *change, const
 static void a_silent_listener_times_out_a_read(void)
 {
     skip_unless_loaded();
-    against_a_silent_listener("read", "SOCKSEAL_HANDSHAKE_TIMEOUT=1", "read ETIMEDOUT\n");
+    against_a_silent_listener("read", "SOCKSEAL_CONNECT_TIMEOUT=1", "read ETIMEDOUT\n");
 }
 
 static void a_silent_listener_times_out_a_poll(void)
 {
     skip_unless_loaded();
-    against_a_silent_listener("poll", "SOCKSEAL_HANDSHAKE_TIMEOUT=1", "read ETIMEDOUT\n");
+    against_a_silent_listener("poll", "SOCKSEAL_CONNECT_TIMEOUT=1", "read ETIMEDOUT\n");
 }
 
 /* No usable key: connect itself says so, and nothing has gone out. */

@@ -96,6 +96,8 @@ static const struct setting bad_settings[] = {
     {"SOCKSEAL_HANDSHAKE_TIMEOUT=-1", "-1"},
     {"SOCKSEAL_HANDSHAKE_TIMEOUT=5s", "5s"},
     {"SOCKSEAL_HANDSHAKE_TIMEOUT=99999999999999999999", "99999999999999999999"},
+    {"SOCKSEAL_CONNECT_TIMEOUT=0", "0"},
+    {"SOCKSEAL_CLOSE_TIMEOUT=never", "never"},
     {"SOCKSEAL_LOG=loud", "loud"},
     {"SOCKSEAL_STRICT=yes", "yes"},
 };
