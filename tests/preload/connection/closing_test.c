@@ -347,7 +347,7 @@ static void a_writer_sends_what_is_outstanding(const struct net *net)
     pid_t peer = suite_fork();
     if (peer == 0) {
         close(closed[0]), close(written[0]);
-        net_sleep_ms(200); /* until the other side is full, and closed */
+        suite_until_blocked(getppid()); /* the other side is full, and closed */
         _exit(read_one_after_the_other(closed[1], written[1], TOTAL));
     }
     close(closed[1]), close(written[1]);

@@ -168,7 +168,7 @@ static struct wall build_wall(const struct net *net)
         wall.held[i] = net_client(&net_plain, SOCK_NONBLOCK);
         net_connect_to(wall.held[i], &wall.address);
     }
-    net_sleep_ms(10);
+    assert_true(net_arrived(wall.held[0], POLLOUT));
     return wall;
 }
 

@@ -261,7 +261,7 @@ static void write_and_leave(const struct net *net, int how)
             exit(n == 8 ? 0 : 1);
         _exit(n == 8 ? 0 : 1);
     }
-    net_sleep_ms(50);
+    suite_until_blocked(child);
     int fd = accept(listener, NULL, NULL);
     assert_int_equal(net_read_all(fd, text, sizeof text), 8);
     assert_memory_equal(text, "farewell", 8);

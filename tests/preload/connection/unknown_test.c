@@ -60,8 +60,8 @@ static void expect_no_marker(const char *name, int fd)
 
 static void say(int fd)
 {
-    if (fd >= 0 && write(fd, "MARKER", 6) == 6)
-        net_sleep_ms(100);
+    if (fd >= 0)
+        write(fd, "MARKER", 6);
     _exit(0);
 }
 

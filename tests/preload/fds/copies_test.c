@@ -112,12 +112,13 @@ static void a_number_is_used_again(const struct net *net)
     close(pipes[1]);
 }
 
-static volatile int to_close = -1;
+static volatile int to_close = -1, to_tell = -1;
 
 static void close_it(int signal)
 {
     (void)signal;
     close(to_close);
+    close(to_tell);
 }
 
 /* A signal handler above a blocked write closes another descriptor of the same connection. */
@@ -126,16 +127,18 @@ static void a_handler_that_closes_a_copy(const struct net *net)
     enum { LEN = 8 << 20 };
     static char much[LEN], got[LEN];
     struct sigaction action = {.sa_handler = close_it, .sa_flags = SA_RESTART};
-    int pair[2];
+    int pair[2], closed[2];
+    char none;
     net_warm_pair(net, pair);
+    assert_int_equal(pipe(closed), 0);
     pid_t child = suite_fork();
     if (child == 0) {
-        close(pair[0]);
-        net_sleep_ms(600);
-        _exit(net_read_all(pair[1], got, LEN) == LEN ? 0 : 1);
+        close(pair[0]), close(closed[1]);
+        _exit(read(closed[0], &none, 1) == 0 && net_read_all(pair[1], got, LEN) == LEN ? 0 : 1);
     }
-    close(pair[1]);
+    close(pair[1]), close(closed[0]);
     to_close = dup(pair[0]);
+    to_tell = closed[1];
     sigaction(SIGALRM, &action, NULL);
     const struct itimerval soon = {.it_value.tv_usec = 200000};
     setitimer(ITIMER_REAL, &soon, NULL);
@@ -178,6 +181,7 @@ static void complaint_16_dup2_both_ways_in_two_threads(const struct net *net)
 
 struct reader {
     int fd;
+    _Atomic pid_t id;
     ssize_t got;
     char text[8];
 };
@@ -185,6 +189,7 @@ struct reader {
 static void *read_some(void *context)
 {
     struct reader *reader = context;
+    reader->id = gettid();
     reader->got = read(reader->fd, reader->text, sizeof reader->text);
     return NULL;
 }
@@ -200,15 +205,14 @@ static void complaint_16_dup2_over_a_descriptor_that_another_thread_is_blocked_i
     int kept = fcntl(one[1], F_DUPFD_CLOEXEC, 3);
     reader.fd = one[1];
     assert_int_equal(pthread_create(&thread, NULL, read_some, &reader), 0);
-    net_sleep_ms(30); /* into its read, most of the time; both orders must work */
+    suite_until_thread_blocked(&reader.id);
     assert_int_equal(dup2(two[1], one[1]), one[1]);
     assert_int_equal(write(one[0], "old", 3), 3);
     assert_int_equal(write(two[0], "new", 3), 3);
     assert_int_equal(pthread_join(thread, NULL), 0);
     assert_int_equal(reader.got, 3);
-    bool old = memcmp(reader.text, "old", 3) == 0;
-    assert_true(old || memcmp(reader.text, "new", 3) == 0);
-    net_expect_text(old ? one[1] : kept, old ? "new" : "old");
+    assert_memory_equal(reader.text, "old", 3);
+    net_expect_text(one[1], "new");
     close(one[0]), close(one[1]), close(two[0]), close(two[1]), close(kept);
 }
 

@@ -479,10 +479,18 @@ static void a_server_that_runs_itself_anew(const struct net *net)
 
 /* ---- threads ---- */
 
-static void *read_for_ever(void *argument)
+struct reader {
+    int fd;
+    pthread_t thread;
+    _Atomic pid_t id;
+};
+
+static void *read_for_ever(void *context)
 {
+    struct reader *reader = context;
     char byte;
-    while (read(*(int *)argument, &byte, 1) > 0)
+    reader->id = gettid();
+    while (read(reader->fd, &byte, 1) > 0)
         ;
     return NULL;
 }
@@ -496,10 +504,11 @@ static void threads_at_exec(const struct net *net)
     net_warm_pair(net, spare);
     pid_t child = suite_fork();
     if (child == 0) {
-        pthread_t thread[2];
-        pthread_create(&thread[0], NULL, read_for_ever, &pair[0]);
-        pthread_create(&thread[1], NULL, read_for_ever, &spare[0]);
-        net_sleep_ms(20);
+        struct reader readers[2] = {{.fd = pair[0]}, {.fd = spare[0]}};
+        for (int i = 0; i < 2; i++) {
+            pthread_create(&readers[i].thread, NULL, read_for_ever, &readers[i]);
+            suite_until_thread_blocked(&readers[i].id);
+        }
         fcntl(pair[0], F_SETFD, 0);
         run_by(by_execv,
                (const char *[]){script_step("w %d ready", pair[0]), script_step("r %d ask", pair[0]),

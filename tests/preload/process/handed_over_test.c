@@ -129,7 +129,7 @@ static void a_record_sent_in_part(const struct net *net)
         go_on(pair[0], (const char *[]){script_step("put %d %zu %zu", pair[0], LARGE - sent, sent), NULL});
     }
     close(pair[0]);
-    net_sleep_ms(20);
+    suite_until_blocked(child);
     take(pair[1], LARGE, 0);
     assert_int_equal(suite_wait(child), 0);
     net_expect_end(pair[1]);
@@ -154,7 +154,7 @@ static void a_record_sent_in_part_and_no_more(const struct net *net)
     }
     close(pair[0]);
     assert_int_equal(net_read_all(tell[0], &sent, sizeof sent), sizeof sent);
-    net_sleep_ms(20);
+    suite_until_blocked(child);
     take(pair[1], sent, 0);
     assert_int_equal(suite_wait(child), 0);
     net_expect_end(pair[1]);
@@ -267,7 +267,7 @@ static void an_end_that_was_not_read(const struct net *net)
     net_warm_pair(net, pair);
     put(pair[1], 100, 0);
     shutdown(pair[1], SHUT_WR);
-    net_sleep_ms(5);
+    assert_true(net_arrived(pair[0], POLLRDHUP));
     pid_t child = suite_fork();
     if (child == 0)
         go_on(pair[0], (const char *[]){script_step("get %d 100 0", pair[0]), script_step("eof %d", pair[0]),

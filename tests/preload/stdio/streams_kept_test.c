@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -158,7 +159,7 @@ static void errors_of_a_stream(const struct net *net)
     FILE *stream = fdopen(pair[0], "w");
     setsockopt(pair[1], SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1}, sizeof(struct linger));
     close(pair[1]);
-    net_sleep_ms(50);
+    assert_true(net_arrived(pair[0], POLLHUP));
     fputs("words", stream);
     assert_int_equal(fflush(stream), EOF);
     assert_int_equal(errno, ECONNRESET);

@@ -4,6 +4,7 @@
 
 #include "net.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,4 +40,11 @@ void suite_until_blocked(pid_t thread)
         before = now;
     }
     fail_msg("thread %d does not block", (int)thread);
+}
+
+void suite_until_thread_blocked(const _Atomic pid_t *id)
+{
+    while (*id == 0)
+        sched_yield();
+    suite_until_blocked(*id);
 }

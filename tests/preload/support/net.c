@@ -3,6 +3,7 @@
 #include "suite.h"
 
 #include "net.h"
+#include "sys/sys.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -167,6 +168,13 @@ void net_sleep_ms(unsigned ms)
     struct timespec span = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
     while (nanosleep(&span, &span) < 0 && errno == EINTR)
         ;
+}
+
+bool net_arrived(int fd, short events)
+{
+    struct pollfd entry = {.fd = fd, .events = events};
+    struct timespec limit = {.tv_sec = 10};
+    return sys_call(SYS_ppoll, sys_ptr(&entry), 1, sys_ptr(&limit), 0, 0, 0) == 1;
 }
 
 short net_wait(int fd, short events, int timeout_ms)

@@ -65,6 +65,10 @@ void net_set_nonblock(int fd, bool on);
 int64_t net_now_ms(void);
 void net_sleep_ms(unsigned ms);
 
+/* What has arrived at a socket, past the library, which does not take it in: waits for these events of
+ * poll(2). False after ten seconds. */
+bool net_arrived(int fd, short events);
+
 /* poll(2) on one descriptor: its revents, or 0 after the time. */
 short net_wait(int fd, short events, int timeout_ms);
 

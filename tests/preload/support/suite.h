@@ -79,4 +79,7 @@ int suite_wait(pid_t child);
  * in a call that blocks, or is gone. Fails the test if that does not come. */
 void suite_until_blocked(pid_t thread);
 
+/* The same for a thread that was just made, and that stores its gettid(2) here. */
+void suite_until_thread_blocked(const _Atomic pid_t *id);
+
 #endif

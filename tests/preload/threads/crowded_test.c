@@ -311,7 +311,7 @@ static void a_write_behind_another_process_is_restarted(const struct net *net)
     pid_t writer = suite_fork();
     if (writer == 0)
         write_zeros(pair[0], ENOUGH);
-    net_sleep_ms(100);
+    suite_until_blocked(writer);
     pid_t reader = suite_fork();
     if (reader == 0) {
         close(pair[0]);

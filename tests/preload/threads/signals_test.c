@@ -188,6 +188,14 @@ static void waits_are_interrupted(const struct net *net)
     close(epoll), close(pair[0]), close(pair[1]);
 }
 
+static void until_pending(int signal)
+{
+    sigset_t pending;
+    do
+        sigpending(&pending);
+    while (!sigismember(&pending, signal));
+}
+
 /* The signal is blocked except during the wait: what pselect, ppoll and epoll_pwait are for. */
 static void a_mask_for_the_wait(const struct net *net)
 {
@@ -200,7 +208,7 @@ static void a_mask_for_the_wait(const struct net *net)
     struct pollfd entry = {.fd = pair[1], .events = POLLIN};
     struct timespec span = {.tv_sec = 2};
     alarms_start(alarms_count, 0, 1, 0);
-    net_sleep_ms(10);
+    until_pending(SIGALRM);
     assert_int_equal(alarms, 0);
     assert_int_equal(ppoll(&entry, 1, &span, &kept), -1);
     assert_int_equal(errno, EINTR);
@@ -209,7 +217,7 @@ static void a_mask_for_the_wait(const struct net *net)
     struct epoll_event event = {.events = EPOLLIN};
     assert_int_equal(epoll_ctl(epoll, EPOLL_CTL_ADD, pair[1], &event), 0);
     alarms_start(alarms_count, 0, 1, 0);
-    net_sleep_ms(10);
+    until_pending(SIGALRM);
     assert_int_equal(epoll_pwait(epoll, &event, 1, 2000, &kept), -1);
     assert_int_equal(alarms, 1);
     sigset_t now;

@@ -159,6 +159,7 @@ static void eight_write_and_eight_read(const struct net *net)
  * other. */
 struct flow {
     int fd;
+    _Atomic pid_t id; /* of its thread, once that runs */
     size_t total;
     bool ok;
 };
@@ -167,6 +168,7 @@ static void *write_flow(void *context)
 {
     struct flow *flow = context;
     uint8_t data[30000];
+    flow->id = gettid();
     for (size_t done = 0; done < flow->total; done += sizeof data) {
         net_pattern(data, sizeof data, done);
         if (net_write_all(flow->fd, data, sizeof data) != sizeof data)
@@ -180,6 +182,7 @@ static void *read_flow(void *context)
 {
     struct flow *flow = context;
     uint8_t data[30000];
+    flow->id = gettid();
     for (size_t done = 0; done < flow->total; done += sizeof data)
         if (net_read_all(flow->fd, data, sizeof data) != sizeof data ||
             !net_is_pattern(data, sizeof data, done))
@@ -207,7 +210,7 @@ static void both_directions_at_once(const struct net *net)
 
 struct reader {
     int fd;
-    atomic_int started;
+    _Atomic pid_t id;
     ssize_t result;
     int error;
     char text[16];
@@ -216,7 +219,7 @@ struct reader {
 static void *read_once(void *context)
 {
     struct reader *reader = context;
-    atomic_store(&reader->started, 1);
+    reader->id = gettid();
     reader->result = recv(reader->fd, reader->text, sizeof reader->text, 0);
     reader->error = errno;
     return NULL;
@@ -227,9 +230,7 @@ static pthread_t start_reader(struct reader *reader, int fd)
     pthread_t thread;
     *reader = (struct reader){.fd = fd};
     assert_int_equal(pthread_create(&thread, NULL, read_once, reader), 0);
-    while (!atomic_load(&reader->started))
-        net_sleep_ms(1);
-    net_sleep_ms(30);
+    suite_until_thread_blocked(&reader->id);
     return thread;
 }
 
@@ -249,7 +250,7 @@ static void close_while_another_reads(const struct net *net)
     net_warm_pair(net, pair);
     pthread_t thread = start_reader(&reader, pair[1]);
     assert_int_equal(close(pair[1]), 0);
-    net_sleep_ms(20);
+    suite_until_blocked(reader.id); /* again, if the call disturbed it */
     assert_int_equal(write(pair[0], "late", 4), 4);
     assert_int_equal(pthread_join(thread, NULL), 0);
     assert_int_equal(reader.result, 4);
@@ -268,7 +269,7 @@ static void dup2_while_another_reads(const struct net *net)
     net_warm_pair(net, other);
     pthread_t thread = start_reader(&reader, pair[1]);
     assert_int_equal(dup2(other[1], pair[1]), pair[1]);
-    net_sleep_ms(20);
+    suite_until_blocked(reader.id); /* again, if the call disturbed it */
     assert_int_equal(write(pair[0], "late", 4), 4);
     assert_int_equal(pthread_join(thread, NULL), 0);
     assert_int_equal(reader.result, 4);
@@ -370,7 +371,7 @@ static void cancelled_while_writing(const struct net *net)
     net_warm_pair(net, pair);
     flow.fd = pair[0];
     assert_int_equal(pthread_create(&thread, NULL, write_flow, &flow), 0);
-    net_sleep_ms(100);
+    suite_until_thread_blocked(&flow.id);
     assert_int_equal(pthread_cancel(thread), 0);
     assert_int_equal(pthread_join(thread, NULL), 0);
     while (net_wait(pair[1], POLLIN, 100) & POLLIN) {
@@ -405,11 +406,17 @@ static void connections_come_and_go_in_four_threads(const struct net *net)
         assert_int_equal(pthread_join(threads[i], NULL), 0);
 }
 
+struct waiter {
+    int epoll;
+    _Atomic pid_t id;
+};
+
 static void *wait_for_input(void *context)
 {
-    int epoll = *(int *)context;
+    struct waiter *waiter = context;
     struct epoll_event event;
-    return epoll_wait(epoll, &event, 1, 5000) == 1 ? context : NULL;
+    waiter->id = gettid();
+    return epoll_wait(waiter->epoll, &event, 1, 5000) == 1 ? context : NULL;
 }
 
 /* The thread that waits is woken by what another thread caused, before and after the handshake. */
@@ -419,8 +426,9 @@ static void waiting_in_one_thread_connecting_in_another(const struct net *net)
     pthread_t thread;
     void *woken;
     int listener = net_listen(net, 4, &address), epoll = epoll_create1(EPOLL_CLOEXEC);
-    assert_int_equal(pthread_create(&thread, NULL, wait_for_input, &epoll), 0);
-    net_sleep_ms(20);
+    struct waiter waiter = {.epoll = epoll};
+    assert_int_equal(pthread_create(&thread, NULL, wait_for_input, &waiter), 0);
+    suite_until_thread_blocked(&waiter.id);
     int one = net_connect(net, &address);
     struct epoll_event event = {.events = EPOLLIN, .data.fd = one};
     assert_int_equal(epoll_ctl(epoll, EPOLL_CTL_ADD, one, &event), 0);

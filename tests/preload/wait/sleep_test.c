@@ -26,7 +26,7 @@ static void an_absolute_sleep_drives(const struct net *net)
     pid_t child = suite_fork();
     if (child == 0) {
         char text[8];
-        net_sleep_ms(100);
+        suite_until_blocked(getppid());
         int fd = accept(listener, NULL, NULL);
         _exit(net_read_all(fd, text, 6) == 6 ? 0 : 1);
     }
