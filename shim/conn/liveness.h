@@ -14,6 +14,11 @@ bool liveness_thread_dead(uint32_t id);
 /* The same for a process. One whose first thread alone has ended is alive, though it looks like a zombie. */
 bool liveness_process_dead(uint32_t id);
 
+/* For work on all connections at once, which may all have the same holders: from liveness_begin_round() to
+ * liveness_end_round() this thread asks the kernel for each process once. The two nest. */
+void liveness_begin_round(void);
+void liveness_end_round(void);
+
 /* Whether there is no process or thread of this id, not even a zombie. Asks kill(2), not /proc. */
 bool liveness_gone(uint32_t id);
 

@@ -4,6 +4,7 @@
 
 #include "config/config.h"
 #include "conn/error.h"
+#include "conn/liveness.h"
 #include "conn/pending.h"
 #include "diag/limit.h"
 #include "diag/log.h"
@@ -20,8 +21,8 @@ static void finish_at_exit(int fd)
     struct conn_handle handle = fdtable_find(fd);
     if (!handle.conn || handle.conn == &fdtable_dead || (fdtable_flags(fd) & FDTABLE_ORPHAN))
         return;
-    if (conn_is_connecting(handle.conn) || fdtable_any(handle.conn, -1) != fd ||
-        !fdtable_release(handle.conn))
+    const bool first = fdtable_descriptors(handle.conn) == 1 || fdtable_any(handle.conn, -1) == fd;
+    if (conn_is_connecting(handle.conn) || !first || !fdtable_release(handle.conn))
         return;
     if (!close_unfinished(&handle)) {
         pending_remove(fd);
@@ -79,8 +80,10 @@ void exit_finish(void)
     static _Atomic bool done;
     if (!self_owns_tables() || atomic_exchange(&done, true))
         return;
+    liveness_begin_round();
     for (int fd = 0; fd < fdtable_bound(); fd++)
         finish_at_exit(fd);
+    liveness_end_round();
     exit_wait_orphans();
     /* Killed in the midst of a step, it would leave a lock to the other holders of a connection. */
     worker_hold();

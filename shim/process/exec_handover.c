@@ -8,6 +8,7 @@
 #include "conn/address.h"
 #include "conn/fdtable.h"
 #include "conn/holders.h"
+#include "conn/liveness.h"
 #include "diag/log.h"
 #include "io/close.h"
 #include "io/exit.h"
@@ -56,11 +57,13 @@ static void set_flag(int fd, bool close_on_exec)
 static void each_sealed(struct exec_handover *plan,
                         void (*visit)(struct exec_handover *plan, const struct conn_handle *handle))
 {
+    liveness_begin_round();
     for (int fd = 0; fd < fdtable_bound(); fd++) {
         struct conn_handle handle = fdtable_find(fd);
         if (handle.conn && handle.conn != &fdtable_dead)
             visit(plan, &handle);
     }
+    liveness_end_round();
 }
 
 static void count(struct exec_handover *plan, const struct conn_handle *handle)
@@ -115,12 +118,16 @@ static void restore(struct exec_handover *plan, const struct conn_handle *handle
  * it at the same number, and the program wants it to survive. */
 static struct conn *found_in_child(int fd, bool *marked)
 {
-    uint64_t cookie = fdtable_cookie(fd);
+    const bool inherit = (fdtable_flags(fd) & (FDTABLE_INHERIT | FDTABLE_ORPHAN)) == FDTABLE_INHERIT;
+    const int flags = net_fcntl(fd, F_GETFD, 0);
+    *marked = false;
+    if (flags < 0 || ((flags & FD_CLOEXEC) && !inherit)) /* most end here, after one system call */
+        return NULL;
+    const uint64_t cookie = fdtable_cookie(fd);
     struct conn_handle here = cookie ? fdtable_find(fd) : (struct conn_handle){0};
-    int flags = net_fcntl(fd, F_GETFD, 0);
-    bool same = here.conn && here.conn != &fdtable_dead && arena_cookie(here.conn->slot) == cookie;
-    *marked = same && (fdtable_flags(fd) & (FDTABLE_INHERIT | FDTABLE_ORPHAN)) == FDTABLE_INHERIT;
-    if (!cookie || flags < 0 || ((flags & FD_CLOEXEC) && !*marked))
+    const bool same = here.conn && here.conn != &fdtable_dead && arena_cookie(here.conn->slot) == cookie;
+    *marked = same && inherit;
+    if (!cookie || ((flags & FD_CLOEXEC) && !*marked))
         return NULL;
     return same ? here.conn : arena_slot_map(arena_find(cookie));
 }

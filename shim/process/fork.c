@@ -13,7 +13,7 @@
 
 static void name_self(struct conn *conn)
 {
-    holders_name(conn, sys_getpid());
+    holders_name(conn, (int)*self_process); /* self_claim() came before */
 }
 
 static void uncount(struct conn *conn)
