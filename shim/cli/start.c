@@ -17,6 +17,7 @@ __asm__(".symver __libc_start_main, __libc_start_main@GLIBC_2.2.5\n"
         "_start:\n"
         ".cfi_startproc\n"
         ".cfi_undefined rip\n"
+        "endbr64\n"
         "xor %ebp, %ebp\n"
         "mov %rdx, %r9\n" /* the dynamic linker's own function for the end */
         "pop %rsi\n"      /* argc */
@@ -40,6 +41,7 @@ __asm__(".symver __libc_start_main, __libc_start_main@GLIBC_2.17\n"
         "_start:\n"
         ".cfi_startproc\n"
         ".cfi_undefined x30\n"
+        "hint #34\n" /* bti c */
         "mov x29, #0\n"
         "mov x30, #0\n"
         "mov x5, x0\n"   /* the dynamic linker's own function for the end */
