@@ -13,15 +13,17 @@ PRELOAD_PLUGINS := $(addsuffix .so,$(call test_programs,preload/*/*_plugin.c))
 BENCH_LOADS := $(call test_programs,bench/echo.c bench/pingpong.c bench/connects.c bench/crowd.c)
 BENCH_PLAIN := $(call test_programs,bench/pipe.c bench/spawn.c bench/ops.c)
 BENCH_MICRO := $(call test_programs,bench/micro.c)
+FUZZ_HARNESSES := $(call test_programs,fuzz/*_fuzz.c)
 BENCH_EMPTY := $(addsuffix .so,$(call test_programs,bench/empty.c))
 
-.PHONY: tests unit-tests tsan-tests bench-programs
+.PHONY: tests unit-tests tsan-tests fuzz-harnesses bench-programs
 unit-tests: $(UNIT_TESTS)
 tsan-tests: $(TSAN_TESTS)
+fuzz-harnesses: $(FUZZ_HARNESSES)
 tests: all $(UNIT_TESTS) $(PRELOAD_TESTS) $(PRELOAD_PLUGINS) $(BENCH_PLAIN)
 bench-programs: $(BENCH_LOADS) $(BENCH_PLAIN) $(BENCH_MICRO) $(BENCH_EMPTY)
 
-$(TEST_OBJECTS): CPPFLAGS += -Itests/support -Itests/preload/support -Itests/bench/support
+$(TEST_OBJECTS): CPPFLAGS += -Itests/support -Itests/preload/support -Itests/bench/support -Itests/fuzz/support
 
 # What each kind is linked with besides its own object.
 LIBS :=
@@ -29,14 +31,20 @@ $(UNIT_TESTS): $(call objects,tests/support/*.c) $(BUILD)/core.a
 $(PRELOAD_TESTS) $(TSAN_TESTS): $(call objects,tests/preload/support/*.c)
 # With the doors themselves: a preloaded library would come before the sanitizer's runtime.
 $(TSAN_TESTS): $(PROGRAM_OBJECTS)
+# A harness has libFuzzer's main program where the build is for it (tests/fuzz/run), else the one of fuzz/support.
+FUZZ_MAIN := $(if $(findstring fuzzer,$(SAN)),%/driver.o)
+$(FUZZ_HARNESSES): $(filter-out $(FUZZ_MAIN),$(call objects,tests/fuzz/support/*.c)) \
+	$(call objects,tests/support/*.c) $(BUILD)/core.a
+$(BUILD)/tests/fuzz/config_fuzz: $(call objects,shim/cli/configuration.c)
 $(BENCH_LOADS): $(call objects,tests/bench/support/*.c)
 $(BENCH_MICRO): $(BUILD)/core.a
-$(UNIT_TESTS) $(PRELOAD_TESTS) $(TSAN_TESTS): private LIBS := -lcmocka -lpthread
+$(UNIT_TESTS) $(PRELOAD_TESTS) $(TSAN_TESTS) $(FUZZ_HARNESSES): private LIBS := -lcmocka -lpthread
 $(BENCH_LOADS): private LIBS := -lssl -lcrypto -lpthread
-$(UNIT_TESTS) $(TSAN_TESTS) $(BENCH_MICRO): private LIBS += @$(SODIUM)/libs
+$(UNIT_TESTS) $(TSAN_TESTS) $(FUZZ_HARNESSES) $(BENCH_MICRO): private LIBS += @$(SODIUM)/libs
+$(FUZZ_HARNESSES): private LIBS += $(if $(FUZZ_MAIN),-fsanitize=fuzzer)
 $(PRELOAD_TESTS): private LIBS += -Wl,-rpath,'$$ORIGIN'
 
-$(UNIT_TESTS) $(PRELOAD_TESTS) $(TSAN_TESTS) $(BENCH_LOADS) $(BENCH_PLAIN) $(BENCH_MICRO): $(BUILD)/%: $(BUILD)/obj/%.o
+$(UNIT_TESTS) $(PRELOAD_TESTS) $(TSAN_TESTS) $(FUZZ_HARNESSES) $(BENCH_LOADS) $(BENCH_PLAIN) $(BENCH_MICRO): $(BUILD)/%: $(BUILD)/obj/%.o
 	$(call say,LD)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)

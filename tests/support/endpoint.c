@@ -31,7 +31,10 @@ void endpoint_init(struct endpoint *endpoint, const uint16_t *suites, size_t cou
 {
     if (!secret_init())
         abort();
-    memset(endpoint, 0, sizeof *endpoint);
+    memset(endpoint, 0, offsetof(struct endpoint, out));
+    memset(endpoint->events, 0, sizeof endpoint->events);
+    endpoint->out.len = endpoint->pending.len = endpoint->data.len = 0;
+    endpoint->result = TLS_OK;
     if (count > 0)
         memcpy(endpoint->suites, suites, count * sizeof *suites);
     endpoint->config = (struct tls_config){

@@ -18,7 +18,8 @@ static void hmac(const uint8_t *key, size_t key_len, const void *data, size_t le
 void toy_expand_label(const uint8_t secret[32], const char *label, const void *context, size_t context_len,
                       uint8_t *out, size_t len)
 {
-    struct toy_buffer info = {.len = 0};
+    struct toy_buffer info;
+    info.len = 0;
     uint8_t block[32];
     toy_put_number(&info, len, 2);
     toy_put_number(&info, strlen("tls13 ") + strlen(label), 1);
@@ -160,7 +161,8 @@ static void next_nonce(struct toy_keys *keys, uint8_t nonce[16])
 void toy_seal_inner(struct toy_keys *keys, const void *inner, size_t len, struct toy_buffer *out)
 {
     uint8_t nonce[16];
-    struct toy_buffer sealed = {.len = len + TOY_TAG_LEN};
+    struct toy_buffer sealed;
+    sealed.len = len + TOY_TAG_LEN;
     size_t header = out->len;
     toy_put_number(out, TOY_DATA, 1);
     toy_put_number(out, 0x0303, 2);
@@ -178,7 +180,8 @@ void toy_seal_inner(struct toy_keys *keys, const void *inner, size_t len, struct
 void toy_seal(struct toy_keys *keys, uint8_t type, const void *content, size_t len, size_t padding,
               struct toy_buffer *out)
 {
-    struct toy_buffer inner = {.len = 0};
+    struct toy_buffer inner;
+    inner.len = 0;
     toy_put(&inner, content, len);
     toy_put_number(&inner, type, 1);
     for (size_t i = 0; i < padding; i++)

@@ -57,7 +57,8 @@ void toy_client_hello(const struct toy *toy, struct toy_hello *hello)
     static const uint8_t versions[] = {2, 3, 4};
     static const uint8_t groups[] = {0, 2, 0, TOY_X25519};
     static const uint8_t modes[] = {1, 1};
-    struct toy_buffer body = {.len = 0};
+    struct toy_buffer body;
+    body.len = 0;
     memset(hello, 0, sizeof *hello);
     hello->type = TOY_CLIENT_HELLO;
     hello->legacy_version = 0x0303;
@@ -98,7 +99,8 @@ static void answer(const struct toy *toy, struct toy_hello *hello)
 void toy_server_hello(const struct toy *toy, struct toy_hello *hello)
 {
     static const uint8_t first[] = {0, 0};
-    struct toy_buffer body = {.len = 0};
+    struct toy_buffer body;
+    body.len = 0;
     answer(toy, hello);
     memset(hello->random, 0x5a, sizeof hello->random);
     key_share_entry(toy, &body);
@@ -108,7 +110,8 @@ void toy_server_hello(const struct toy *toy, struct toy_hello *hello)
 
 void toy_retry_request(const struct toy *toy, struct toy_hello *hello, const void *cookie, size_t cookie_len)
 {
-    struct toy_buffer body = {.len = 0};
+    struct toy_buffer body;
+    body.len = 0;
     answer(toy, hello);
     retry_random(hello->random);
     if (cookie_len == 0)
