@@ -13,10 +13,61 @@ void (*pending_carry)(void);
 static _Atomic uint32_t unwatched; /* approximate number of those pending that are not in the epoll yet */
 static _Atomic int64_t next_deadline = INT64_MAX;
 
+static _Atomic bool carried;     /* pending_set_carried() */
+static _Atomic bool asleep;      /* pending_set_asleep() */
+static _Atomic uint32_t watcher; /* the thread that polls the private epoll for the others; 0: none */
+
+static void wake_worker(void)
+{
+    const uint64_t one = 1;
+    int wake = atomic_load(&asleep) ? ownfd_get(OWNFD_WAKE) : -1;
+    if (wake >= 0)
+        sys_write(wake, &one, sizeof one);
+}
+
+void pending_set_carried(bool by_worker)
+{
+    atomic_store(&carried, by_worker);
+}
+
+void pending_set_asleep(bool worker)
+{
+    atomic_store(&asleep, worker);
+}
+
+bool pending_is_carried(void)
+{
+    return atomic_load(&carried);
+}
+
+/* A thread may leave its wait by siglongjmp(3) or be cancelled in it. So a mark of its own is not in its way,
+ * and one of a thread that is gone costs no more than a worker. */
+bool pending_begin_watch(void)
+{
+    uint32_t other = 0;
+    if (atomic_load(&carried))
+        return false;
+    if (atomic_compare_exchange_strong(&watcher, &other, self_tid()) || other == self_tid())
+        return true;
+    if (pending_carry)
+        pending_carry();
+    return !atomic_load(&carried);
+}
+
+void pending_end_watch(void)
+{
+    uint32_t own = self_tid();
+    atomic_compare_exchange_strong(&watcher, &own, 0);
+}
+
 void pending_lower_deadline(int64_t deadline)
 {
     int64_t seen = atomic_load(&next_deadline);
-    while (deadline < seen && !atomic_compare_exchange_weak(&next_deadline, &seen, deadline)) {
+    while (deadline < seen) {
+        if (atomic_compare_exchange_weak(&next_deadline, &seen, deadline)) {
+            wake_worker();
+            return;
+        }
     }
 }
 
@@ -57,8 +108,11 @@ void pending_add(int fd)
     struct conn_handle handle = fdtable_find_now(fd);
     if (!handle.conn || (fdtable_set_flags(fd, FDTABLE_PENDING) & FDTABLE_PENDING))
         return;
-    atomic_fetch_add(&pending_count, 1);
-    pending_lower_deadline(handle.conn->status.deadline_ms);
+    if (atomic_fetch_add(&pending_count, 1) == 0)
+        wake_worker(); /* it may wait for something else, without the epoll */
+    /* Of an established connection it is past, and is the handshake's. */
+    if (!conn_is_established(handle.conn) || (fdtable_flags(fd) & FDTABLE_ORPHAN))
+        pending_lower_deadline(handle.conn->status.deadline_ms);
     int epoll = ownfd_get(OWNFD_EPOLL);
     if (epoll >= 0)
         watch_in(epoll, &handle); /* another thread may be waiting on it already */
@@ -151,6 +205,9 @@ void pending_after_fork(void)
     for (int fd = 0; fd < fdtable_bound(); fd++)
         fdtable_clear_flags(fd, FDTABLE_WATCH_IN | FDTABLE_WATCH_OUT);
     atomic_store(&unwatched, atomic_load(&pending_count));
+    atomic_store(&watcher, 0);
+    atomic_store(&carried, false);
+    atomic_store(&asleep, false);
 }
 
 void pending_rewatch(const struct conn_handle *handle)

@@ -6,7 +6,8 @@
 /*
  * Connections of this process that have something pending: a handshake, bytes accepted but not sent, a close
  * that is not finished. Each is marked by a flag of its descriptor and is in one private epoll. A thread that
- * waits in a door polls that epoll too (io/progress.h). While nothing is pending, a wait costs one load more.
+ * waits in a door polls that epoll too (io/progress.h), or the worker does. While nothing is pending, a wait
+ * costs one load more.
  */
 
 #include "conn/fdtable.h"
@@ -49,11 +50,32 @@ void pending_each(void (*visit)(const struct conn_handle *handle));
  * pending or there is no descriptor left. */
 int pending_epoll(void);
 
+/*
+ * One thread polls the private epoll: if all did that wait, each event would wake them all. While the worker
+ * (io/worker.h) is there, it is the one. Else it is the first thread that waits in a door. When a second one
+ * comes, the worker is started: so a program with one thread never has a second thread for that.
+ *
+ * pending_begin_watch(): whether the caller, which is about to wait, is to poll it: then pending_end_watch()
+ * follows. If not, the caller is to ask again once in a while (PENDING_ASK_MS), since the worker may have
+ * been ended.
+ */
+enum { PENDING_ASK_MS = 1000 };
+bool pending_begin_watch(void);
+void pending_end_watch(void);
+
+/* Whether the worker is there. */
+bool pending_is_carried(void);
+
+/* For the worker: it is there; it is about to sleep until pending_deadline(), and is woken by OWNFD_WAKE if
+ * that becomes nearer, or something is pending again. */
+void pending_set_carried(bool by_worker);
+void pending_set_asleep(bool worker);
+
 /* The earliest time, in net_now_ms() milliseconds, at which a pending connection has something to do without
  * an event; INT64_MAX: never. */
 int64_t pending_deadline(void);
 
-/* Makes that time no later than `deadline`. */
+/* Makes that time no later than `deadline`, and wakes the worker if it sleeps longer. */
 void pending_lower_deadline(int64_t deadline);
 
 /* Resets that time to INT64_MAX if it is past. Then the caller is to check every pending connection: true. */

@@ -118,6 +118,25 @@ static int poll_round(struct pollfd *both, nfds_t count, int64_t until_ms, const
     return ready;
 }
 
+/* The same while another thread polls the private epoll. */
+static int poll_alone(struct pollfd *fds, nfds_t count, int64_t until_ms, const sigset_t *mask)
+{
+    const int64_t ask = net_now_ms() + PENDING_ASK_MS;
+    return plain_poll(fds, count, ask < until_ms ? ask : until_ms, mask);
+}
+
+static int poll_with_epoll(struct pollfd *both, nfds_t count, int64_t until_ms, const sigset_t *mask,
+                           bool *progress)
+{
+    const int64_t deadline = pending_deadline();
+    const bool watches = pending_begin_watch();
+    if (!watches)
+        return poll_alone(both, count, until_ms, mask);
+    int ready = poll_round(both, count, deadline < until_ms ? deadline : until_ms, mask, progress);
+    pending_end_watch();
+    return ready;
+}
+
 static int poll_beside(struct pollfd *both, nfds_t count, int64_t until_ms, const sigset_t *mask)
 {
     for (int idle = 0;;) {
@@ -125,8 +144,7 @@ static int poll_beside(struct pollfd *both, nfds_t count, int64_t until_ms, cons
         both[count] = (struct pollfd){.fd = pending_epoll(), .events = POLLIN};
         if (both[count].fd < 0)
             return plain_poll(both, count, until_ms, mask);
-        int64_t deadline = pending_deadline();
-        int ready = poll_round(both, count, deadline < until_ms ? deadline : until_ms, mask, &progress);
+        int ready = poll_with_epoll(both, count, until_ms, mask, &progress);
         if (ready != 0)
             return ready;
         if (net_now_ms() >= until_ms)
@@ -149,7 +167,8 @@ int progress_poll(struct pollfd *fds, nfds_t count, int64_t until_ms, const sigs
     }
     if (count)
         memcpy(both, fds, count * sizeof *fds);
-    progress_run();
+    if (!pending_is_carried())
+        progress_run();
     int ready = poll_beside(both, count, until_ms, mask);
     for (nfds_t i = 0; i < count; i++)
         fds[i].revents = ready > 0 ? both[i].revents : 0;

@@ -7,6 +7,7 @@
 
 #include "conn/pending.h"
 #include "io/progress.h"
+#include "io/revoke.h"
 #include "shm/ownfd.h"
 #include "shm/self.h"
 #include "sys/net.h"
@@ -35,35 +36,68 @@ static int wake_descriptor(void)
     return made < 0 ? -1 : ownfd_keep(OWNFD_WAKE, made);
 }
 
+/* Resets the eventfd. */
+static void clear_wake(void)
+{
+    uint64_t count;
+    int fd = ownfd_get(OWNFD_WAKE);
+    if (fd >= 0)
+        sys_read(fd, &count, sizeof count);
+}
+
+static bool has_work(void)
+{
+    return pending_any() || revoke_next() != INT64_MAX;
+}
+
+/* When it has something to do without an event. */
+static int64_t next_time(int epoll, int wake)
+{
+    const int64_t pending = pending_deadline(), revoke = revoke_next(), slice = net_now_ms() + SLICE_MS;
+    int64_t until_ms = pending < revoke ? pending : revoke;
+    if ((wake < 0 || (epoll < 0 && pending_any())) && slice < until_ms)
+        until_ms = slice;
+    return until_ms;
+}
+
 /* Waits until a pending connection has an event, or its deadline is past, or the worker is to end. Whether
  * there was an event. */
 static bool wait_for_event(int epoll, int wake)
 {
     struct pollfd both[] = {{.fd = epoll, .events = POLLIN}, {.fd = wake, .events = POLLIN}};
-    int64_t until_ms = pending_deadline();
-    if (epoll < 0 || wake < 0) {
-        int64_t slice = net_now_ms() + SLICE_MS;
-        until_ms = slice < until_ms ? slice : until_ms;
-    }
+    pending_set_asleep(true); /* from here on a nearer deadline wakes it */
+    const int64_t until_ms = next_time(epoll, wake);
     const struct timespec span = net_span_until(until_ms);
-    return net_ppoll(both, 2, until_ms == INT64_MAX ? NULL : &span) > 0;
+    net_ppoll(both, 2, until_ms == INT64_MAX ? NULL : &span);
+    pending_set_asleep(false);
+    if (both[1].revents && !atomic_load(&holds))
+        clear_wake();
+    return both[0].revents != 0;
+}
+
+static void make_progress(int epoll)
+{
+    if (epoll < 0 && pending_any())
+        pending_each(progress_step);
+    else
+        progress_run();
+    revoke_check();
 }
 
 static void work(void)
 {
-    for (int idle = 0; pending_any() && !atomic_load(&holds);) {
+    pending_set_carried(true);
+    for (int idle = 0; has_work() && !atomic_load(&holds);) {
         int epoll = pending_epoll();
         bool event = wait_for_event(epoll, wake_descriptor());
         if (atomic_load(&holds))
             break;
-        if (epoll < 0)
-            pending_each(progress_step);
-        else
-            progress_run();
+        make_progress(epoll);
         idle = event ? idle + 1 : 0;
         if (idle > SPIN_LIMIT)
             net_ppoll(NULL, 0, &(struct timespec){.tv_nsec = 1000000});
     }
+    pending_set_carried(false);
 }
 
 /* Another thread may bring work just after the last check found none, and see the flag still set. So there is
@@ -76,14 +110,21 @@ static int run(void *context)
         work();
         atomic_store(&running, false);
         free = false;
-    } while (atomic_load(&pending_count) && !atomic_load(&holds) &&
-             atomic_compare_exchange_strong(&running, &free, true));
+    } while (has_work() && !atomic_load(&holds) && atomic_compare_exchange_strong(&running, &free, true));
     return 0;
 }
 
 static bool may_start(void)
 {
-    return !atomic_load(&forbidden) && !atomic_load(&holds) && pending_any() && self_owns_tables();
+    return !atomic_load(&holds) && has_work() && self_owns_tables();
+}
+
+static bool start(void)
+{
+    const bool started = thread_start(&thread, run, NULL);
+    if (!started)
+        revoke_impossible();
+    return started;
 }
 
 /* Sets `running`, then checks `holds`. worker_hold() counts its hold, then checks `running`. So one of the
@@ -91,20 +132,15 @@ static bool may_start(void)
 void worker_carry(void)
 {
     bool free = false;
+    if (atomic_load(&forbidden)) {
+        revoke_impossible();
+        return;
+    }
     if (!may_start() || !atomic_compare_exchange_strong(&running, &free, true))
         return;
     wake_descriptor();
-    if (!may_start() || !thread_start(&thread, run, NULL))
+    if (!may_start() || !start())
         atomic_store(&running, false);
-}
-
-/* Resets the eventfd. */
-static void clear_wake(void)
-{
-    uint64_t count;
-    int fd = ownfd_get(OWNFD_WAKE);
-    if (fd >= 0)
-        sys_read(fd, &count, sizeof count);
 }
 
 static bool exists(void)
@@ -152,6 +188,7 @@ void worker_forbid(void)
     atomic_store(&forbidden, true);
     worker_hold();
     worker_resume();
+    revoke_impossible();
 }
 
 void worker_after_fork(void)

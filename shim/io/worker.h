@@ -11,10 +11,13 @@
  *
  *   - It is started when a call returns with such work left (worker_carry()), and not for a handshake alone,
  *     which the program's next call goes on with. So a program that stays in ordinary calls never has it.
+ *   - It is also started when a second thread waits while something is pending: then it makes the progress,
+ *     and the program's threads are not all woken by each event (conn/pending.h).
+ *   - It checks for removed keys, if that is wanted (io/revoke.h).
  *   - It is not known to libc: made by clone(2), with all signals blocked, on memory of the library's own. It
  *     allocates nothing, and runs none of libc's code that would need a thread of libc's (sys/thread.h).
  *   - The kernel keeps rights, namespaces and filters per thread. So a call that changes these, a fork or an
- * exec ends it first (worker_hold()). It is made anew when it is needed.
+ *     exec ends it first (worker_hold()). It is made anew when it is needed.
  *   - If the kernel refuses clone(2) there is none, and only threads that wait in a door make progress.
  */
 
