@@ -68,10 +68,11 @@ endif
 
 all: $(BUILD)/libsockseal.so $(BUILD)/sockseal
 
-# SODIUM_PREFIX= or SODIUM_TARBALL= choose another one than what was found before.
-$(SODIUM)/libs: $(if $(SODIUM_PREFIX)$(SODIUM_TARBALL),FORCE)
+# SODIUM_PREFIX= or SODIUM_TARBALL= choose another one than what was found before, SODIUM_CONFIGURE= builds it otherwise.
+$(SODIUM)/libs: $(if $(SODIUM_PREFIX)$(SODIUM_TARBALL)$(SODIUM_CONFIGURE),FORCE)
 	@CC="$(CC)" tests/support/install-packages compiler
-	@CC="$(CC)" SODIUM_PREFIX="$(SODIUM_PREFIX)" SODIUM_TARBALL="$(SODIUM_TARBALL)" shim/crypto/build-libsodium.sh $(SODIUM)
+	@CC="$(CC)" SODIUM_PREFIX="$(SODIUM_PREFIX)" SODIUM_TARBALL="$(SODIUM_TARBALL)" \
+		SODIUM_CONFIGURE="$(SODIUM_CONFIGURE)" shim/crypto/build-libsodium.sh $(SODIUM)
 
 # Only these objects may hold instructions that not every processor has: nothing runs them before aegis_cpu.c has looked.
 # The compiler's target decides, since the files of the others are empty there.

@@ -14,6 +14,9 @@
 #                         root is needed
 #   the system's, shared
 #
+# SODIUM_CONFIGURE: options for the source's configure, such as --enable-opt, which makes code for this machine's
+# processor alone.
+#
 # It is static so that a program's own libsodium never meets this one.
 set -eu
 umask 022
@@ -70,8 +73,9 @@ build_tarball() {
     (
         unset MAKEFLAGS MAKELEVEL MFLAGS CFLAGS CPPFLAGS LDFLAGS LIBS
         cd "$work/source" || exit
+        # shellcheck disable=SC2086 # several options
         CC=$cc ./configure --disable-shared --enable-static --with-pic --disable-dependency-tracking \
-            --prefix="$dir/root" &&
+            --prefix="$dir/root" ${SODIUM_CONFIGURE-} &&
             make -j"$(nproc)" && make install DESTDIR="$work/stage"
     ) >"$dir/build.log" 2>&1 </dev/null || {
         say "the build failed; the end of $dir/build.log:"
