@@ -74,17 +74,20 @@ $(SODIUM)/libs: $(if $(SODIUM_PREFIX)$(SODIUM_TARBALL)$(SODIUM_CONFIGURE),FORCE)
 	@CC="$(CC)" SODIUM_PREFIX="$(SODIUM_PREFIX)" SODIUM_TARBALL="$(SODIUM_TARBALL)" \
 		SODIUM_CONFIGURE="$(SODIUM_CONFIGURE)" shim/crypto/build-libsodium.sh $(SODIUM)
 
-# Only these objects may hold instructions that not every processor has: nothing runs them before aegis_cpu.c has looked.
+# Only these objects may hold instructions that not every processor has: nothing runs them before aegis_cpu.c or
+# sha256_cpu.c has looked.
 # The compiler's target decides, since the files of the others are empty there.
 AEGIS := $(BUILD)/obj/shim/crypto/aegis
+SHA256 := $(BUILD)/obj/shim/crypto/sha256
 TARGET := $(shell $(CC) -dumpmachine)
 ifneq ($(filter x86_64-%,$(TARGET)),)
 $(AEGIS)/aegis_aesni.o: INSTRUCTIONS := -maes -msse4.1
 $(AEGIS)/aegis_avx.o: INSTRUCTIONS := -maes -mavx
 $(AEGIS)/aegis_vaes256.o: INSTRUCTIONS := -maes -mavx2 -mvaes
 $(AEGIS)/aegis_vaes512.o: INSTRUCTIONS := -maes -mavx2 -mvaes -mavx512f -mavx512vl
+$(SHA256)/sha256_shani.o: INSTRUCTIONS := -msha -mssse3 -msse4.1
 else ifneq ($(filter aarch64-%,$(TARGET)),)
-$(AEGIS)/aegis_armv8.o: INSTRUCTIONS := -march=armv8-a+crypto
+$(AEGIS)/aegis_armv8.o $(SHA256)/sha256_armv8.o: INSTRUCTIONS := -march=armv8-a+crypto
 endif
 
 $(filter-out $(BUILD)/obj/shim/libc/%,$(LIB_OBJECTS)) $(CLI_OBJECTS): FORTIFIED := $(FORTIFY)

@@ -2,7 +2,6 @@
  * Copyright (c) 2026 the sockseal authors */
 #include "crypto/hkdf.h"
 
-#include <sodium.h>
 #include <string.h>
 
 #include "crypto/secret.h"
@@ -22,14 +21,12 @@ bool hkdf_expand_prepared(const struct sha256_key *prk, const uint8_t *info, siz
     if (out_len > HKDF_OUT_MAX)
         return false;
     for (uint8_t counter = 1; out_len > 0; counter++) {
-        struct sha256_key copy = *prk;
-        crypto_auth_hmacsha256_state *state = (crypto_auth_hmacsha256_state *)(void *)&copy;
+        struct sha256 state = prk->inner;
         if (counter > 1)
-            crypto_auth_hmacsha256_update(state, block, sizeof block);
-        crypto_auth_hmacsha256_update(state, info, info_len);
-        crypto_auth_hmacsha256_update(state, &counter, 1);
-        crypto_auth_hmacsha256_final(state, block);
-        secret_wipe(&copy, sizeof copy);
+            sha256_update(&state, block, sizeof block);
+        sha256_update(&state, info, info_len);
+        sha256_update(&state, &counter, 1);
+        sha256_key_final(prk, &state, block);
         size_t take = out_len < sizeof block ? out_len : sizeof block;
         memcpy(out, block, take);
         out += take;
