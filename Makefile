@@ -5,6 +5,7 @@
 # make demo       installs what is missing, builds, and shows two sealed netcats
 # make test       the same set-up, then every test
 # make test-apps  installs the servers and clients that people run, and runs them sealed: many minutes
+# make install, make deb, make image, make dist: see packaging/README.md
 # See README.md; V=1 shows the commands.
 
 PREFIX ?= /usr/local
@@ -14,12 +15,15 @@ LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 DATADIR ?= $(PREFIX)/share
 MANDIR ?= $(DATADIR)/man
+ZSHDIR ?= $(DATADIR)/zsh/site-functions
+DOCDIR ?= $(DATADIR)/doc/sockseal
+SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
 
 # A variant has a directory of its own: make BUILD=build/clang CC=clang, make BUILD=build/asan SAN=address,undefined
 BUILD ?= build
 SAN ?=
 SODIUM := build/deps/sodium
-VERSION := 0.1
+VERSION := 0.1.0
 
 MAKEFLAGS += --no-builtin-rules
 ifeq ($(origin CC),default)
@@ -63,7 +67,7 @@ say = @:
 endif
 
 .PHONY: all deps deps-demo deps-test deps-apps deps-bench demo test test-apps test-cpython bench fuzz install uninstall \
-	clean distclean FORCE
+	install-list version dist deps-deb deb test-packages image clean distclean FORCE
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/libsockseal.so $(BUILD)/sockseal
@@ -153,21 +157,57 @@ bench: deps-bench
 fuzz: deps-test
 	@tests/fuzz/run $(BUILD)
 
-install: all
-	install -D -m 0755 $(BUILD)/sockseal "$(DESTDIR)$(BINDIR)/sockseal"
-	install -D -m 0755 $(BUILD)/libsockseal.so "$(DESTDIR)$(LIBDIR)/libsockseal.so"
-	install -D -m 0644 include/sockseal.h "$(DESTDIR)$(INCLUDEDIR)/sockseal.h"
-	install -D -m 0644 shim/cli/sockseal.1 "$(DESTDIR)$(MANDIR)/man1/sockseal.1"
-	install -D -m 0644 shim/cli/sockseal.keys.5 "$(DESTDIR)$(MANDIR)/man5/sockseal.keys.5"
-	install -D -m 0644 shim/cli/sockseal.7 "$(DESTDIR)$(MANDIR)/man7/sockseal.7"
-	install -D -m 0644 shim/cli/completion/sockseal.bash "$(DESTDIR)$(DATADIR)/bash-completion/completions/sockseal"
-	install -D -m 0644 shim/cli/completion/_sockseal "$(DESTDIR)$(DATADIR)/zsh/site-functions/_sockseal"
+# The version stands in this file alone.
+$(BUILD)/obj/shim/cli/main.o: Makefile
+$(BUILD)/man/%: shim/cli/% Makefile
+	$(Q)mkdir -p $(@D)
+	$(Q)sed '/^\.TH /s/ sockseal$$/ "sockseal $(VERSION)"/' $< >$@
+
+# MODE:SOURCE:DESTINATION of each file that is installed.
+tree = $(foreach file,$(3),$(if $(filter %.sh,$(file)),0755,0644):$(1)/$(file):$(2)/$(file))
+INSTALLED := 0755:$(BUILD)/sockseal:$(BINDIR)/sockseal 0755:$(BUILD)/libsockseal.so:$(LIBDIR)/libsockseal.so \
+	0644:include/sockseal.h:$(INCLUDEDIR)/sockseal.h \
+	$(foreach page,sockseal.1 sockseal.keys.5 sockseal.7,0644:$(BUILD)/man/$(page):$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(page)) \
+	0644:shim/cli/completion/sockseal.bash:$(DATADIR)/bash-completion/completions/sockseal \
+	0644:shim/cli/completion/_sockseal:$(ZSHDIR)/_sockseal \
+	0644:packaging/apparmor/sockseal:$(SYSCONFDIR)/apparmor.d/abstractions/sockseal \
+	$(call tree,.,$(DOCDIR),README.md CHANGELOG.md $(wildcard docs/*)) \
+	$(call tree,packaging,$(DOCDIR)/examples,$(patsubst packaging/%,%,$(wildcard packaging/systemd/*))) \
+	$(call tree,examples,$(DOCDIR)/examples,$(patsubst examples/%,%,$(filter-out %/keys,$(wildcard examples/*.* examples/*/*.*))))
+destination = $(lastword $(subst :, ,$(1)))
+
+install: all $(BUILD)/man/sockseal.1 $(BUILD)/man/sockseal.keys.5 $(BUILD)/man/sockseal.7
+	$(call say,INSTALL)
+	$(Q)set -e; for entry in $(INSTALLED); do \
+		mode=$${entry%%:*}; paths=$${entry#*:}; install -D -m $$mode "$${paths%%:*}" "$(DESTDIR)$${paths#*:}"; done
 
 uninstall:
-	rm -f "$(DESTDIR)$(BINDIR)/sockseal" "$(DESTDIR)$(LIBDIR)/libsockseal.so" "$(DESTDIR)$(INCLUDEDIR)/sockseal.h" \
-		"$(DESTDIR)$(MANDIR)/man1/sockseal.1" "$(DESTDIR)$(MANDIR)/man5/sockseal.keys.5" \
-		"$(DESTDIR)$(MANDIR)/man7/sockseal.7" "$(DESTDIR)$(DATADIR)/bash-completion/completions/sockseal" \
-		"$(DESTDIR)$(DATADIR)/zsh/site-functions/_sockseal"
+	rm -f $(foreach entry,$(INSTALLED),"$(DESTDIR)$(call destination,$(entry))")
+
+install-list:
+	@printf '%s\n' $(foreach entry,$(INSTALLED),$(call destination,$(entry)))
+
+version:
+	@echo $(VERSION)
+
+dist:
+	@packaging/dist $(VERSION) $(BUILD)/dist
+
+deps-deb:
+	@tests/support/install-packages build deb
+deb: deps-deb
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@packaging/build-deb $(BUILD) $(VERSION)
+
+# The packages in a fresh Debian, lintian, and an image built and run.
+test-packages: deb
+	@tests/support/install-packages debootstrap lintian buildah apparmor
+	@tests/support/make-debian build/deps/debian
+	@SOCKSEAL_TEST_FULL=1 tests/support/run-tests --build $(BUILD) tests/packages/packages_test.py
+
+# BASE=: the image that it stands on.
+image: all
+	@packaging/build-image $(BUILD) $(VERSION) $(BASE)
 
 # Keeps libsodium, which takes a network to get; distclean does not.
 clean:

@@ -2,15 +2,15 @@
 # SPDX-License-Identifier: ISC
 # Copyright (c) 2026 the sockseal authors
 #
-# make demo: two netcats, sealed, and what crosses the wire between them. Usage: demo.sh BUILD
+# make demo: two netcats, sealed, and what crosses the wire between them. Usage: demo.sh [BUILD]
 #
+# Without a build directory it takes the sockseal that is installed.
 # Everything is on the loopback interface and in a temporary directory. Recording needs root, as tcpdump
 # always does.
 set -u
-cd "$(dirname "$0")/.." || exit
-sockseal=$PWD/$1/sockseal
+here=$(cd "$(dirname "$0")" && pwd) || exit
+sockseal=$(readlink -f "${1:+$1/sockseal}" || command -v sockseal) || exit
 nc=$(command -v nc.openbsd || command -v nc)
-here=$PWD/examples
 dir=$(mktemp -d /tmp/sockseal-demo-XXXXXX)
 pids=()
 limit=30 # seconds, for anything that is waited for
@@ -76,7 +76,6 @@ sealed() {
     shift 3
     timeout $limit "$sockseal" -l "$level" -p "$port" -k "$keys" -- "$nc" "$@" 2>"$dir/$name.err"
 }
-
 
 # listen NAME KEYS PORT: a listening netcat in the background, from NAME.in (if it is there) to NAME.out
 listen() {
