@@ -5,7 +5,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/securebits.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
 
 #include "config/environment.h"
 #include "sys/file.h"
@@ -17,26 +20,60 @@ struct capabilities {
     struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
 };
 
-/* A process that has changed its user may have kept the right to read every file, which exec takes away
- * (capabilities(7)). Gives it up for a while; false if there is nothing to give up. */
-static bool give_up_reading(struct capabilities *kept)
+static long control(int option, long argument, long capability)
 {
-    const uint32_t reading = 1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH;
+    return sys_call(SYS_prctl, option, argument, capability, 0, 0, 0);
+}
+
+/* Whether exec(2) leaves this capability to a program whose file has none (capabilities(7), "Transformation
+ * of capabilities during execve()"). */
+static bool survives_exec(unsigned capability, const struct capabilities *now)
+{
+    const long securebits = control(PR_GET_SECUREBITS, 0, 0);
+    if (sys_geteuid() != 0 || securebits < 0 || (securebits & SECBIT_NOROOT))
+        return control(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, (long)capability) == 1;
+    return (now->data[0].inheritable & (1u << capability)) ||
+           control(PR_CAPBSET_READ, (long)capability, 0) == 1;
+}
+
+/* A process may have the right to read every file, and lose it with exec(2), or the other way round. Takes on
+ * what it will have; false if that is what it has. */
+static bool take_on_rights(struct capabilities *kept)
+{
+    const unsigned reading[] = {CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH};
     *kept = (struct capabilities){.header = {.version = _LINUX_CAPABILITY_VERSION_3}};
-    if (sys_geteuid() == 0 || sys_call3(SYS_capget, sys_ptr(&kept->header), sys_ptr(kept->data), 0) < 0 ||
-        !(kept->data[0].effective & reading))
+    if (sys_call3(SYS_capget, sys_ptr(&kept->header), sys_ptr(kept->data), 0) < 0)
         return false;
-    struct capabilities less = *kept;
-    less.data[0].effective &= ~reading;
-    return sys_call3(SYS_capset, sys_ptr(&less.header), sys_ptr(less.data), 0) == 0;
+    struct capabilities then = *kept;
+    for (size_t i = 0; i < sizeof reading / sizeof reading[0]; i++) {
+        const uint32_t bit = 1u << reading[i];
+        then.data[0].effective &= ~bit;
+        if (survives_exec(reading[i], kept))
+            then.data[0].effective |= bit & then.data[0].permitted;
+    }
+    return then.data[0].effective != kept->data[0].effective &&
+           sys_call3(SYS_capset, sys_ptr(&then.header), sys_ptr(then.data), 0) == 0;
+}
+
+/* setfsuid(2): exec(2) takes the effective user instead. access(2) asks for the real one, which is the same
+ * where a library can be preloaded. */
+static bool is_readable_without_fsuid(const char *path)
+{
+    const long none = -1;
+    if (sys_call3(SYS_setfsuid, none, 0, 0) == sys_geteuid() &&
+        sys_call3(SYS_setfsgid, none, 0, 0) == sys_getegid())
+        return true;
+    return sys_call3(SYS_faccessat, SYS_AT_FDCWD, sys_ptr(path), R_OK) == 0;
 }
 
 static int open_as_linker(const char *path)
 {
     struct capabilities kept;
-    bool given_up = give_up_reading(&kept);
-    int fd = *path ? sys_open(path, O_RDONLY | O_CLOEXEC, 0) : -ENOENT;
-    if (given_up)
+    if (!*path || !is_readable_without_fsuid(path))
+        return -ENOENT;
+    bool changed = take_on_rights(&kept);
+    int fd = sys_open(path, O_RDONLY | O_CLOEXEC, 0);
+    if (changed)
         sys_call3(SYS_capset, sys_ptr(&kept.header), sys_ptr(kept.data), 0);
     return fd;
 }

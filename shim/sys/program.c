@@ -70,6 +70,19 @@ static bool has_capabilities(const struct program *program, int fd)
     return sys_call(SYS_fgetxattr, fd, sys_ptr("security.capability"), 0, 0, 0, 0) > 0;
 }
 
+/* Whether this thread has asked its security module for another domain at the next exec (setexeccon(3),
+ * aa_change_onexec(2)). */
+static bool asks_for_domain(void)
+{
+    char domain;
+    int fd = sys_open("/proc/thread-self/attr/exec", O_RDONLY | O_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    const long got = sys_read(fd, &domain, sizeof domain);
+    sys_close(fd);
+    return got > 0 && domain != '\0';
+}
+
 static bool refuse_rights(struct program *program, const char *format, const char *path)
 {
     program->raises_rights = true;
@@ -83,6 +96,9 @@ static bool check_rights(struct program *program, const char *path, int fd, cons
     if (program->exact && (sys_getuid() != sys_geteuid() || sys_getgid() != sys_getegid()))
         return refuse(program, PROGRAM_UNSEALABLE,
                       "%s would run with two users' rights: nothing can be preloaded into it", path);
+    if (program->exact && asks_for_domain())
+        return refuse_rights(
+            program, "%s is to run in another security domain: nothing may be preloaded into it", path);
     if (program->exact && sys_call(SYS_prctl, PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0, 0) == 1)
         return true; /* what the file says of rights does nothing then */
     if (changes_user(program, st))

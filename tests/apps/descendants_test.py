@@ -158,6 +158,36 @@ class Descendants(sealed.TestCase):
                     word="libsockseal.so cannot be loaded", LD_PRELOAD=self.private_library(0o700))
 
     @sealed_only
+    def test_root_who_loses_the_right_to_read_all(self):
+        """exec(2) gives root what the bounding set has, and nothing under SECBIT_NOROOT (capabilities(7))."""
+        if os.geteuid() != 0:
+            self.skipTest("needs root")
+        library = self.private_library(0o700)
+        shutil.chown(Path(library).parent, user=65534)
+        for option in "--bounding-set=-dac_override,-dac_read_search", "--securebits=+noroot":
+            with self.subTest(option):
+                self.denied("setpriv", option, word="libsockseal.so cannot be loaded", LD_PRELOAD=library)
+
+    @sealed_only
+    def test_a_user_for_files_who_can_read_the_library(self):
+        """setfsuid(2) counts until exec(2)."""
+        if os.geteuid() != 0:
+            self.skipTest("needs root")
+        self.denied(sealed.PYTHON, "-c", "import ctypes, os, sys; os.setresgid(65534, 65534, 0); "
+                    "os.setresuid(65534, 65534, 0); ctypes.CDLL(None).setfsuid(0); os.execv(sys.argv[1], sys.argv[1:])",
+                    word="libsockseal.so cannot be loaded", LD_PRELOAD=self.private_library(0o700))
+
+    @sealed_only
+    def test_another_security_domain(self):
+        """A security module that is asked for a transition may have the dynamic linker preload nothing."""
+        if os.geteuid() != 0:
+            self.skipTest("needs root")
+        asked = self.directory / "asked"
+        asked.write_text("another_domain_t")
+        self.denied("unshare", "-m", "sh", "-c", f"mount --bind {asked} /proc/$$/task/$$/attr/exec && exec \"$@\"", "sh",
+                    word="another security domain")
+
+    @sealed_only
     def test_another_root_directory(self):
         if os.geteuid() != 0:
             self.skipTest("needs root")
