@@ -232,6 +232,11 @@ void environment_mark_filtered(void)
     filtered = true;
 }
 
+bool environment_is_filtered(void)
+{
+    return filtered;
+}
+
 /* Adds "NAME=first[:second]" to the entries, written into the text at *used. */
 static bool add(char *out[], size_t *count, char *text, size_t *used, const char *name, const char *first,
                 const char *second)

@@ -33,6 +33,7 @@ const char *environment_take(const char *name);
 
 /* From now on programs are told that they start behind a filter. */
 void environment_mark_filtered(void);
+bool environment_is_filtered(void);
 
 /* The library's absolute path; "" if it is not known. */
 const char *environment_library(void);

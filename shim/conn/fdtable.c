@@ -90,9 +90,34 @@ static struct conn_handle without_connection(int fd, uint64_t where)
     return (struct conn_handle){.fd = fd};
 }
 
+enum fdtable_settled (*fdtable_settle)(int fd);
+
+/* Changes when descriptors may have been copied: by dup(2), fork(2) or SCM_RIGHTS. */
+static _Atomic uint32_t copies = 1;
+
+/* Whether an entry was ever made that may be a copy. */
+static _Atomic bool copies_used;
+
+static struct conn_handle resolve_unconnected(int fd, uint64_t where)
+{
+    if ((uint32_t)(where >> 32) == atomic_load(&copies) || !fdtable_settle)
+        return (struct conn_handle){.generation = 1, .fd = fd};
+    switch (fdtable_settle(fd)) {
+    case FDTABLE_SETTLED:
+        return fdtable_find(fd);
+    case FDTABLE_UNKNOWN:
+        return (struct conn_handle){.conn = &fdtable_dead, .fd = fd};
+    case FDTABLE_STILL_UNCONNECTED:
+        break;
+    }
+    return (struct conn_handle){.generation = 1, .fd = fd};
+}
+
 struct conn_handle fdtable_resolve(int fd, uint64_t where)
 {
     self_check_fork();
+    if ((uint32_t)where == FDTABLE_UNCONNECTED)
+        return resolve_unconnected(fd, where);
     if ((uint32_t)where == FDTABLE_HIDDEN) {
         if ((uint32_t)(where >> 32) ==
             self_tid()) /* in a signal handler that interrupted this thread's close */
@@ -111,7 +136,7 @@ struct conn_handle fdtable_find_now(int fd)
 {
     struct fdtable_entry *table = atomic_load(&fdtable_table);
     uint64_t where = (uint32_t)fd < atomic_load(&fdtable_size) ? atomic_load(&table[fd].where) : 0;
-    if (!where || (uint32_t)where == FDTABLE_HIDDEN)
+    if (!where || (uint32_t)where >= FDTABLE_UNCONNECTED)
         return (struct conn_handle){.fd = fd};
     return fdtable_resolve(fd, where);
 }
@@ -142,6 +167,13 @@ void fdtable_unlock(bool locked)
         lock_release(&table_lock);
 }
 
+static void raise_bound(int fd)
+{
+    int seen = atomic_load(&bound);
+    while (fd >= seen && !atomic_compare_exchange_weak(&bound, &seen, fd + 1)) {
+    }
+}
+
 static void add(int fd, struct conn *conn, uint32_t generation, bool counted)
 {
     bool locked = fdtable_lock();
@@ -150,9 +182,7 @@ static void add(int fd, struct conn *conn, uint32_t generation, bool counted)
         if (!counted)
             holders_add(conn, sys_getpid());
     }
-    int seen = atomic_load(&bound);
-    while (fd >= seen && !atomic_compare_exchange_weak(&bound, &seen, fd + 1)) {
-    }
+    raise_bound(fd);
     atomic_store(&flags[fd], 0);
     struct fdtable_entry *table = atomic_load(&fdtable_table);
     atomic_store_explicit(&table[fd].where, (uint64_t)generation << 32 | conn->slot, memory_order_release);
@@ -162,6 +192,57 @@ static void add(int fd, struct conn *conn, uint32_t generation, bool counted)
 void fdtable_add(int fd, struct conn *conn, uint32_t generation)
 {
     add(fd, conn, generation, false);
+}
+
+void fdtable_note_unconnected(int fd, bool copied)
+{
+    if (fd < 0 || !self_owns_tables() || !fdtable_init() || (uint32_t)fd >= atomic_load(&fdtable_size))
+        return;
+    struct fdtable_entry *table = atomic_load(&fdtable_table);
+    const uint64_t entry = (uint64_t)(copied ? 0 : atomic_load(&copies)) << 32 | FDTABLE_UNCONNECTED;
+    uint64_t where = atomic_load(&table[fd].where);
+    raise_bound(fd);
+    if (copied)
+        atomic_store(&copies_used, true);
+    while ((!where || (uint32_t)where == FDTABLE_UNCONNECTED) &&
+           !atomic_compare_exchange_weak(&table[fd].where, &where, entry)) {
+    }
+}
+
+void fdtable_note_copies(void)
+{
+    if (atomic_fetch_add(&copies, 1) == UINT32_MAX)
+        atomic_fetch_add(&copies, 1); /* 0 is no number of it */
+}
+
+void fdtable_settle_copies(void)
+{
+    struct fdtable_entry *table = atomic_load(&fdtable_table);
+    if (!atomic_load(&copies_used))
+        return;
+    for (int fd = 0; fd < atomic_load(&bound); fd++) {
+        if (atomic_load(&table[fd].where) == FDTABLE_UNCONNECTED)
+            fdtable_find(fd);
+    }
+}
+
+void fdtable_forget_unconnected(int fd)
+{
+    struct fdtable_entry *table = atomic_load(&fdtable_table);
+    uint64_t where = (uint32_t)fd < atomic_load(&fdtable_size) ? atomic_load(&table[fd].where) : 0;
+    if ((uint32_t)where == FDTABLE_UNCONNECTED && self_owns_tables())
+        atomic_compare_exchange_strong(&table[fd].where, &where, 0);
+}
+
+bool fdtable_add_unconnected(int fd, struct conn *conn, uint32_t generation)
+{
+    struct fdtable_entry *table = atomic_load(&fdtable_table);
+    bool locked = fdtable_lock();
+    bool unconnected = (uint32_t)atomic_load(&table[fd].where) == FDTABLE_UNCONNECTED;
+    if (unconnected)
+        add(fd, conn, generation, false);
+    fdtable_unlock(locked);
+    return unconnected;
 }
 
 void fdtable_adopt(int fd, struct conn *conn, bool counted)
@@ -203,8 +284,9 @@ bool fdtable_hide(const struct conn_handle *handle, bool *left, bool *last)
 void fdtable_reserve(int fd)
 {
     struct fdtable_entry *table = atomic_load(&fdtable_table);
-    uint64_t none = 0;
-    atomic_compare_exchange_strong(&table[fd].where, &none, hidden_by_self());
+    uint64_t where = atomic_load(&table[fd].where);
+    if (!where || (uint32_t)where == FDTABLE_UNCONNECTED)
+        atomic_compare_exchange_strong(&table[fd].where, &where, hidden_by_self());
 }
 
 void fdtable_publish(int fd)
@@ -212,6 +294,13 @@ void fdtable_publish(int fd)
     struct fdtable_entry *table = atomic_load(&fdtable_table);
     uint64_t hidden = hidden_by_self();
     atomic_compare_exchange_strong(&table[fd].where, &hidden, 0);
+}
+
+void fdtable_publish_unconnected(int fd)
+{
+    struct fdtable_entry *table = atomic_load(&fdtable_table);
+    uint64_t hidden = hidden_by_self();
+    atomic_compare_exchange_strong(&table[fd].where, &hidden, FDTABLE_UNCONNECTED);
 }
 
 bool fdtable_release(struct conn *conn)
@@ -283,7 +372,7 @@ void fdtable_each_connection(void (*visit)(struct conn *conn))
         return;
     for (int fd = 0; fd < atomic_load(&bound); fd++) {
         uint64_t where = atomic_load(&table[fd].where);
-        if (!where || (uint32_t)where == FDTABLE_HIDDEN)
+        if (!where || (uint32_t)where >= FDTABLE_UNCONNECTED)
             continue;
         struct conn *conn = arena_slot((arena_ref)where);
         if (atomic_load(&local_counts[(arena_ref)where]) == 1 || fdtable_any(conn, -1) == fd)

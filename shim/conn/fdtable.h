@@ -18,7 +18,7 @@
 /* A look-up's result. */
 struct conn_handle {
     struct conn *conn;   /* NULL: the descriptor is not sealed */
-    uint32_t generation; /* which connection of the slot */
+    uint32_t generation; /* which connection of the slot; without one, whether it is unconnected */
     int fd;
 };
 
@@ -49,6 +49,22 @@ struct conn_handle fdtable_resolve(int fd, uint64_t where);
  * half is the id of the thread that does so. */
 #define FDTABLE_HIDDEN 0xffffffffu
 
+/* The same for a TCP socket that had no connection yet when it was last looked at. It may get one by a call
+ * of another thread, under another number, or in another process that has a copy of the descriptor. So it is
+ * not known whether it will be sealed (io/unconnected.h). The high half tells whether there may be copies:
+ * it is not fdtable_copies then. */
+#define FDTABLE_UNCONNECTED 0xfffffffeu
+
+/* What an unconnected socket has become. */
+enum fdtable_settled {
+    FDTABLE_STILL_UNCONNECTED,
+    FDTABLE_SETTLED, /* it is looked up again: it is sealed, or a plain descriptor */
+    FDTABLE_UNKNOWN, /* it should be sealed, and its connection is not known here: fdtable_dead */
+};
+
+/* Asks the kernel that. Set at load (io/unconnected.c). */
+extern enum fdtable_settled (*fdtable_settle)(int fd);
+
 /* The connection of fd. */
 static inline struct conn_handle fdtable_find(int fd)
 {
@@ -58,7 +74,7 @@ static inline struct conn_handle fdtable_find(int fd)
     uint64_t where = atomic_load_explicit(&table[fd].where, memory_order_acquire);
     if (!where)
         return (struct conn_handle){.fd = fd};
-    if (*self_process && (uint32_t)where != FDTABLE_HIDDEN) {
+    if (*self_process && (uint32_t)where < FDTABLE_UNCONNECTED) {
         struct conn *conn = arena_slot((arena_ref)where);
         uint32_t generation = (uint32_t)(where >> 32);
         if (atomic_load_explicit(&conn->generation, memory_order_acquire) == generation)
@@ -75,6 +91,33 @@ static inline bool fdtable_has(int fd)
 {
     return fdtable_find(fd).conn != NULL;
 }
+
+static inline bool fdtable_is_unconnected(const struct conn_handle *handle)
+{
+    return !handle->conn && handle->generation;
+}
+
+/* Whether the descriptor is sealed, or a socket that may become so. */
+static inline bool fdtable_concerns(int fd)
+{
+    struct conn_handle handle = fdtable_find(fd);
+    return handle.conn || handle.generation;
+}
+
+/* Enters a TCP socket that has no connection. `copied`: there may be copies of it. */
+void fdtable_note_unconnected(int fd, bool copied);
+
+/* All unconnected sockets of this process may have copies from now on. */
+void fdtable_note_copies(void);
+
+/* Finds out which of this process's copies of unconnected sockets are connected. */
+void fdtable_settle_copies(void);
+
+/* Takes an unconnected socket out of the table. */
+void fdtable_forget_unconnected(int fd);
+
+/* Enters an unconnected socket as a descriptor of the connection. False: another thread was first. */
+bool fdtable_add_unconnected(int fd, struct conn *conn, uint32_t generation);
 
 /* Whether the descriptor still is what was looked up: to be asked once a lock is held. */
 static inline bool fdtable_current(const struct conn_handle *handle)
@@ -123,6 +166,9 @@ void fdtable_unlock(bool locked);
 
 /* Ends fdtable_hide() or fdtable_reserve(), unless fd has been entered for a connection meanwhile. */
 void fdtable_publish(int fd);
+
+/* The same for a socket that has no connection any more, and is still open. */
+void fdtable_publish_unconnected(int fd);
 
 /* Whether there is but one descriptor for the connection, in all processes. */
 bool fdtable_only_descriptor(struct conn *conn);

@@ -129,6 +129,7 @@ int accept_from(int fd, struct sockaddr *address, socklen_t *len, int flags)
             socket_note_unsealed("from", (const struct sockaddr *)&peer, own.port);
         }
     }
+    fdtable_forget_unconnected(accepted); /* an earlier socket, closed past the doors */
     copy_address(&peer, peer_len, address, len);
     return accepted;
 }

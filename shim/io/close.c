@@ -199,6 +199,7 @@ bool close_release(const struct conn_handle *handle)
     if (conn == &fdtable_dead || !self_owns_tables())
         return false;
     bool pending = fdtable_flags(handle->fd) & FDTABLE_PENDING;
+    fdtable_settle_copies();
     bool tried = conn_is_connecting(conn) || fdtable_only_descriptor(conn);
     if (tried && !conn_is_connecting(conn) && close_unfinished(handle))
         make_orphan(handle);

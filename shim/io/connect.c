@@ -20,6 +20,19 @@ static int plain_connect(int fd, const struct sockaddr *address, socklen_t len)
     return real()->connect(fd, address, len) < 0 ? -errno : 0;
 }
 
+/* Where no rule matches. The socket has no connection afterwards if it was connected to AF_UNSPEC. */
+static int connect_unsealed(int fd, const struct sockaddr *address, socklen_t len)
+{
+    const bool ends = config_get()->active && address && len >= sizeof address->sa_family &&
+                      address->sa_family == AF_UNSPEC && address_is_tcp(fd);
+    if (ends)
+        fdtable_note_unconnected(fd, true);
+    int result = plain_connect(fd, address, len);
+    if (result == 0 && !ends)
+        fdtable_forget_unconnected(fd);
+    return result;
+}
+
 /* Whether TCP could not make the connection. */
 static bool attempt_failed(const struct conn_handle *handle)
 {
@@ -37,7 +50,7 @@ static int disconnect(const struct conn_handle *handle, const struct sockaddr *a
     bool hidden = fdtable_hide(handle, &left, &last);
     int result = plain_connect(handle->fd, address, len);
     if (hidden)
-        fdtable_publish(handle->fd);
+        fdtable_publish_unconnected(handle->fd);
     if (hidden && last)
         conn_discard(handle->conn);
     return result;
@@ -99,7 +112,7 @@ int connect_to(int fd, const struct sockaddr *address, socklen_t len)
             return result;
     }
     if (!socket_wants(fd, address, len))
-        return socket_strictly_refused(fd, address, len) ? -EACCES : plain_connect(fd, address, len);
+        return socket_strictly_refused(fd, address, len) ? -EACCES : connect_unsealed(fd, address, len);
     if (!socket_have_keys())
         return -ENOKEY;
     struct conn *conn = conn_new(TLS_CLIENT, true);

@@ -49,7 +49,7 @@ void socket_unseal(const struct conn_handle *handle)
     pending_remove(handle->fd);
     if (!fdtable_hide(handle, &left, &last))
         return;
-    fdtable_publish(handle->fd);
+    fdtable_publish_unconnected(handle->fd);
     if (last)
         conn_discard(handle->conn);
 }

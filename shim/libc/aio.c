@@ -14,9 +14,9 @@
 static bool refused(int fd)
 {
     struct conn_handle handle = fdtable_find(fd);
-    if (!handle.conn)
+    if (!handle.conn && !fdtable_is_unconnected(&handle))
         return false;
-    if (handle.conn != &fdtable_dead)
+    if (handle.conn && handle.conn != &fdtable_dead)
         error_note(&handle, LOG_WARN,
                    "asynchronous input and output (aio) is refused on a sealed connection");
     errno = EINVAL;

@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <stdarg.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "io/close.h"
@@ -34,25 +35,57 @@ static int copy(int fd, intptr_t least, bool inherit, int (*call)(int, int, ...)
     return to;
 }
 
+/* A copy of a socket that has no connection yet. */
+static int copied_unconnected(int to)
+{
+    if (to >= 0)
+        fdtable_note_unconnected(to, true);
+    fdtable_note_copies();
+    return to;
+}
+
 DOOR int dup(int fd)
 {
-    if (!fdtable_has(fd))
+    struct conn_handle handle = fdtable_find(fd);
+    if (fdtable_is_unconnected(&handle))
+        return copied_unconnected(real()->dup(fd));
+    if (!handle.conn)
         return real()->dup(fd);
     return copy(fd, 0, true, real()->fcntl);
 }
 
-/* Releases the connection of `to`, if the call that replaces it is going to succeed. Other threads that look
- * `to` up wait. */
-static void make_way(const struct conn_handle *from, int to)
+/* Whether the kernel takes this number, which it does below the limit. */
+static bool is_within_limit(int fd)
 {
-    close_make_way(to);
-    struct conn_handle old = fdtable_find(to);
-    if (net_fcntl(from->fd, F_GETFD, 0) < 0 || (uint32_t)to >= fdtable_size || !self_owns_tables())
+    struct rlimit limit;
+    return sys_call(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, sys_ptr(&limit), 0, 0) < 0 ||
+           (rlim_t)fd < limit.rlim_cur;
+}
+
+/* Other threads that look `to` up wait from here on, if the call that replaces it is going to succeed.
+ * Whether its connection was released. */
+static bool make_way(const struct conn_handle *from, const struct conn_handle *old)
+{
+    const int to = old->fd;
+    if (net_fcntl(from->fd, F_GETFD, 0) < 0 || (uint32_t)to >= fdtable_size || !self_owns_tables() ||
+        !is_within_limit(to))
+        return false;
+    if (old->conn)
+        return close_release(old);
+    fdtable_reserve(to);
+    return false;
+}
+
+/* Ends make_way(). Without its connection `to` must not be open: it would be written to in the clear. */
+static void made_way(const struct conn_handle *old, bool released, bool replaced)
+{
+    if (released && !replaced)
+        sys_close(old->fd);
+    if ((uint32_t)old->fd >= fdtable_size || !self_owns_tables())
         return;
-    if (old.conn)
-        close_release(&old);
-    else if (from->conn)
-        fdtable_reserve(to);
+    if (!replaced && fdtable_is_unconnected(old))
+        fdtable_publish_unconnected(old->fd);
+    fdtable_publish(old->fd);
 }
 
 /* dup3(2) onto another descriptor. `inherit`: without FD_CLOEXEC, as far as the program is concerned. */
@@ -65,13 +98,16 @@ static int replace(int from, int to, int flags, bool inherit)
         fdtable_unlock(locked);
         return (int)door_result(-EBADF, saved);
     }
-    make_way(&handle, to);
+    close_make_way(to);
+    const struct conn_handle old = fdtable_find(to);
+    bool released = make_way(&handle, &old);
     errno = saved;
     int result = real()->dup3(from, to, handle.conn && self_owns_tables() ? O_CLOEXEC : flags);
     if (result >= 0 && handle.conn)
         inherit_copied(&handle, to, inherit);
-    if ((uint32_t)to < fdtable_size && self_owns_tables())
-        fdtable_publish(to);
+    made_way(&old, released, result >= 0);
+    if (result >= 0 && fdtable_is_unconnected(&handle))
+        copied_unconnected(to);
     fdtable_unlock(locked);
     return result;
 }
@@ -113,6 +149,8 @@ static int set_flags(int fd, intptr_t flags)
 static int control(int fd, int command, void *argument, int (*call)(int, int, ...))
 {
     struct conn_handle handle = fdtable_find(fd);
+    if (fdtable_is_unconnected(&handle) && (command == F_DUPFD || command == F_DUPFD_CLOEXEC))
+        return copied_unconnected(call(fd, command, argument));
     if (!handle.conn)
         return call(fd, command, argument);
     switch (command) {

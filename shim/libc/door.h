@@ -42,6 +42,24 @@ static inline void door_forked(long child)
     errno = saved;
 }
 
+/* The connection of a descriptor that a call with these MSG_ flags is about to move bytes of, in *handle. If
+ * it is a socket without a connection, one is waited for (io/unconnected.h). False: the call fails, with
+ * errno. */
+bool door_wait_to_send(struct conn_handle *handle, int flags);
+bool door_wait_to_receive(struct conn_handle *handle, int flags);
+
+static inline bool door_to_send(int fd, int flags, struct conn_handle *handle)
+{
+    *handle = fdtable_find(fd);
+    return !fdtable_is_unconnected(handle) || door_wait_to_send(handle, flags);
+}
+
+static inline bool door_to_receive(int fd, int flags, struct conn_handle *handle)
+{
+    *handle = fdtable_find(fd);
+    return !fdtable_is_unconnected(handle) || door_wait_to_receive(handle, flags);
+}
+
 /* Until the handshake is over, work on a connection reads it before it takes a direction lock, so it is
  * pinned meanwhile. Not if its slot has been given to another connection: taking the first lock tells that.
  * Gives what to unpin, or NULL. */

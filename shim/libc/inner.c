@@ -38,7 +38,7 @@ DOOR void perror(const char *what)
 {
     char text[256];
     int saved = errno, fd = fileno(stderr);
-    if (!fdtable_has(fd))
+    if (!fdtable_concerns(fd))
         real()->perror(what);
     else
         dprintf(fd, "%s%s%s\n", what ? what : "", what && *what ? ": " : "",
@@ -48,7 +48,7 @@ DOOR void perror(const char *what)
 
 DOOR void herror(const char *what)
 {
-    if (!fdtable_has(STDERR_FILENO))
+    if (!fdtable_concerns(STDERR_FILENO))
         real()->herror(what);
     else
         dprintf(STDERR_FILENO, "%s%s%s\n", what ? what : "", what && *what ? ": " : "", hstrerror(h_errno));
@@ -59,7 +59,7 @@ DOOR void psiginfo(const siginfo_t *info, const char *what)
 {
     const char *name = text_of_signal(info->si_signo), *before = what ? what : "";
     const char *colon = *before ? ": " : "";
-    if (!fdtable_has(STDERR_FILENO))
+    if (!fdtable_concerns(STDERR_FILENO))
         real()->psiginfo(info, what);
     else if (!name)
         dprintf(STDERR_FILENO, "%s%sUnknown signal %d\n", before, colon, info->si_signo);
@@ -91,7 +91,7 @@ static void copy_out(int from, int to)
 DOOR void backtrace_symbols_fd(void *const *addresses, int count, int fd)
 {
     int ends[2];
-    if (!fdtable_has(fd)) {
+    if (!fdtable_concerns(fd)) {
         real()->backtrace_symbols_fd(addresses, count, fd);
         return;
     }
@@ -149,7 +149,7 @@ static void print_error(const char *format, va_list list)
 
 DOOR void vsyslog(int priority, const char *format, va_list list)
 {
-    if (!(syslog_options.option & LOG_PERROR) || !fdtable_has(STDERR_FILENO)) {
+    if (!(syslog_options.option & LOG_PERROR) || !fdtable_concerns(STDERR_FILENO)) {
         real()->vsyslog(priority, format, list);
         return;
     }

@@ -12,12 +12,28 @@
 #include "config/config.h"
 #include "io/close.h"
 #include "io/connect.h"
+#include "io/socket.h"
 #include "process/privilege.h"
 #include "shm/ownfd.h"
 #include "sys/net.h"
 
 int __connect(int fd, const struct sockaddr *address, socklen_t len);
 int __close(int fd);
+
+DOOR int socket(int domain, int type, int protocol)
+{
+    int fd = real()->socket(domain, type, protocol), saved = errno;
+    config_load();
+    if (fd < 0 || !config_get()->active)
+        return fd;
+    socket_forget_stale(fd);
+    if ((domain == AF_INET || domain == AF_INET6) && (type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) == SOCK_STREAM)
+        fdtable_note_unconnected(fd, false);
+    else
+        fdtable_forget_unconnected(fd);
+    errno = saved;
+    return fd;
+}
 
 DOOR int connect(int fd, const struct sockaddr *address, socklen_t len)
 {
@@ -53,7 +69,10 @@ DOOR int listen(int fd, int backlog)
     if (config_get()->active)
         accept_prepare_listener(fd);
     errno = saved;
-    return real()->listen(fd, backlog);
+    int result = real()->listen(fd, backlog);
+    if (result == 0)
+        fdtable_forget_unconnected(fd);
+    return result;
 }
 
 DOOR int shutdown(int fd, int how)
@@ -97,6 +116,8 @@ DOOR int close(int fd)
     struct conn_handle handle = fdtable_find(fd);
     if (fdtable_is_own(fd))
         return (int)door_result(-EBADF, saved);
+    if (fdtable_is_unconnected(&handle))
+        fdtable_forget_unconnected(fd);
     if (!handle.conn)
         return real()->close(fd);
     return close_may_linger(&handle) ? close_lingering(&handle) : close_sealed(&handle, saved);

@@ -23,6 +23,7 @@
 #include "config/startup.h"
 #include "diag/limit.h"
 #include "diag/log.h"
+#include "io/unconnected.h"
 #include "io/wait.h"
 #include "io/worker.h"
 #include "process/exec_adopt.h"
@@ -79,6 +80,7 @@ __attribute__((constructor)) static void load(void)
     limit_begin();
     fork_begin();
     wait_begin();
+    unconnected_begin();
     pthread_atfork(before_fork, fork_in_parent, in_child);
     if (!streams_at_end(end))
         atexit(end);

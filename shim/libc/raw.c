@@ -118,7 +118,7 @@ static long raw_vmsplice(const long a[static RAW_ARGUMENTS])
 static bool submits_sealed(int count, struct iocb **list)
 {
     for (int i = 0; i < count && list && list[i]; i++) {
-        if (fdtable_has((int)list[i]->aio_fildes))
+        if (fdtable_concerns((int)list[i]->aio_fildes))
             return true;
     }
     return false;
@@ -140,6 +140,11 @@ static long raw_io_uring_setup(const long a[static RAW_ARGUMENTS])
 }
 
 /* ---- sockets and descriptors ---- */
+
+static long raw_socket(const long a[static RAW_ARGUMENTS])
+{
+    return socket((int)a[0], (int)a[1], (int)a[2]);
+}
 
 static long raw_connect(const long a[static RAW_ARGUMENTS])
 {
@@ -303,7 +308,7 @@ static long raw_vfork(const long a[static RAW_ARGUMENTS])
 /* When a call is looked at. */
 enum when {
     NEVER = 0, /* a number that is not in the table */
-    SEALED,    /* the first argument is a sealed descriptor */
+    SEALED,    /* the first argument is a sealed descriptor, or a socket that may become one */
     WAITING,   /* there is a sealed descriptor, or something pending */
     ALWAYS,
 };
@@ -346,6 +351,7 @@ static const struct raw_call raw_calls[] = {
     [SYS_vmsplice] = {raw_vmsplice, ALWAYS},
     [SYS_io_submit] = {raw_io_submit, ALWAYS},
     [SYS_io_uring_setup] = {raw_io_uring_setup, ALWAYS},
+    [SYS_socket] = {raw_socket, ALWAYS},
     [SYS_connect] = {raw_connect, ALWAYS},
     [SYS_accept] = {raw_accept, ALWAYS},
     [SYS_accept4] = {raw_accept4, ALWAYS},
@@ -420,7 +426,7 @@ static bool is_looked_at(const struct raw_call *entry, long first)
 {
     switch (entry->when) {
     case SEALED:
-        return pending_any() || (fdtable_size && fdtable_has((int)first));
+        return pending_any() || (fdtable_size && fdtable_concerns((int)first));
     case WAITING:
         return pending_any() || fdtable_size;
     case ALWAYS:

@@ -8,8 +8,10 @@
 #include <limits.h>
 #include <unistd.h>
 
+#include "config/config.h"
 #include "conn/pending.h"
 #include "io/recv.h"
+#include "io/unconnected.h"
 #include "io/wait.h"
 #include "process/scm_rights.h"
 #include "sys/net.h"
@@ -58,9 +60,20 @@ static inline int before_read(int fd, int flags)
     return (int)door_result(result, saved);
 }
 
+bool door_wait_to_receive(struct conn_handle *handle, int flags)
+{
+    int saved = errno;
+    if ((flags & (MSG_OOB | MSG_ERRQUEUE)) || !config_get()->active)
+        return true;
+    return before_read(handle->fd, flags) == 0 &&
+           door_result(unconnected_before_receive(handle, flags), saved) == 0;
+}
+
 DOOR ssize_t read(int fd, void *buffer, size_t len)
 {
     struct conn_handle handle = fdtable_find(fd);
+    if (len && fdtable_is_unconnected(&handle) && !door_wait_to_receive(&handle, 0))
+        return -1;
     if (!handle.conn)
         return len && before_read(fd, 0) < 0 ? -1 : real()->read(fd, buffer, len);
     return door_receive(handle, &(struct iovec){buffer, len}, 1, 0);
@@ -77,7 +90,9 @@ DOOR ssize_t __read_chk(int fd, void *buffer, size_t len, size_t size)
 
 DOOR ssize_t readv(int fd, const struct iovec *iov, int count)
 {
-    struct conn_handle handle = fdtable_find(fd);
+    struct conn_handle handle;
+    if (!door_to_receive(fd, 0, &handle))
+        return -1;
     if (!handle.conn || count < 0 || count > IOV_MAX)
         return before_read(fd, 0) < 0 ? -1 : real()->readv(fd, iov, count);
     return door_receive(handle, iov, (size_t)count, 0);
@@ -85,7 +100,9 @@ DOOR ssize_t readv(int fd, const struct iovec *iov, int count)
 
 DOOR ssize_t preadv2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
 {
-    struct conn_handle handle = fdtable_find(fd);
+    struct conn_handle handle;
+    if (!door_to_receive(fd, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0, &handle))
+        return -1;
     if (!handle.conn || offset != -1 || count < 0 || count > IOV_MAX)
         return real()->preadv2(fd, iov, count, offset, flags);
     return door_receive(handle, iov, (size_t)count, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0);
@@ -96,7 +113,9 @@ ssize_t preadv64v2(int fd, const struct iovec *iov, int count, off64_t offset, i
 
 DOOR ssize_t recv(int fd, void *buffer, size_t len, int flags)
 {
-    struct conn_handle handle = fdtable_find(fd);
+    struct conn_handle handle;
+    if (!door_to_receive(fd, flags, &handle))
+        return -1;
     if (is_urgent(&handle, flags))
         return door_result(-EINVAL, errno);
     if (!handle.conn || (flags & (MSG_OOB | MSG_ERRQUEUE)))
@@ -115,7 +134,9 @@ DOOR ssize_t __recv_chk(int fd, void *buffer, size_t len, size_t size, int flags
 
 DOOR ssize_t recvfrom(int fd, void *buffer, size_t len, int flags, struct sockaddr *from, socklen_t *from_len)
 {
-    struct conn_handle handle = fdtable_find(fd);
+    struct conn_handle handle;
+    if (!door_to_receive(fd, flags, &handle))
+        return -1;
     if (is_urgent(&handle, flags))
         return door_result(-EINVAL, errno);
     if (!handle.conn || (flags & (MSG_OOB | MSG_ERRQUEUE)))
@@ -145,7 +166,9 @@ static ssize_t recvmsg_plain(int fd, struct msghdr *message, int flags)
 
 DOOR ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
-    struct conn_handle handle = fdtable_find(fd);
+    struct conn_handle handle;
+    if (!door_to_receive(fd, flags, &handle))
+        return -1;
     if (is_urgent(&handle, flags))
         return door_result(-EINVAL, errno);
     if (!handle.conn || !message || (flags & (MSG_OOB | MSG_ERRQUEUE)) || message->msg_iovlen > IOV_MAX)
@@ -161,7 +184,10 @@ DOOR ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 
 DOOR int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout)
 {
-    if (!fdtable_has(fd)) {
+    struct conn_handle handle;
+    if (!door_to_receive(fd, flags, &handle))
+        return -1;
+    if (!handle.conn) {
         int got = before_read(fd, flags) < 0 ? -1 : real()->recvmmsg(fd, messages, count, flags, timeout);
         for (int i = 0; i < got; i++)
             scm_rights_received(&messages[i].msg_hdr, flags);

@@ -13,6 +13,7 @@
 #include "config/config.h"
 #include "diag/log.h"
 #include "io/socket.h"
+#include "io/unconnected.h"
 #include "sys/net.h"
 
 int pidfd_getfd(int process, int fd, unsigned flags) __THROW;
@@ -68,5 +69,7 @@ DOOR int pidfd_getfd(int process, int fd, unsigned flags)
         sys_close((int)copy);
         copy = -EACCES;
     }
+    if (copy >= 0 && config_get()->active)
+        unconnected_note((int)copy);
     return (int)door_result(copy, saved);
 }

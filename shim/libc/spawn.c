@@ -296,6 +296,7 @@ typedef int spawn_function(struct spawn *spawn, pid_t *pid, char *const *envp);
 static int spawn_any(struct spawn *spawn, pid_t *pid, spawn_function *libc)
 {
     enum way way = way_of(spawn);
+    fdtable_note_copies();
     if (way == WAY_DOORS)
         return spawn_by_doors(spawn, pid);
     if (way == WAY_LIBC)

@@ -45,7 +45,7 @@ DOOR FILE *freopen64(const char *restrict path, const char *restrict mode, FILE 
 
 DOOR int vdprintf(int fd, const char *format, va_list list)
 {
-    if (!fdtable_has(fd))
+    if (!fdtable_concerns(fd))
         return real()->vdprintf(fd, format, list);
     char *text = NULL;
     int len = vasprintf(&text, format, list), done = 0;

@@ -43,7 +43,8 @@ static unsigned table_count;
 static ssize_t read_stream(FILE *stream, void *buffer, ssize_t len)
 {
     int fd = stream->_fileno;
-    return fdtable_has(fd) ? read(fd, buffer, (size_t)len) : ((read_entry *)file.read)(stream, buffer, len);
+    return fdtable_concerns(fd) ? read(fd, buffer, (size_t)len)
+                                : ((read_entry *)file.read)(stream, buffer, len);
 }
 
 /* All of it, or the stream has an error, as glibc has it. */
@@ -65,8 +66,8 @@ static ssize_t write_sealed(FILE *stream, const char *data, ssize_t len)
 
 static ssize_t write_stream(FILE *stream, const void *data, ssize_t len)
 {
-    return fdtable_has(stream->_fileno) ? write_sealed(stream, data, len)
-                                        : ((write_entry *)file.write)(stream, data, len);
+    return fdtable_concerns(stream->_fileno) ? write_sealed(stream, data, len)
+                                             : ((write_entry *)file.write)(stream, data, len);
 }
 
 static entry *own_close(const FILE *stream)

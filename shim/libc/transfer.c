@@ -61,7 +61,9 @@ static ssize_t send_connection(int out, struct conn_handle in, const off_t *offs
 
 DOOR ssize_t sendfile(int out, int in, off_t *offset, size_t len)
 {
-    struct conn_handle to = fdtable_find(out), from = fdtable_find(in);
+    struct conn_handle to, from = fdtable_find(in);
+    if (!door_to_send(out, 0, &to))
+        return -1;
     if ((!to.conn && !from.conn) || len == 0 || len > SSIZE_MAX) /* the kernel's call moves no byte */
         return real()->sendfile(out, in, offset, len);
     if (!to.conn)
@@ -73,7 +75,10 @@ DOOR_ALIAS("sendfile") ssize_t sendfile64(int out, int in, off64_t *offset, size
 
 DOOR ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t len, unsigned flags)
 {
-    struct conn_handle from = fdtable_find(in), to = fdtable_find(out);
+    struct conn_handle from, to;
+    const int wait = flags & SPLICE_F_NONBLOCK ? MSG_DONTWAIT : 0;
+    if (!door_to_receive(in, wait, &from) || !door_to_send(out, wait, &to))
+        return -1;
     bool refused = in_offset || out_offset || len == 0 || len > SSIZE_MAX || (flags & ~splice_flags);
     if ((!from.conn && !to.conn) || refused) /* the kernel says why, and moves no byte */
         return real()->splice(in, in_offset, out, out_offset, len, flags);

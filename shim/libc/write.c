@@ -13,6 +13,7 @@
 #include "diag/log.h"
 #include "io/connect.h"
 #include "io/socket.h"
+#include "io/unconnected.h"
 #include "process/lend.h"
 #include "process/scm_rights.h"
 #include "sys/net.h"
@@ -53,9 +54,17 @@ ssize_t door_send(struct conn_handle handle, const struct iovec *iov, size_t cou
     }
 }
 
+bool door_wait_to_send(struct conn_handle *handle, int flags)
+{
+    int saved = errno;
+    return door_result(unconnected_before_send(handle, flags), saved) == 0;
+}
+
 DOOR ssize_t write(int fd, const void *buffer, size_t len)
 {
-    struct conn_handle handle = fdtable_find(fd);
+    struct conn_handle handle;
+    if (!door_to_send(fd, 0, &handle))
+        return -1;
     if (handle.conn)
         return door_send(handle, &(struct iovec){(void *)(uintptr_t)buffer, len}, 1, 0);
     if (atomic_load_explicit(&fdtable_size, memory_order_relaxed) && lend_by_text(fd, buffer, len))
@@ -67,7 +76,9 @@ DOOR_ALIAS("write") ssize_t __write(int fd, const void *buffer, size_t len);
 
 DOOR ssize_t writev(int fd, const struct iovec *iov, int count)
 {
-    struct conn_handle handle = fdtable_find(fd);
+    struct conn_handle handle;
+    if (!door_to_send(fd, 0, &handle))
+        return -1;
     if (!handle.conn || count < 0 || count > IOV_MAX)
         return real()->writev(fd, iov, count);
     return door_send(handle, iov, (size_t)count, 0);
@@ -75,7 +86,9 @@ DOOR ssize_t writev(int fd, const struct iovec *iov, int count)
 
 DOOR ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
 {
-    struct conn_handle handle = fdtable_find(fd);
+    struct conn_handle handle;
+    if (!door_to_send(fd, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0, &handle))
+        return -1;
     if (!handle.conn || offset != -1 || count < 0 || count > IOV_MAX)
         return real()->pwritev2(fd, iov, count, offset, flags);
     return door_send(handle, iov, (size_t)count, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0);
@@ -86,7 +99,9 @@ ssize_t pwritev64v2(int fd, const struct iovec *iov, int count, off64_t offset, 
 
 DOOR ssize_t send(int fd, const void *buffer, size_t len, int flags)
 {
-    struct conn_handle handle = fdtable_find(fd);
+    struct conn_handle handle;
+    if (!door_to_send(fd, flags, &handle))
+        return -1;
     if (!handle.conn)
         return real()->send(fd, buffer, len, flags);
     return door_send(handle, &(struct iovec){(void *)(uintptr_t)buffer, len}, 1, flags);
@@ -128,11 +143,18 @@ static bool opens_twice(int fd, const struct sockaddr *address, socklen_t len, i
            real()->sendto(fd, NULL, 0, flags | MSG_NOSIGNAL, address, len) < 0;
 }
 
+/* With MSG_FASTOPEN the call makes the connection, or fails. */
+static bool may_send(int fd, int flags)
+{
+    struct conn_handle handle;
+    return (flags & MSG_FASTOPEN) || door_to_send(fd, flags, &handle);
+}
+
 DOOR ssize_t sendto(int fd, const void *buffer, size_t len, int flags, const struct sockaddr *to,
                     socklen_t to_len)
 {
     int opened;
-    if (opens_twice(fd, to, to_len, flags) || refused_strictly(fd, to, to_len))
+    if (opens_twice(fd, to, to_len, flags) || refused_strictly(fd, to, to_len) || !may_send(fd, flags))
         return -1;
     if (!fdtable_has(fd) && !fast_open(fd, to, to_len, flags, &opened))
         return real()->sendto(fd, buffer, len, flags, to, to_len);
@@ -160,6 +182,8 @@ DOOR ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
     if (message && (opens_twice(fd, message->msg_name, message->msg_namelen, flags) ||
                     refused_strictly(fd, message->msg_name, message->msg_namelen)))
         return -1;
+    if (!may_send(fd, flags))
+        return -1;
     if (!message ||
         (!fdtable_has(fd) && !fast_open(fd, message->msg_name, message->msg_namelen, flags, &opened)))
         return real()->sendmsg(fd, message, flags);
@@ -173,7 +197,7 @@ DOOR ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 
 DOOR int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
 {
-    bool alone = fdtable_has(fd) || (flags & MSG_FASTOPEN) || config_get()->strict;
+    bool alone = fdtable_concerns(fd) || (flags & MSG_FASTOPEN) || config_get()->strict;
     for (unsigned i = 0; i < count && !alone; i++)
         alone = scm_rights_concerns(&messages[i].msg_hdr);
     if (!alone)

@@ -10,6 +10,7 @@
 
 #include "config/config.h"
 #include "config/environment.h"
+#include "conn/fdtable.h"
 #include "diag/log.h"
 #include "process/exec_fenced.h"
 #include "process/exec_handover.h"
@@ -238,6 +239,7 @@ static int attempt(const struct request *request)
 {
     struct exec_handover plan;
     struct program program;
+    fdtable_note_copies(); /* a vfork(2) child's */
     const bool any = exec_handover_plan(&plan), needed = plan.surviving + plan.close_after_exec > 0;
     if (!request->path || !config_get()->active || (!needed && environment_opts_out(request->envp)))
         return any ? run_handed_over(&plan, request, NULL, run_as_it_is) : call(request);

@@ -14,6 +14,7 @@
 #include "io/accept.h"
 #include "io/close.h"
 #include "io/socket.h"
+#include "io/unconnected.h"
 #include "process/exec_handover.h"
 #include "record/sysio.h"
 #include "sys/descriptors.h"
@@ -127,7 +128,7 @@ static void adopt(int fd, void *context)
         take_over_slot(fd, slot, from->counted && from->pid == sys_getpid());
     else if (accept_is_listener(fd))
         accept_prepare_listener(fd); /* this program, too, may give up its right to read the keys */
-    else
+    else if (!unconnected_note(fd))
         socket_inherited(fd);
 }
 

@@ -296,8 +296,9 @@ void exec_handover_end_closing(void)
     exit_wait_orphans();
 }
 
-/* A TCP socket that has a named port and no peer. */
-static bool serves_named_port(int fd)
+/* A TCP socket that has a named port and no peer; or that may get a port or a peer by another process, which
+ * has it too. */
+static bool may_get_named_port(int fd)
 {
     struct sockaddr_storage name = {0};
     socklen_t len = sizeof name;
@@ -307,20 +308,21 @@ static bool serves_named_port(int fd)
     if (net_getsockname(fd, &name, &len) < 0)
         return true; /* not known */
     struct address own = address_of((const struct sockaddr *)&name);
-    return own.port != 0 && rules_may_match(&config_get()->rules, RULES_LISTEN, own.port);
+    return address_socket_option(fd, SO_ACCEPTCONN) != 1 ||
+           rules_may_match(&config_get()->rules, RULES_LISTEN, own.port);
 }
 
 static void find_listener(int fd, void *context)
 {
     struct listeners *found = context;
     int flags = net_fcntl(fd, F_GETFD, 0);
-    if (flags < 0 || (flags & FD_CLOEXEC) || !serves_named_port(fd))
+    if (flags < 0 || (flags & FD_CLOEXEC) || !may_get_named_port(fd))
         return;
-    log_line(
-        LOG_WARN,
-        "descriptor %d, a socket of a port that is to be sealed, is kept from a program that the library "
-        "cannot be loaded into",
-        fd);
+    log_line(LOG_WARN,
+             "descriptor %d, a socket of a port that is to be sealed or without a connection, is kept from a "
+             "program "
+             "that the library cannot be loaded into",
+             fd);
     if (found->count < EXEC_HANDOVER_LISTENERS)
         found->fd[found->count++] = fd;
     else

@@ -33,6 +33,7 @@ void fork_prepare(void)
     worker_hold();
     if (fork_depth++ == 0)
         fork_locked = fdtable_lock();
+    fdtable_note_copies();
     fdtable_each_connection(holders_count);
     atomic_store(&fork_counted, true);
 }
@@ -88,6 +89,7 @@ static void repair(void)
     fork_depth = 0;
     worker_after_fork();
     fdtable_after_fork();
+    fdtable_note_copies();
     if (atomic_load(&fdtable_size))
         repair_table();
     worker_resume();

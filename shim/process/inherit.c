@@ -18,7 +18,7 @@ void inherit_copied(const struct conn_handle *from, int to, bool inherit)
 bool inherit_any(void)
 {
     for (int fd = 0; fd < fdtable_bound(); fd++) {
-        if ((fdtable_flags(fd) & FDTABLE_INHERIT) && fdtable_has(fd))
+        if (fdtable_has(fd) && (fdtable_flags(fd) & FDTABLE_INHERIT))
             return true;
     }
     return false;

@@ -36,23 +36,22 @@ static bool survives_exec(unsigned capability, const struct capabilities *now)
            control(PR_CAPBSET_READ, (long)capability, 0) == 1;
 }
 
-/* A process may have the right to read every file, and lose it with exec(2), or the other way round. Takes on
- * what it will have; false if that is what it has. */
-static bool take_on_rights(struct capabilities *kept)
+/* A process may have the right to read every file, and lose it with exec(2), or the other way round. *then:
+ * what it has then, as far as it can take that on now. Whether that differs from what it has now. */
+static bool changes_rights(struct capabilities *now, struct capabilities *then)
 {
     const unsigned reading[] = {CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH};
-    *kept = (struct capabilities){.header = {.version = _LINUX_CAPABILITY_VERSION_3}};
-    if (sys_call3(SYS_capget, sys_ptr(&kept->header), sys_ptr(kept->data), 0) < 0)
+    *now = (struct capabilities){.header = {.version = _LINUX_CAPABILITY_VERSION_3}};
+    if (sys_call3(SYS_capget, sys_ptr(&now->header), sys_ptr(now->data), 0) < 0)
         return false;
-    struct capabilities then = *kept;
+    *then = *now;
     for (size_t i = 0; i < sizeof reading / sizeof reading[0]; i++) {
         const uint32_t bit = 1u << reading[i];
-        then.data[0].effective &= ~bit;
-        if (survives_exec(reading[i], kept))
-            then.data[0].effective |= bit & then.data[0].permitted;
+        then->data[0].effective &= ~bit;
+        if (survives_exec(reading[i], now))
+            then->data[0].effective |= bit & then->data[0].permitted;
     }
-    return then.data[0].effective != kept->data[0].effective &&
-           sys_call3(SYS_capset, sys_ptr(&then.header), sys_ptr(then.data), 0) == 0;
+    return then->data[0].effective != now->data[0].effective;
 }
 
 /* setfsuid(2): exec(2) takes the effective user instead. access(2) asks for the real one, which is the same
@@ -66,15 +65,22 @@ static bool is_readable_without_fsuid(const char *path)
     return sys_call3(SYS_faccessat, SYS_AT_FDCWD, sys_ptr(path), R_OK) == 0;
 }
 
+static bool set_capabilities(struct capabilities *to)
+{
+    return sys_call3(SYS_capset, sys_ptr(&to->header), sys_ptr(to->data), 0) == 0;
+}
+
 static int open_as_linker(const char *path)
 {
-    struct capabilities kept;
+    struct capabilities now, then;
     if (!*path || !is_readable_without_fsuid(path))
         return -ENOENT;
-    bool changed = take_on_rights(&kept);
+    if (!changes_rights(&now, &then))
+        return sys_open(path, O_RDONLY | O_CLOEXEC, 0);
+    if (environment_is_filtered() || !set_capabilities(&then)) /* a filter may end the process for the call */
+        return -EPERM;
     int fd = sys_open(path, O_RDONLY | O_CLOEXEC, 0);
-    if (changed)
-        sys_call3(SYS_capset, sys_ptr(&kept.header), sys_ptr(kept.data), 0);
+    set_capabilities(&now);
     return fd;
 }
 

@@ -60,8 +60,11 @@ bool scm_rights_concerns(const struct msghdr *message)
     for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part;
          part = CMSG_NXTHDR((struct msghdr *)(uintptr_t)message, part)) {
         for (size_t i = 0; i < rights_count(part); i++) {
-            if (fdtable_has(rights_at(part, i)))
+            const struct conn_handle handle = fdtable_find(rights_at(part, i));
+            if (handle.conn)
                 return true;
+            if (fdtable_is_unconnected(&handle))
+                fdtable_note_copies();
         }
     }
     return false;

@@ -57,6 +57,7 @@ static const unsigned FOR_EXEC[] = {
     SYS_getegid,
     SYS_fgetxattr,
     SYS_dup3,
+    SYS_capget,
     SYS_mlock,
     SYS_munlock,
 };
@@ -101,6 +102,11 @@ static const struct {
     {SYS_madvise, {{BPF_LOW(2), MADV_DONTDUMP}}},
     {SYS_madvise, {{BPF_LOW(2), MADV_WIPEONFORK}}},
     {SYS_prctl, {{BPF_LOW(0), PR_GET_NO_NEW_PRIVS}}},
+    {SYS_prctl, {{BPF_LOW(0), PR_GET_SECUREBITS}}}, /* this and the next: process/library.c */
+    {SYS_prctl, {{BPF_LOW(0), PR_CAPBSET_READ}}},
+    {SYS_prctl, {{BPF_LOW(0), PR_CAP_AMBIENT}, {BPF_LOW(1), PR_CAP_AMBIENT_IS_SET}}},
+    {SYS_setfsuid, {{BPF_LOW(0), UINT32_MAX}}}, /* asks only */
+    {SYS_setfsgid, {{BPF_LOW(0), UINT32_MAX}}},
 };
 
 #define COUNT(list) (sizeof(list) / sizeof(list)[0])
@@ -149,7 +155,7 @@ static bool can_get_connection(const struct sock_fprog *filter)
 static bool has_connection(void)
 {
     for (int fd = 0; fd < fdtable_bound(); fd++) {
-        if (fdtable_has(fd))
+        if (fdtable_concerns(fd))
             return true;
     }
     return false;

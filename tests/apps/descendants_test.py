@@ -386,16 +386,28 @@ class Fence(sealed.TestCase):
         self.assertEqual(self.received(listeners[0]), b"")
         self.assertEqual(self.received(listeners[1]), b"MARKER")
 
+    def has(self, prepare):
+        """What the caller says of a socket that the code makes, and what was logged."""
+        code = ("import os, socket; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); "
+                f"{prepare}; s.set_inheritable(True); os.execv({str(self.caller)!r}, ['caller', 'has', str(s.fileno())])")
+        program = self.run_program(sealed.PYTHON, "-c", code, sealed=True)
+        program.status()
+        return bytes(program.out.data), program
+
     @sealed_only
     def test_a_bound_socket_is_kept_from_it(self):
         """It need not bind what it is given."""
-        port = self.port()
-        code = ("import os, socket; s = socket.socket(); s.bind((%r, %d)); s.set_inheritable(True); "
-                "os.execv(%r, ['caller', 'has', str(s.fileno())])" % (self.address, port, str(self.caller)))
-        program = self.run_program(sealed.PYTHON, "-c", code, sealed=True)
-        program.status()
-        self.assertEqual(bytes(program.out.data), b"EBADF\n")
+        said, program = self.has(f"s.bind(({self.address!r}, {self.port()}))")
+        self.assertEqual(said, b"EBADF\n")
         program.expect_log("warning", "a socket of a port that is to be sealed")
+
+    @sealed_only
+    def test_a_socket_without_a_connection_is_kept_from_it(self):
+        """Another process that has it may connect it, or make it listen; one that listens elsewhere passes."""
+        for prepare in "pass", f"s.bind(({self.address!r}, {sealed.free_port()}))":
+            self.assertEqual(self.has(prepare)[0], b"EBADF\n", prepare)
+        listens = f"s.bind(({self.address!r}, {sealed.free_port()})); s.listen()"
+        self.assertEqual(self.has(listens)[0], b"ok\n")
 
 
 if __name__ == "__main__":

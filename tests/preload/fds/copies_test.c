@@ -7,13 +7,18 @@
 #include "suite.h"
 
 #include "net.h"
+#include "sys/sys.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -216,9 +221,52 @@ static void complaint_16_dup2_over_a_descriptor_that_another_thread_is_blocked_i
     close(one[0]), close(one[1]), close(two[0]), close(two[1]), close(kept);
 }
 
+/* Refuses dup3(2) to this process, past the doors: those would widen the filter. */
+static void refuse_dup3(void)
+{
+    struct sock_filter instructions[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_dup3, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {suite_count(instructions), instructions};
+    sys_call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0);
+    assert_int_equal(sys_call3(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, sys_ptr(&program)), 0);
+}
+
+/* Nothing is changed where the library can tell before, and never is the number a plain one afterwards. */
+static void dup2_fails(const struct net *net)
+{
+    int pair[2], ends[2];
+    struct rlimit limit, low;
+    net_warm_pair(net, pair);
+    assert_int_equal(pipe(ends) | getrlimit(RLIMIT_NOFILE, &limit), 0);
+    int high = fcntl(pair[0], F_DUPFD_CLOEXEC, 200);
+    close(pair[0]);
+    low = (struct rlimit){.rlim_cur = 150, .rlim_max = limit.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    assert_int_equal(dup2(ends[0], high), -1);
+    assert_int_equal(errno, EBADF);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    use_copy((int[2]){high, pair[1]}, high);
+    pid_t child = suite_fork();
+    if (child == 0) {
+        close(pair[1]);
+        if (net->sealed)
+            refuse_dup3();
+        _exit(dup2(ends[0], high) < 0 && write(high, "MARKER", 6) == 6);
+    }
+    close(high);
+    assert_int_equal(suite_wait(child), 0); /* on a plain one dup2(2) is called, and it is replaced */
+    net_expect_end(pair[1]);
+    close(ends[0]), close(ends[1]);
+}
+
 static const struct suite_case cases[] = {
     {.name = "copies share the connection", .run = copies_share_the_connection},
     {.name = "dup2 replaces", .run = dup2_replaces},
+    {.name = "dup2 fails", .run = dup2_fails},
     {.name = "a number is used again", .run = a_number_is_used_again},
     {.name = "a handler that closes a copy", .run = a_handler_that_closes_a_copy},
     {.name = "complaint_16_dup2_both_ways_in_two_threads", .run = complaint_16_dup2_both_ways_in_two_threads},
