@@ -74,6 +74,24 @@ static size_t content_sent(size_t sent)
     return sent > TLS_RECORD_HEADER ? sent - TLS_RECORD_HEADER : 0;
 }
 
+/* The kernel has the first `sent` bytes of this record, whose content has `size` bytes. What is on the wire
+ * is the ciphertext: the program's memory may say something else by now, since other threads may write to it.
+ */
+static struct io_result begin_partial(const struct conn_handle *handle, const uint8_t *record, size_t size,
+                                      size_t sent)
+{
+    struct conn *conn = handle->conn;
+    if (!conn->tx.chunk && !(conn->tx.chunk = arena_chunk_take()))
+        return no_memory(handle);
+    enum tls_result result = tls_session_recover(&conn->session, record, size, arena_chunk(conn->tx.chunk));
+    if (result != TLS_OK)
+        return failed(handle, result);
+    conn->tx.partial = (struct conn_partial){
+        .size = (uint32_t)size, .have = (uint32_t)content_sent(sent), .sent = (uint32_t)sent};
+    conn_tx_set(conn, TX_PARTIAL);
+    return io_done(-EAGAIN);
+}
+
 /*
  * The kernel took `sent` bytes of the batch, not all. The records behind the one that it took in part have
  * not left the process, so their sequence numbers are used again. `start` is the cursor at the batch's first
@@ -97,13 +115,8 @@ static struct io_result sent_in_part(const struct conn_handle *handle, struct io
         iov_cursor_advance(start, size);
         return keep_cipher(handle, cipher + sent, size + TLS_SEAL_OVERHEAD - inside);
     }
-    if (!conn->tx.chunk && !(conn->tx.chunk = arena_chunk_take()))
-        return no_memory(handle);
-    conn->tx.partial = (struct conn_partial){
-        .size = (uint32_t)size, .have = (uint32_t)content_sent(inside), .sent = (uint32_t)inside};
-    conn_tx_set(conn, TX_PARTIAL);
-    iov_cursor_gather(start, arena_chunk(conn->tx.chunk), conn->tx.partial.have);
-    return io_done(-EAGAIN);
+    iov_cursor_advance(start, content_sent(inside));
+    return begin_partial(handle, cipher + whole * full, size, inside);
 }
 
 /* Encrypts the partial record anew with `len` bytes of content, which are in tx.chunk, and padding. */

@@ -18,9 +18,11 @@
  * the content that is on the wire are fixed, and that content is what the program is told to be written. The
  * rest is not fixed. The program's next write continues the record: it is encrypted anew under the same
  * nonce, with the content that is on the wire, then the new bytes, then padding if these are fewer than the
- * header announces (tls_session_seal_padded()). In every suite a byte of ciphertext depends on no plaintext
- * behind it, so the bytes that are on the wire come out the same. So the program sees the kernel's own count
- * and may go on with other bytes, and only one ciphertext leaves the process under each nonce.
+ * header announces (tls_session_seal_padded()). What is on the wire is read back from the ciphertext, since
+ * another thread may write to the program's memory meanwhile (tls_session_recover()). In every suite a byte
+ * of ciphertext depends on no plaintext behind it, so the bytes that are on the wire come out the same. So
+ * the program sees the kernel's own count and may go on with other bytes, and only one ciphertext leaves the
+ * process under each nonce.
  */
 struct io_result tx_record_send(const struct conn_handle *handle, struct iov_cursor *source, int flags);
 

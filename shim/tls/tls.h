@@ -323,6 +323,14 @@ TLS_CHECKED enum tls_result tls_session_seal_padded(struct tls_session *session,
                                                     size_t len, size_t padding, uint8_t *out,
                                                     size_t *out_len);
 
+/*
+ * What a record of ours says: its `len` bytes of content go to `out`. The record is whole, without padding,
+ * and tls_session_seal() made it under the sequence number that session->tx.sequence was restored to. So the
+ * content is known even if the memory that it was sealed from has changed since.
+ */
+TLS_CHECKED enum tls_result tls_session_recover(struct tls_session *session, const uint8_t *record,
+                                                size_t len, uint8_t *out);
+
 /* The part of tls_session_wants_key_update() that is not inline. */
 bool tls_session_needs_rekey(const struct tls_session *session, bool used);
 

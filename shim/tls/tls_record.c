@@ -171,12 +171,25 @@ static enum tls_reason unpad(const uint8_t *inner, size_t len, uint8_t last, siz
     return TLS_REASON_NONE;
 }
 
+/* Decrypts TLSInnerPlaintext, of `inner` bytes, in a record that was protected with the keys and the sequence
+ * number of `traffic`. Its last byte, which is the content type unless there is padding, does not go to the
+ * content's place. */
+static bool decrypt(const struct aead *aead, const struct tls_traffic *traffic, const uint8_t *record,
+                    size_t inner, uint8_t *out, uint8_t *last)
+{
+    uint8_t nonce[AEAD_IV_MAX];
+    const uint8_t *body = record + TLS_RECORD_HEADER;
+    const size_t before_last = inner > 0 ? inner - 1 : 0;
+    struct aead_part parts[] = {{body, out, before_last}, {body + before_last, last, inner - before_last}};
+    const struct aead_message message = {traffic->key, nonce, record, TLS_RECORD_HEADER, parts, 2};
+    make_nonce(aead, traffic, nonce);
+    return aead->open(&message, body + inner);
+}
+
 enum tls_reason tls_record_deprotect(struct tls_session *session, const uint8_t *record, size_t len,
                                      uint8_t *out, size_t *out_len, uint8_t *type)
 {
-    const struct aead *aead = aead_of(session->suite);
-    uint8_t nonce[AEAD_IV_MAX], last = 0;
-    const uint8_t *body = record + TLS_RECORD_HEADER;
+    uint8_t last = 0;
     const size_t sealed = len - TLS_RECORD_HEADER;
     *out_len = 0;
     if (sealed < TLS_TAG_LEN)
@@ -186,12 +199,7 @@ enum tls_reason tls_record_deprotect(struct tls_session *session, const uint8_t 
         return TLS_REASON_RECORD_LONG; /* RFC 8446, 5.4 */
     if (session->rx.sequence == UINT64_MAX)
         return TLS_REASON_SEQUENCE; /* RFC 8446, 5.3 */
-    make_nonce(aead, &session->rx, nonce);
-    /* The last byte, which is the content type unless there is padding, does not go to the content's place.
-     */
-    struct aead_part parts[] = {{body, out, before_last}, {body + before_last, &last, inner - before_last}};
-    const struct aead_message message = {session->rx.key, nonce, record, TLS_RECORD_HEADER, parts, 2};
-    if (!aead->open(&message, body + inner))
+    if (!decrypt(aead_of(session->suite), &session->rx, record, inner, out, &last))
         return TLS_REASON_RECORD_MAC;
     /* The sending direction looks at it (tls_session_renew). */
     __atomic_store_n(&session->rx.sequence, session->rx.sequence + 1, __ATOMIC_RELAXED);
@@ -199,6 +207,13 @@ enum tls_reason tls_record_deprotect(struct tls_session *session, const uint8_t 
     if (reason != TLS_REASON_NONE)
         memset(out, 0, before_last);
     return reason;
+}
+
+bool tls_record_recover(const struct tls_session *session, const uint8_t *record, size_t content_len,
+                        uint8_t *out)
+{
+    uint8_t type;
+    return decrypt(aead_of(session->suite), &session->tx, record, content_len + 1, out, &type);
 }
 
 enum tls_reason tls_record_append(struct tls_session *session, enum tls_record_type type,

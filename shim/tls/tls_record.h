@@ -43,6 +43,11 @@ enum tls_reason tls_record_protect(struct tls_session *session, enum tls_record_
 enum tls_reason tls_record_deprotect(struct tls_session *session, const uint8_t *record, size_t len,
                                      uint8_t *out, size_t *out_len, uint8_t *type);
 
+/* Decrypts a record of our own, without padding, that tls_record_protect() made under the tx sequence number:
+ * `content_len` bytes to `out`. False, with zeros there, if it was not made so. */
+bool tls_record_recover(const struct tls_session *session, const uint8_t *record, size_t content_len,
+                        uint8_t *out);
+
 /* Appends a record, protected if there are keys and in the clear before (change_cipher_spec always in the
  * clear). */
 enum tls_reason tls_record_append(struct tls_session *session, enum tls_record_type type,

@@ -194,6 +194,17 @@ enum tls_result tls_session_seal_padded(struct tls_session *session, const uint8
     return tls_failure_set(session, reason);
 }
 
+enum tls_result tls_session_recover(struct tls_session *session, const uint8_t *record, size_t len,
+                                    uint8_t *out)
+{
+    enum tls_result result = tls_failure_get(session);
+    if (result != TLS_OK)
+        return result;
+    const bool recovered = session->tx_keys == TLS_KEYS_APPLICATION && len <= TLS_PLAINTEXT_MAX &&
+                           tls_record_recover(session, record, len, out);
+    return tls_failure_set(session, recovered ? TLS_REASON_NONE : TLS_REASON_MISUSE);
+}
+
 bool tls_session_needs_rekey(const struct tls_session *session, bool used)
 {
     const struct aead *aead = aead_of(session->suite);

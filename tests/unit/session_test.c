@@ -217,6 +217,38 @@ static void sealing_in_place_gives_the_same_record(void **state)
     }
 }
 
+/* The content of a record that a part of was sent: from the record, and not from where it was. */
+static void a_record_of_ours_tells_its_content(void **state)
+{
+    (void)state;
+    static uint8_t said[TLS_PLAINTEXT_MAX], record[TLS_RECORD_MAX], again[TLS_RECORD_MAX],
+        got[TLS_PLAINTEXT_MAX];
+    const size_t sizes[] = {0, 1, 31, 32, 257, TLS_PLAINTEXT_MAX};
+    size_t count, len, same;
+    const uint16_t *suites = pair_suites(&count);
+    for (size_t i = 0; i < count * (sizeof sizes / sizeof sizes[0]); i++) {
+        const size_t size = sizes[i / count];
+        struct tls_session *session = &pair.engine.session;
+        pair_reach(&pair, PAIR_CLIENT_CONNECTED, suites[i % count]);
+        const uint64_t sequence = session->tx.sequence;
+        memset(said, (int)(0x40 + i), size);
+        assert_int_equal(tls_session_seal(session, said, size, record, &len), TLS_OK);
+        session->tx.sequence = sequence;
+        assert_int_equal(tls_session_recover(session, record, size, got), TLS_OK);
+        assert_memory_equal(got, said, size);
+        assert_int_equal(session->tx.sequence, sequence);
+        /* Another end behind the same beginning: what was sent is the beginning of both records. */
+        if (size > 0)
+            got[size - 1] ^= 1;
+        assert_int_equal(tls_session_seal(session, got, size, again, &same), TLS_OK);
+        assert_int_equal(len, same);
+        assert_memory_equal(record, again, TLS_RECORD_HEADER + (size > 0 ? size - 1 : 0));
+        session->tx.sequence = sequence;
+        record[len - 1] ^= 1;
+        assert_int_equal(tls_session_recover(session, record, size, got), TLS_FAIL_INTERNAL);
+    }
+}
+
 static void nothing_is_sealed_after_our_close_notify(void **state)
 {
     (void)state;
@@ -305,6 +337,7 @@ int main(void)
         cmocka_unit_test(a_server_without_keys_knows_no_identity),
         cmocka_unit_test(every_hello_has_randomness_of_its_own),
         cmocka_unit_test(sealing_in_place_gives_the_same_record),
+        cmocka_unit_test(a_record_of_ours_tells_its_content),
         cmocka_unit_test(nothing_is_sealed_after_our_close_notify),
         cmocka_unit_test(receiving_goes_on_after_our_close_notify),
         cmocka_unit_test(wiping_leaves_nothing),
