@@ -111,3 +111,9 @@ void limit_end(void)
     for (size_t i = 0; i < LIMIT_REASONS; i++)
         tell(i);
 }
+
+void limit_line(enum log_level level, const char *text)
+{
+    if (log_enabled(level) && limit_allows(text))
+        log_line(level, "%s", text);
+}

@@ -12,11 +12,16 @@
 
 #include <stdbool.h>
 
+#include "diag/log.h"
+
 enum {
     LIMIT_LINES = 10,   /* of one reason ... */
     LIMIT_TIME_S = 10,  /* ... within so many seconds */
     LIMIT_REASONS = 64, /* told apart; all others count as one */
 };
+
+/* Writes this line, as often as its own text allows. */
+void limit_line(enum log_level level, const char *text);
 
 /* Makes the counts; this process writes what is left of them when it ends. From the constructor. */
 void limit_begin(void);

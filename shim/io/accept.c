@@ -24,7 +24,7 @@ void accept_prepare_listener(int fd)
     if (!socket_names_port(fd))
         return;
     accept_listens = true;
-    socket_have_keys();
+    socket_check_keys();
 }
 
 bool accept_is_listener(int fd)
@@ -53,10 +53,11 @@ static int wait_acceptable(int fd, int flags)
 
 static int adopt_accepted(int fd, const struct sockaddr *peer, const struct sockaddr *local, int flags)
 {
-    struct conn *conn = socket_have_keys() ? conn_new(TLS_SERVER, false) : NULL;
+    const int keys = socket_check_keys();
+    struct conn *conn = keys < 0 ? NULL : conn_new(TLS_SERVER, false);
     if (!conn) {
         sys_close(fd);
-        return socket_have_keys() ? -ENOBUFS : -ENOKEY;
+        return keys < 0 ? keys : socket_no_memory();
     }
     conn->peer = address_of(peer);
     conn->local = address_of(local);

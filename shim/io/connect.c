@@ -113,11 +113,12 @@ int connect_to(int fd, const struct sockaddr *address, socklen_t len)
     }
     if (!socket_wants(fd, address, len))
         return socket_strictly_refused(fd, address, len) ? -EACCES : connect_unsealed(fd, address, len);
-    if (!socket_have_keys())
-        return -ENOKEY;
+    const int keys = socket_check_keys();
+    if (keys < 0)
+        return keys;
     struct conn *conn = conn_new(TLS_CLIENT, true);
     if (!conn)
-        return -ENOBUFS;
+        return socket_no_memory();
     socket_copy_peer(address, len, &peer);
     conn->peer = address_of((const struct sockaddr *)&peer);
     return connect_sealed(fd, conn, address, len);

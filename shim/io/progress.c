@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "conn/pending.h"
+#include "diag/limit.h"
 #include "io/close.h"
 #include "record/handshake.h"
 #include "record/tx_flush.h"
@@ -156,6 +157,14 @@ static int poll_beside(struct pollfd *both, nfds_t count, int64_t until_ms, cons
     }
 }
 
+int progress_no_memory(void)
+{
+    limit_line(LOG_ERROR,
+               "no memory for a wait for many descriptors: the kernel refuses it; check the limit on this "
+               "process's address space (RLIMIT_AS, ulimit -v)");
+    return -ENOMEM;
+}
+
 int progress_poll(struct pollfd *fds, nfds_t count, int64_t until_ms, const sigset_t *mask)
 {
     struct pollfd small[POLL_ON_STACK + 1], *both = small;
@@ -163,7 +172,7 @@ int progress_poll(struct pollfd *fds, nfds_t count, int64_t until_ms, const sigs
     if (count > POLL_ON_STACK) {
         both = net_mmap(size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
         if (both == MAP_FAILED)
-            return -ENOMEM;
+            return progress_no_memory();
     }
     if (count)
         memcpy(both, fds, count * sizeof *fds);

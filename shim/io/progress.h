@@ -41,4 +41,7 @@ int progress_poll(struct pollfd *fds, nfds_t count, int64_t until_ms, const sigs
  * keys: 1; 0 at `until_ms`; -EINTR; or -errno of a failure. */
 int progress_handshake(const struct conn_handle *handle, bool sending, int64_t until_ms);
 
+/* A line in the log for a wait that there is no memory for, and -ENOMEM, as poll(2) gives. */
+int progress_no_memory(void);
+
 #endif

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "conn/error.h"
 #include "record/rx_queue.h"
 #include "record/sysio.h"
 #include "shm/scratch.h"
@@ -58,7 +59,11 @@ static struct io_result decrypt_records(struct rx_fetch *fetch, uint8_t *data, s
     enum tls_result valid = tls_record_size(&conn->session, data + used, len - used, &size);
     if (valid != TLS_OK)
         return io_done(rx_record_fail(fetch->handle, valid).error);
-    return io_done(rx_record_keep(conn, data + used, len - used) ? 0 : -ENOBUFS);
+    if (rx_record_keep(conn, data + used, len - used))
+        return io_done(0);
+    /* These bytes are out of the kernel, and are lost. */
+    error_set(fetch->handle, ENOBUFS, "no memory is left for the start of a record");
+    return io_done(-ENOBUFS);
 }
 
 static struct io_result reached_end(struct rx_fetch *fetch)

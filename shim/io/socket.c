@@ -11,6 +11,7 @@
 #include "conn/pending.h"
 #include "conn/reap.h"
 #include "crypto/secret.h"
+#include "diag/limit.h"
 #include "diag/log.h"
 #include "io/revoke.h"
 #include "io/wait.h"
@@ -25,11 +26,25 @@ bool socket_init_crypto(void)
     return atomic_load(&ready);
 }
 
-bool socket_have_keys(void)
+int socket_check_keys(void)
 {
-    const struct keyring *keys = socket_init_crypto() ? keyring_acquire() : NULL;
+    if (!socket_init_crypto()) {
+        limit_line(LOG_ERROR, "no connection can be sealed: the kernel gives no random numbers (getrandom, "
+                              "/dev/urandom)");
+        return -EIO;
+    }
+    const struct keyring *keys = keyring_acquire();
     keyring_release(keys);
-    return keys != NULL;
+    return keys ? 0 : -ENOKEY;
+}
+
+int socket_no_memory(void)
+{
+    limit_line(
+        LOG_ERROR,
+        "a connection is refused, for there is no memory for its seal: the processes that share it have "
+        "as many connections and handshakes as there can be, or the kernel gives no more");
+    return -ENOBUFS;
 }
 
 bool socket_names_port(int fd)
@@ -210,7 +225,7 @@ void socket_inherited(int fd)
     if (role < 0)
         return;
     bool inherit = !(net_fcntl(fd, F_GETFD, 0) & FD_CLOEXEC);
-    struct conn *conn = socket_have_keys() ? conn_new((enum tls_role)role, false) : NULL;
+    struct conn *conn = socket_check_keys() == 0 ? conn_new((enum tls_role)role, false) : NULL;
     if (conn) {
         conn->peer = address_of((const struct sockaddr *)&peer);
         conn->local = address_of((const struct sockaddr *)&local);

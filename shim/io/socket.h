@@ -10,8 +10,12 @@
 /* Initialises libsodium, once in a process, before its first connection. False if that fails. */
 bool socket_init_crypto(void);
 
-/* Whether there is a usable key. If not, the log says what is wrong with the key file. */
-bool socket_have_keys(void);
+/* Whether connections can be sealed: 0; -ENOKEY, there is no usable key; -EIO, there are no random numbers.
+ * The log says what is wrong. */
+int socket_check_keys(void);
+
+/* For a connection that there is no memory for: a line in the log, and -ENOBUFS. */
+int socket_no_memory(void);
 
 /* Whether this process has set SO_RCVLOWAT on a socket that was not sealed then. */
 extern _Atomic bool socket_low_water_used;

@@ -196,7 +196,7 @@ int wait_select(int count, fd_set *read, fd_set *write, fd_set *except, const st
     if (count > SELECT_ON_STACK) {
         fds = net_mmap(size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
         if (fds == MAP_FAILED)
-            return -ENOMEM;
+            return progress_no_memory();
     }
     nfds_t used = 0;
     for (int fd = 0; fd < count; fd++) {

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "conn/error.h"
+#include "diag/limit.h"
 #include "record/tx_flush.h"
 #include "sys/net.h"
 
@@ -20,7 +21,9 @@ enum {
 
 bool rx_record_has_chunk(struct conn *conn)
 {
-    return conn->rx.chunk || (conn->rx.chunk = arena_chunk_take());
+    if (!conn->rx.chunk && !(conn->rx.chunk = arena_chunk_take()))
+        limit_line(LOG_ERROR, "a sealed connection cannot receive: no memory is left for its records");
+    return conn->rx.chunk;
 }
 
 bool rx_record_keep(struct conn *conn, const uint8_t *data, size_t len)

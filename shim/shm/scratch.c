@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "diag/limit.h"
 #include "sys/net.h"
 
 enum { SCRATCH_MAX = 4096 };
@@ -21,8 +22,12 @@ enum { PREFIX = 64, MAPPING = (PREFIX + SCRATCH_SIZE + 4095) / 4096 * 4096 };
 static uint8_t *make(void)
 {
     uint8_t *memory = net_mmap(MAPPING, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
-    if (memory == MAP_FAILED)
+    if (memory == MAP_FAILED) {
+        limit_line(LOG_ERROR,
+                   "no memory for a call on a sealed connection: the kernel refuses it; check the limit "
+                   "on this process's address space (RLIMIT_AS, ulimit -v)");
         return NULL;
+    }
     uint32_t number = atomic_fetch_add(&made, 1) + 1;
     if (number > SCRATCH_MAX)
         number = 0; /* no number is left: this buffer goes back to the kernel after use */

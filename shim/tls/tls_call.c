@@ -67,12 +67,12 @@ void tls_call_wipe(struct tls_handshake *handshake)
     secret_wipe(data, offsetof(struct tls_handshake_data, stored));
 }
 
-void tls_call_random(const struct tls_call *call, uint8_t *out, size_t len)
+enum tls_reason tls_call_random(const struct tls_call *call, uint8_t *out, size_t len)
 {
-    if (call->config->random != NULL)
-        call->config->random(out, len);
-    else
-        secret_random(out, len);
+    if (call->config->random == NULL)
+        return secret_random(out, len) ? TLS_REASON_NONE : TLS_REASON_NO_RANDOM;
+    call->config->random(out, len);
+    return TLS_REASON_NONE;
 }
 
 void tls_call_keylog(const struct tls_call *call, const char *label, const uint8_t secret[static 32])

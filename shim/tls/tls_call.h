@@ -97,8 +97,9 @@ void tls_call_wipe(struct tls_handshake *handshake);
 /* The state of a handshake in the memory that the caller of the engine lends. */
 struct tls_handshake_data *tls_call_data(struct tls_handshake *handshake);
 
-/* Fresh random bytes from the configured source. */
-void tls_call_random(const struct tls_call *call, uint8_t *out, size_t len);
+/* Fresh random bytes from the configured source, or TLS_REASON_NO_RANDOM. */
+enum tls_reason tls_call_random(const struct tls_call *call, uint8_t *out, size_t len)
+    __attribute__((warn_unused_result));
 
 /* Writes one line of the key log, if there is one. */
 void tls_call_keylog(const struct tls_call *call, const char *label, const uint8_t secret[static 32]);

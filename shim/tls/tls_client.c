@@ -129,9 +129,12 @@ static enum tls_reason begin(const struct tls_call *call)
         return TLS_REASON_NO_KEY;
     if (call->out->cap - call->out->len < TLS_FLIGHT_MAX)
         return TLS_REASON_MISUSE;
-    tls_call_random(call, offer->random, sizeof offer->random);
+    enum tls_reason reason = tls_call_random(call, offer->random, sizeof offer->random);
+    if (reason == TLS_REASON_NONE)
+        reason = tls_call_random(call, (uint8_t *)&offer->key, sizeof offer->key);
+    if (reason != TLS_REASON_NONE)
+        return reason;
     memcpy(handshake->client_random, offer->random, sizeof handshake->client_random);
-    tls_call_random(call, (uint8_t *)&offer->key, sizeof offer->key);
     x25519_public(offer->x25519_share, offer->key.x25519);
     return send_client_hello(call, tls_cursor_reader(NULL, 0));
 }

@@ -125,6 +125,8 @@ static const struct {
                                "the peer ended the connection with a fatal alert"},
 
     [TLS_REASON_NO_KEY] = {TLS_FAIL_INTERNAL, TLS_ALERT_NONE, "there is no usable pre-shared key"},
+    [TLS_REASON_NO_RANDOM] = {TLS_FAIL_INTERNAL, TLS_ALERT_INTERNAL_ERROR,
+                              "the kernel gives no random numbers (getrandom, /dev/urandom)"},
     [TLS_REASON_NO_USABLE_SUITE] = {TLS_FAIL_INTERNAL, TLS_ALERT_NONE,
                                     "none of the suites that SOCKSEAL_SUITES names is for this processor"},
     [TLS_REASON_NO_USABLE_GROUP] = {TLS_FAIL_INTERNAL, TLS_ALERT_NONE,

@@ -84,6 +84,7 @@ enum tls_reason {
 
     /* ourselves */
     TLS_REASON_NO_KEY,
+    TLS_REASON_NO_RANDOM,
     TLS_REASON_NO_USABLE_SUITE,
     TLS_REASON_NO_USABLE_GROUP,
     TLS_REASON_MISUSE,

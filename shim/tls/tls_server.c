@@ -229,10 +229,11 @@ static enum tls_reason exchange_keys(const struct tls_call *call, struct tls_hel
                                      struct tls_kex_secret *shared)
 {
     struct tls_kex_random random;
-    tls_call_random(call, (uint8_t *)&random, sizeof random);
-    enum tls_reason reason =
-        tls_kex_answer(answer->group, &random, tls_offer_share(&call->handshake->hello.offer, answer->group),
-                       answer->share, shared);
+    enum tls_reason reason = tls_call_random(call, (uint8_t *)&random, sizeof random);
+    if (reason == TLS_REASON_NONE)
+        reason = tls_kex_answer(answer->group, &random,
+                                tls_offer_share(&call->handshake->hello.offer, answer->group), answer->share,
+                                shared);
     secret_wipe(&random, sizeof random);
     return reason;
 }
@@ -249,8 +250,9 @@ static enum tls_reason send_server_hello(const struct tls_call *call, uint8_t cl
     uint8_t message[128 + TLS_KEX_SERVER_MAX];
     struct tls_writer writer = tls_cursor_writer(message, sizeof message);
     struct tls_kex_secret shared;
-    tls_call_random(call, answer.random, sizeof answer.random);
-    enum tls_reason reason = exchange_keys(call, &answer, &shared);
+    enum tls_reason reason = tls_call_random(call, answer.random, sizeof answer.random);
+    if (reason == TLS_REASON_NONE)
+        reason = exchange_keys(call, &answer, &shared);
     if (reason == TLS_REASON_NONE) {
         tls_hello_put_server(&writer, &answer);
         tls_transcript_add(call, message, writer.len);

@@ -277,8 +277,8 @@ static void shares_and_secrets_are_put_together_as_the_draft_says(void **state)
     struct tls_kex_secret ours, theirs;
     uint8_t x25519[32], share[1216], answer[1120], expected[64], peer[32];
     static uint8_t public_key[1184], secret_key[2400], ciphertext[1088];
-    secret_random((uint8_t *)&key, sizeof key);
-    secret_random((uint8_t *)&random, sizeof random);
+    assert_true(secret_random((uint8_t *)&key, sizeof key));
+    assert_true(secret_random((uint8_t *)&random, sizeof random));
     x25519_public(x25519, key.x25519);
     assert_int_equal(tls_kex_client_len(HYBRID), sizeof share);
     assert_int_equal(tls_kex_server_len(HYBRID), sizeof answer);

@@ -78,7 +78,7 @@ static void both_codes_are_alike(void **unused)
         const size_t len = randombytes_uniform(MOST + 1);
         uint8_t expected[SHA256_LEN], hash[SHA256_LEN];
         struct sha256 state;
-        secret_random(data, sizeof data);
+        assert_true(secret_random(data, sizeof data));
         crypto_hash_sha256(expected, from, len);
         sha256_init(&state);
         for (size_t done = 0, step; done < len; done += step) {
@@ -102,8 +102,8 @@ static void macs_are_alike(void **unused)
         const size_t key_len = randombytes_uniform(sizeof key + 1),
                      len = randombytes_uniform(sizeof data + 1);
         crypto_auth_hmacsha256_state state;
-        secret_random(key, sizeof key);
-        secret_random(data, sizeof data);
+        assert_true(secret_random(key, sizeof key));
+        assert_true(secret_random(data, sizeof data));
         crypto_auth_hmacsha256_init(&state, key, key_len);
         crypto_auth_hmacsha256_update(&state, data, len);
         crypto_auth_hmacsha256_final(&state, expected);
@@ -123,8 +123,8 @@ static void every_bit_counts(void **unused)
     (void)unused;
     if (!blocks)
         skip();
-    secret_random(data, sizeof data);
-    secret_random((uint8_t *)start, sizeof start);
+    assert_true(secret_random(data, sizeof data));
+    assert_true(secret_random((uint8_t *)start, sizeof start));
     memcpy(whole, start, sizeof whole);
     blocks(whole, data, 1);
     for (size_t bit = 0; bit < 8 * sizeof data; bit++) {

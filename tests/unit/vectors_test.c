@@ -188,7 +188,7 @@ static void a_cut_message_is_the_same_message(void **state)
     (void)state;
     static uint8_t plain[400], whole[400 + AEAD_TAG_LEN], cut[3][400], back[400], tag[AEAD_TAG_LEN];
     uint8_t key[AEAD_KEY_MAX] = {1}, nonce[AEAD_IV_MAX] = {2}, ad[5] = {3};
-    secret_random(plain, sizeof plain);
+    assert_true(secret_random(plain, sizeof plain));
     for (size_t s = 0; s < SUITES; s++) {
         const struct aead *aead = aead_of(all_suites[s]);
         for (size_t first = 0; first <= sizeof plain && aead_usable(all_suites[s]); first++) {
@@ -222,10 +222,10 @@ static void chacha20_poly1305_equals_libsodiums(void **state)
     uint8_t key[AEAD_KEY_MAX], nonce[AEAD_IV_MAX], ad[40];
     const struct aead *aead = aead_of(TLS_SUITE_CHACHA20_POLY1305_SHA256);
     for (size_t len = 0; len <= sizeof plain; len += len < 300 ? 1 : 77) {
-        secret_random(key, sizeof key);
-        secret_random(nonce, sizeof nonce);
-        secret_random(ad, sizeof ad);
-        secret_random(plain, len);
+        assert_true(secret_random(key, sizeof key));
+        assert_true(secret_random(nonce, sizeof nonce));
+        assert_true(secret_random(ad, sizeof ad));
+        assert_true(secret_random(plain, len));
         crypto_aead_chacha20poly1305_ietf_encrypt(other, NULL, plain, len, ad, len % sizeof ad, NULL, nonce,
                                                   key);
         assert_true(aead_seal(aead, key, nonce, ad, len % sizeof ad, plain, len, out));
