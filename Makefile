@@ -66,7 +66,7 @@ else
 say = @:
 endif
 
-.PHONY: all deps deps-demo deps-test deps-apps deps-bench demo test test-apps test-examples test-cpython bench fuzz install uninstall \
+.PHONY: all deps deps-demo deps-test deps-apps deps-bench demo test test-apps test-examples test-cpython bench install uninstall \
 	install-list version dist deps-deb deb test-packages image clean distclean FORCE
 .DELETE_ON_ERROR:
 
@@ -115,7 +115,7 @@ $(BUILD)/core.a: $(CORE_OBJECTS)
 	$(call say,AR)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
-include tests/programs.mk
+include tests/programs.mk tests/instruments.mk
 
 # The packages first: nothing can be compiled before.
 deps: $(SODIUM)/libs
@@ -159,10 +159,6 @@ test-cpython:
 bench: deps-bench
 	@$(MAKE) --no-print-directory -j$$(nproc) all bench-programs
 	@tests/bench/run --build $(BUILD) --parts "$(BENCH)" $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(UPDATE),--update)
-
-# FUZZ_SECONDS=600 for all harnesses together; FUZZ="server wire": these alone. See tests/fuzz/README.md.
-fuzz: deps-test
-	@tests/fuzz/run $(BUILD)
 
 # The version stands in this file alone.
 $(BUILD)/obj/shim/cli/main.o: Makefile

@@ -13,6 +13,8 @@ PRELOAD_PLUGINS := $(addsuffix .so,$(call test_programs,preload/*/*_plugin.c))
 BENCH_LOADS := $(call test_programs,bench/echo.c bench/pingpong.c bench/connects.c bench/crowd.c)
 BENCH_PLAIN := $(call test_programs,bench/pipe.c bench/spawn.c bench/ops.c)
 BENCH_MICRO := $(call test_programs,bench/micro.c)
+# Programs that a test of their folder runs: tests/NAME/NAME of all sources there.
+INSTRUMENTS := $(call test_programs,faults/faults.c)
 FUZZ_HARNESSES := $(call test_programs,fuzz/*_fuzz.c)
 BENCH_EMPTY := $(addsuffix .so,$(call test_programs,bench/empty.c))
 
@@ -20,7 +22,7 @@ BENCH_EMPTY := $(addsuffix .so,$(call test_programs,bench/empty.c))
 unit-tests: $(UNIT_TESTS)
 tsan-tests: $(TSAN_TESTS)
 fuzz-harnesses: $(FUZZ_HARNESSES)
-tests: all $(UNIT_TESTS) $(PRELOAD_TESTS) $(PRELOAD_PLUGINS) $(BENCH_PLAIN)
+tests: all $(UNIT_TESTS) $(PRELOAD_TESTS) $(PRELOAD_PLUGINS) $(BENCH_PLAIN) $(INSTRUMENTS)
 bench-programs: $(BENCH_LOADS) $(BENCH_PLAIN) $(BENCH_MICRO) $(BENCH_EMPTY)
 
 $(TEST_OBJECTS): CPPFLAGS += -Itests/support -Itests/preload/support -Itests/bench/support -Itests/fuzz/support
@@ -36,15 +38,18 @@ FUZZ_MAIN := $(if $(findstring fuzzer,$(SAN)),%/driver.o)
 $(FUZZ_HARNESSES): $(filter-out $(FUZZ_MAIN),$(call objects,tests/fuzz/support/*.c)) \
 	$(call objects,tests/support/*.c) $(BUILD)/core.a
 $(BUILD)/tests/fuzz/config_fuzz: $(call objects,shim/cli/configuration.c)
+$(BUILD)/tests/faults/faults: $(call objects,tests/faults/*.c)
 $(BENCH_LOADS): $(call objects,tests/bench/support/*.c)
 $(BENCH_MICRO): $(BUILD)/core.a
 $(UNIT_TESTS) $(PRELOAD_TESTS) $(TSAN_TESTS) $(FUZZ_HARNESSES): private LIBS := -lcmocka -lpthread
 $(BENCH_LOADS): private LIBS := -lssl -lcrypto -lpthread
 $(UNIT_TESTS) $(TSAN_TESTS) $(FUZZ_HARNESSES) $(BENCH_MICRO): private LIBS += @$(SODIUM)/libs
 $(FUZZ_HARNESSES): private LIBS += $(if $(FUZZ_MAIN),-fsanitize=fuzzer)
+$(INSTRUMENTS): private LIBS := -lpthread
 $(PRELOAD_TESTS): private LIBS += -Wl,-rpath,'$$ORIGIN'
 
-$(UNIT_TESTS) $(PRELOAD_TESTS) $(TSAN_TESTS) $(FUZZ_HARNESSES) $(BENCH_LOADS) $(BENCH_PLAIN) $(BENCH_MICRO): $(BUILD)/%: $(BUILD)/obj/%.o
+$(UNIT_TESTS) $(PRELOAD_TESTS) $(TSAN_TESTS) $(FUZZ_HARNESSES) $(INSTRUMENTS) $(BENCH_LOADS) $(BENCH_PLAIN) \
+	$(BENCH_MICRO): $(BUILD)/%: $(BUILD)/obj/%.o
 	$(call say,LD)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)

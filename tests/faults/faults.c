@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+
+/*
+ * A wire that lies between two sealed programs. Usage: faults LIBRARY KEY_FILE FIRST COUNT [JOBS]
+ *
+ * Cases FIRST to FIRST + COUNT - 1 are run, each on a connection of its own between two programs that live
+ * on. Prints a line for each broken promise, and a table of faults at the end. The status is 0 if there was
+ * none.
+ */
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "addresses.h"
+#include "program.h"
+#include "wire.h"
+
+struct totals {
+    unsigned long cases[FAULTS], applied[FAULTS], bad;
+};
+
+struct bench {
+    int client, server; /* where orders go */
+    int listener;
+    in_port_t port, server_port;
+    pid_t pids[2];
+};
+
+static struct totals *totals; /* shared by the jobs */
+static char **arguments;
+
+static void fatal(const char *what)
+{
+    fprintf(stderr, "faults: %s: %s\n", what, strerror(errno));
+    _exit(2);
+}
+
+static pid_t start_program(const char *role, int orders)
+{
+    pid_t pid = fork();
+    if (pid != 0)
+        return pid;
+    if (orders == PROGRAM_ORDERS)
+        fatal("the number of the orders' descriptor is taken");
+    dup2(orders, PROGRAM_ORDERS);
+    setenv("LD_PRELOAD", arguments[1], 1);
+    setenv("SOCKSEAL_KEY_FILE", arguments[2], 1);
+    setenv("SOCKSEAL_PORTS", WIRE_RULES, 1);
+    setenv("SOCKSEAL_LOG", "quiet", 0);
+    execl("/proc/self/exe", "faults", role, (char *)NULL);
+    fatal("exec");
+    return -1;
+}
+
+static void start_bench(struct bench *bench)
+{
+    int orders[2][2];
+    struct sockaddr_in address = wire_address(WIRE_SIDE_CLIENT, 0);
+    socklen_t len = sizeof address;
+    bench->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (bind(bench->listener, (struct sockaddr *)&address, len) != 0 || listen(bench->listener, 16) != 0 ||
+        getsockname(bench->listener, (struct sockaddr *)&address, &len) != 0)
+        fatal("the wire's port");
+    bench->port = address.sin_port;
+    for (int i = 0; i < 2; i++)
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, orders[i]) != 0)
+            fatal("socketpair");
+    bench->pids[0] = start_program("client", orders[0][1]);
+    bench->pids[1] = start_program("server", orders[1][1]);
+    for (int i = 0; i < 2; i++)
+        close(orders[i][1]);
+    bench->client = orders[0][0];
+    bench->server = orders[1][0];
+    if (recv(bench->server, &bench->server_port, sizeof bench->server_port, 0) != sizeof bench->server_port)
+        fatal("no server");
+}
+
+static void give_orders(const struct bench *bench, const struct plan *plan)
+{
+    struct order order = {.number = plan->number,
+                          .mode = plan->client_mode,
+                          .writes_first = !plan->server_first,
+                          .client = true,
+                          .port = bench->port,
+                          .out = plan->from_client,
+                          .in = plan->from_server,
+                          .chunk = plan->chunk};
+    if (send(bench->client, &order, sizeof order, MSG_NOSIGNAL) < 0)
+        fatal("the client is gone");
+    order.mode = plan->server_mode;
+    order.writes_first = plan->server_first;
+    order.client = false;
+    order.out = plan->from_server;
+    order.in = plan->from_client;
+    if (send(bench->server, &order, sizeof order, MSG_NOSIGNAL) < 0)
+        fatal("the server is gone");
+}
+
+static int connect_to_server(const struct bench *bench)
+{
+    const struct sockaddr_in own = wire_address(WIRE_SIDE_SERVER, 0);
+    const struct sockaddr_in server = {
+        .sin_family = AF_INET, .sin_port = bench->server_port, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (bind(fd, (const struct sockaddr *)&own, sizeof own) != 0 ||
+        connect(fd, (const struct sockaddr *)&server, sizeof server) != 0)
+        fatal("no way to the server");
+    return fd;
+}
+
+static struct report report_of(int program, uint64_t number)
+{
+    struct report report;
+    struct pollfd polled = {.fd = program, .events = POLLIN};
+    if (poll(&polled, 1, 2 * PROGRAM_LIMIT_MS) != 1 ||
+        recv(program, &report, sizeof report, 0) != (ssize_t)sizeof report || report.number != number) {
+        fprintf(stderr, "case %llu: a program has ended or hangs\n", (unsigned long long)number);
+        exit(2);
+    }
+    return report;
+}
+
+/* Those that the table of failures in sockseal(7) has, and what plain TCP gives. */
+static bool is_known(int error)
+{
+    return error == 0 || error == EBADMSG || error == EPROTO || error == EKEYREJECTED ||
+           error == ECONNRESET || error == EPIPE || error == ENOTCONN;
+}
+
+/* NULL, or which promise a program's report breaks. */
+static const char *fault_of(const struct report *report, size_t in, bool harmless)
+{
+    if (report->wrong >= 0)
+        return "wrong bytes";
+    if (report->end == ETIME)
+        return "no end in time";
+    if (report->end == 0 && report->received != in)
+        return "a clean end of a cut stream";
+    if (harmless && (report->end || report->write_error || report->received != in))
+        return "something lost on a harmless wire";
+    if (!is_known(report->end) || !is_known(report->write_error))
+        return "an unknown errno";
+    return NULL;
+}
+
+/* Plaintext is not to be seen. */
+static bool shows(const struct trace *trace, uint64_t number, bool from_client, size_t len)
+{
+    uint8_t bytes[16];
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = stream_byte(number, from_client, i);
+    return len >= sizeof bytes && memmem(trace->bytes, trace->len, bytes, sizeof bytes);
+}
+
+static void complain(const struct plan *plan, const char *who, const char *what, const struct report *report)
+{
+    static const char *const modes[] = {"blocking", "epoll", "edge"};
+    printf("case %llu: %s at the %s: %s to the %s at %zu, %zu bytes; client %s writes %zu, server %s writes "
+           "%zu, by "
+           "%zu; received %zu, end %s, writing %s, wrong at %zd\n",
+           (unsigned long long)plan->number, what, who, fault_names[plan->fault],
+           plan->to_client ? "client" : "server", plan->at, plan->len, modes[plan->client_mode],
+           plan->from_client, modes[plan->server_mode], plan->from_server, plan->chunk, report->received,
+           strerrorname_np(report->end), strerrorname_np(report->write_error), report->wrong);
+    fflush(stdout);
+    __atomic_add_fetch(&totals->bad, 1, __ATOMIC_RELAXED);
+}
+
+static void judge(const struct plan *plan, const struct report reports[2], struct wire_result result,
+                  const struct trace traces[2])
+{
+    static const char *const names[] = {"client", "server"};
+    const bool harmless = plan->fault < FAULT_HARMFUL;
+    for (int i = 0; i < 2; i++) {
+        const char *fault = fault_of(&reports[i], i ? plan->from_client : plan->from_server, harmless);
+        if (!fault && result.must_fail && i == !plan->to_client && reports[i].end == 0)
+            fault = "a changed record was taken";
+        if (!fault && shows(&traces[i], plan->number, !i, i ? plan->from_server : plan->from_client))
+            fault = "plaintext on the wire";
+        if (fault)
+            complain(plan, names[i], fault, &reports[i]);
+    }
+    __atomic_add_fetch(&totals->cases[plan->fault], 1, __ATOMIC_RELAXED);
+    __atomic_add_fetch(&totals->applied[plan->fault], result.applied, __ATOMIC_RELAXED);
+}
+
+static void run_case(const struct bench *bench, uint64_t number)
+{
+    static struct trace traces[2];
+    const struct plan plan = plan_of(number);
+    give_orders(bench, &plan);
+    int client = accept4(bench->listener, NULL, NULL, SOCK_CLOEXEC);
+    if (client < 0)
+        fatal("no client");
+    struct wire_result result = wire_carry(client, connect_to_server(bench), &plan, traces);
+    const struct report reports[2] = {report_of(bench->client, number), report_of(bench->server, number)};
+    judge(&plan, reports, result, traces);
+}
+
+static void run_job(uint64_t first, uint64_t count, unsigned job, unsigned jobs)
+{
+    struct bench bench;
+    start_bench(&bench);
+    for (uint64_t i = job; i < count; i += jobs)
+        run_case(&bench, first + i);
+    close(bench.client);
+    close(bench.server);
+    for (int i = 0; i < 2; i++) {
+        int status;
+        if (waitpid(bench.pids[i], &status, 0) < 0 || status != 0) {
+            printf("a program ended with status %#x\n", (unsigned)status);
+            fflush(stdout);
+            __atomic_add_fetch(&totals->bad, 1, __ATOMIC_RELAXED);
+        }
+    }
+    _exit(0);
+}
+
+static unsigned long print_table(void)
+{
+    unsigned long cases = 0;
+    for (int i = 0; i < FAULTS; i++) {
+        printf("%-14s %8lu cases, %8lu took place\n", fault_names[i], totals->cases[i], totals->applied[i]);
+        cases += totals->cases[i];
+    }
+    printf("%lu cases, %lu broken promises\n", cases, totals->bad);
+    return cases;
+}
+
+int main(int argc, char *argv[])
+{
+    arguments = argv;
+    if (argc == 2)
+        return program_main(strcmp(argv[1], "client") == 0);
+    if (argc < 5) {
+        fprintf(stderr, "usage: faults LIBRARY KEY_FILE FIRST COUNT [JOBS]\n");
+        return 2;
+    }
+    const uint64_t first = strtoull(argv[3], NULL, 10), count = strtoull(argv[4], NULL, 10);
+    const unsigned jobs = argc > 5 ? (unsigned)strtoul(argv[5], NULL, 10) : 1;
+    int status, ended = 0;
+    totals = mmap(NULL, sizeof *totals, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    for (unsigned job = 0; job < jobs; job++) {
+        pid_t pid = fork();
+        if (pid == 0)
+            run_job(first, count, job, jobs);
+    }
+    while (wait(&status) > 0)
+        ended |= status;
+    return print_table() != count || totals->bad || ended ? 1 : 0;
+}

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: ISC
+# Copyright (c) 2026 the sockseal authors
+"""A few hundred cases of the wire that lies; `make faults` runs many more (README.md)."""
+
+import sys
+import unittest
+
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+import instrument
+
+
+class Faults(unittest.TestCase):
+    def check(self, first, count, **settings):
+        done = instrument.run("faults", first, count, 4, **settings)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn(f"{count} cases, 0 broken promises", done.stdout)
+
+    def test_at_every_offset(self):
+        """Some of those that go through the offsets of the handshake."""
+        for first in (0, 6000, 12000, 18000):
+            self.check(first, 60)
+
+    def test_at_random(self):
+        self.check(1000000, 300)
+
+    def test_at_random_with_a_stock_suite(self):
+        self.check(2000000, 100, SOCKSEAL_SUITES="chacha20", SOCKSEAL_GROUPS="x25519")
+
+    def test_keys_renewed_every_few_records(self):
+        self.check(3000000, 100, SOCKSEAL_TEST_REKEY="1000")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: ISC
+ * Copyright (c) 2026 the sockseal authors */
+#include "plan.h"
+
+const char *const fault_names[FAULTS] = {"none",   "delay",     "dribble", "flip",         "drop",
+                                         "repeat", "reorder",   "insert",  "swap-records", "drop-record",
+                                         "replay", "splice",    "reflect", "truncate",     "close",
+                                         "reset",  "reset-both"};
+
+/* Offsets that are gone through: the handshake in either direction, and a few records. */
+enum { OFFSETS = 1900 };
+
+static const enum fault at_every_offset[] = {FAULT_FLIP,  FAULT_DROP,  FAULT_TRUNCATE,
+                                             FAULT_CLOSE, FAULT_RESET, FAULT_REFLECT};
+
+enum { EVERY = sizeof at_every_offset / sizeof at_every_offset[0], SYSTEMATIC = OFFSETS * EVERY * 2 };
+
+static uint64_t mix(uint64_t x)
+{
+    x += 0x9e3779b97f4a7c15;
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
+    x = (x ^ x >> 27) * 0x94d049bb133111eb;
+    return x ^ x >> 31;
+}
+
+static size_t draw(uint64_t *state, size_t below)
+{
+    *state = mix(*state);
+    return (size_t)(*state % below);
+}
+
+static size_t length(uint64_t *state)
+{
+    static const size_t most[] = {1, 100, 2000, 40000};
+    return draw(state, most[draw(state, 4)] + 1);
+}
+
+static size_t offset(uint64_t *state)
+{
+    static const size_t most[] = {300, 1500, 3000, 40000};
+    return draw(state, most[draw(state, 4)]);
+}
+
+struct plan plan_of(uint64_t number)
+{
+    uint64_t state = number + 1;
+    struct plan plan = {
+        .number = number,
+        .fault = (enum fault)draw(&state, FAULTS),
+        .to_client = draw(&state, 2),
+        .at = offset(&state),
+        .len = 1 + draw(&state, draw(&state, 2) ? 8 : 400),
+        .mask = (uint8_t)(1u << draw(&state, 8)),
+        .client_mode = (enum mode)draw(&state, MODES),
+        .server_mode = (enum mode)draw(&state, MODES),
+        .server_first = draw(&state, 2),
+        .from_client = length(&state),
+        .from_server = length(&state),
+        .chunk = 1 + draw(&state, draw(&state, 2) ? 300 : 20000),
+    };
+    if (number < SYSTEMATIC) {
+        plan.fault = at_every_offset[number % EVERY];
+        plan.to_client = number / EVERY & 1;
+        plan.at = (size_t)(number / EVERY / 2);
+    }
+    /* Few writes of one byte, which only take long. */
+    if (plan.chunk < 8)
+        plan.from_client %= 300, plan.from_server %= 300;
+    return plan;
+}

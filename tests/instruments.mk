@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: ISC
+# Copyright (c) 2026 the sockseal authors
+#
+# What runs for as long as one likes, by name; `make test` runs each in short form. Part of the Makefile; see
+# tests/README.md.
+
+.PHONY: fuzz faults
+
+# FUZZ_SECONDS=600 for all harnesses together; FUZZ="server wire": these alone.
+fuzz: deps-test
+	@tests/fuzz/run $(BUILD)
+
+# FAULTS_CASES=50000 from FAULTS_FIRST on: a wire that lies between two sealed programs.
+faults: all $(BUILD)/tests/faults/faults
+	@tests/faults/run $(BUILD) $(or $(FAULTS_CASES),5000) $(or $(FAULTS_FIRST),0)
