@@ -9,16 +9,30 @@
 #include <sys/stat.h>
 
 #include "shm/arena.h"
+#include "shm/self.h"
 #include "sys/net.h"
 #include "sys/text.h"
 
 static _Atomic bool proc_disabled;
 
+/* A number for a namespace whose own cannot be found out. Process 1 chooses it, and its children inherit it.
+ */
+static void choose_space(void)
+{
+    if (sys_getpid() == 1)
+        atomic_store(&self_space, (uint32_t)net_now_ns() | 1);
+}
+
 void liveness_note_namespace(void)
 {
     struct stat info;
-    if (arena_present() && !atomic_load(&proc_disabled) &&
-        sys_call(SYS_newfstatat, SYS_AT_FDCWD, sys_ptr("/proc/self/ns/pid"), sys_ptr(&info), 0, 0, 0) == 0)
+    if (atomic_load(&proc_disabled) ||
+        sys_call(SYS_newfstatat, SYS_AT_FDCWD, sys_ptr("/proc/self/ns/pid"), sys_ptr(&info), 0, 0, 0) != 0) {
+        choose_space();
+        return;
+    }
+    atomic_store(&self_space, (uint32_t)info.st_ino);
+    if (arena_present())
         arena_note_namespace((uint64_t)info.st_ino);
 }
 
@@ -56,12 +70,10 @@ bool liveness_gone(uint32_t id)
     return !arena_namespaces_mixed() && net_kill((int)id, 0) == -ESRCH;
 }
 
-/* The state letter; 'X' if there is no such thread, 0 if it is not known. */
-static char state_of(uint32_t id, int *threads)
+/* The state letter of a thread in this process's namespace; 'X' if there is none, 0 if it is not known. */
+static char state_here(uint32_t id, int *threads)
 {
-    if (arena_namespaces_mixed())
-        return 0;
-    if (liveness_gone(id))
+    if (net_kill((int)id, 0) == -ESRCH)
         return 'X';
     return id == (uint32_t)sys_getpid() || atomic_load(&proc_disabled) ? 0 : read_stat(id, threads);
 }
@@ -69,14 +81,14 @@ static char state_of(uint32_t id, int *threads)
 bool liveness_thread_dead(uint32_t id)
 {
     int threads;
-    char state = state_of(id, &threads);
+    char state = state_here(id, &threads);
     return state == 'Z' || state == 'X';
 }
 
 static bool is_process_dead(uint32_t id)
 {
     int threads = 0;
-    char state = state_of(id, &threads);
+    char state = arena_namespaces_mixed() ? 0 : state_here(id, &threads);
     return state == 'X' || (state == 'Z' && threads <= 1);
 }
 

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Whether the thread of this id is certainly dead. A zombie is dead. */
+/* Whether the thread of this id in this process's PID namespace is certainly dead. A zombie is dead. */
 bool liveness_thread_dead(uint32_t id);
 
 /* The same for a process. One whose first thread alone has ended is alive, though it looks like a zombie. */
@@ -22,8 +22,8 @@ void liveness_end_round(void);
 /* Whether there is no process or thread of this id, not even a zombie. Asks kill(2), not /proc. */
 bool liveness_gone(uint32_t id);
 
-/* Notes this process's PID namespace in the arena. As soon as there is more than one, ids tell nothing any
- * more, and nobody is taken for dead. */
+/* Finds out which PID namespace this process is in (self_space), and notes it in the arena. As soon as there
+ * is more than one, the ids of processes tell nothing any more, and no process is taken for dead. */
 void liveness_note_namespace(void);
 
 /* From now on /proc is not read, so that zombies are not recognised (process/seccomp.h). */

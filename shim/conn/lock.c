@@ -15,26 +15,49 @@ enum {
     STAYS_LOCKED = -1,
 };
 
-static bool in_this_process(uint32_t owner)
+/* The thread id of an owner of this process's namespace; 0 for one of another, whose id tells nothing here.
+ */
+static uint32_t thread_of(uint64_t owner)
 {
-    return net_tgkill(sys_getpid(), (int)owner, 0) == 0;
+    return owner >> 32 == self_id() >> 32 ? (uint32_t)owner : 0;
+}
+
+static bool in_this_process(uint64_t owner)
+{
+    const uint32_t thread = thread_of(owner);
+    return thread && net_tgkill(sys_getpid(), (int)thread, 0) == 0;
+}
+
+/* Whether the owner is certainly dead. */
+static bool is_dead(uint64_t owner)
+{
+    const uint32_t thread = thread_of(owner);
+    return thread && liveness_thread_dead(thread);
+}
+
+/* What futex(2) looks at: the half with the thread id and the flags. Threads of one id in two namespaces look
+ * the same there, which does no harm: whoever releases the lock wakes all that sleep. */
+static _Atomic uint32_t *futex_of(struct lock *lock)
+{
+    _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the low half comes first");
+    return (_Atomic uint32_t *)(void *)&lock->word;
 }
 
 /* Sets LOCK_WAITERS, and sleeps until the word changes. */
-static long sleep_on(struct lock *lock, uint32_t word, const struct timespec *timeout)
+static long sleep_on(struct lock *lock, uint64_t word, const struct timespec *timeout)
 {
     if (!(word & LOCK_WAITERS)) {
         if (!atomic_compare_exchange_strong(&lock->word, &word, word | LOCK_WAITERS))
             return 0;
         word |= LOCK_WAITERS;
     }
-    return net_futex_wait(&lock->word, word, timeout);
+    return net_futex_wait(futex_of(lock), (uint32_t)word, timeout);
 }
 
 /* Becomes the owner in place of the one that the word names. */
-static bool take_over(struct lock *lock, uint32_t word)
+static bool take_over(struct lock *lock, uint64_t word)
 {
-    return atomic_compare_exchange_strong(&lock->word, &word, self_tid() | (word & LOCK_WAITERS));
+    return atomic_compare_exchange_strong(&lock->word, &word, self_id() | (word & LOCK_WAITERS));
 }
 
 /* An enum lock_result. If wait_ms is less than CHECK_MS: STAYS_LOCKED when that time is over. */
@@ -44,11 +67,11 @@ static int take(struct lock *lock, int wait_ms)
     for (unsigned spin = 0;; spin++) {
         if (lock_try(lock))
             return LOCK_TAKEN;
-        uint32_t word = atomic_load_explicit(&lock->word, memory_order_acquire);
-        uint32_t owner = word & LOCK_OWNER_BITS;
+        uint64_t word = atomic_load_explicit(&lock->word, memory_order_acquire);
+        uint64_t owner = word & LOCK_OWNER_BITS;
         if (!owner)
             continue;
-        if (owner == self_tid()) {
+        if (owner == self_id()) {
             if (!(word & LOCK_BLOCKED_BIT))
                 return LOCK_REENTERED;
             if (take_over(lock, word))
@@ -56,7 +79,7 @@ static int take(struct lock *lock, int wait_ms)
             continue;
         }
         if (word & LOCK_BLOCKED_BIT) {
-            if (!liveness_thread_dead(owner))
+            if (!is_dead(owner))
                 return LOCK_BLOCKED;
             if (take_over(lock, word))
                 return LOCK_RECOVERED;
@@ -66,7 +89,7 @@ static int take(struct lock *lock, int wait_ms)
             continue;
         if (sleep_on(lock, word, &check) != -ETIMEDOUT)
             continue;
-        if (liveness_thread_dead(owner) && take_over(lock, word | LOCK_WAITERS))
+        if (is_dead(owner) && take_over(lock, word | LOCK_WAITERS))
             return LOCK_OWNER_DIED;
         if (wait_ms < CHECK_MS)
             return STAYS_LOCKED;
@@ -88,21 +111,21 @@ bool lock_take_soon(struct lock *lock, enum lock_result *result)
 
 void lock_wake(struct lock *lock)
 {
-    net_futex_wake(&lock->word, INT32_MAX);
+    net_futex_wake(futex_of(lock), INT32_MAX);
 }
 
 void lock_free_dead(struct lock *lock)
 {
-    uint32_t word = atomic_load(&lock->word), owner = word & LOCK_OWNER_BITS;
-    if (owner && liveness_gone(owner))
+    uint64_t word = atomic_load(&lock->word), owner = word & LOCK_OWNER_BITS;
+    if (owner && is_dead(owner))
         atomic_compare_exchange_strong(&lock->word, &word, 0);
 }
 
 int lock_wait_unblocked(struct lock *lock)
 {
     const struct timespec check = {.tv_sec = 1};
-    uint32_t word = atomic_load_explicit(&lock->word, memory_order_acquire);
-    if (!(word & LOCK_BLOCKED_BIT) || (word & LOCK_OWNER_BITS) == self_tid())
+    uint64_t word = atomic_load_explicit(&lock->word, memory_order_acquire);
+    if (!(word & LOCK_BLOCKED_BIT) || (word & LOCK_OWNER_BITS) == self_id())
         return 0;
     /* The kernel restarts a wait without a time-out as SA_RESTART says, but never one with a time-out. A
      * thread of this process cannot die alone while it holds the lock, so a time-out is needed only for an

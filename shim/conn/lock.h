@@ -12,8 +12,10 @@
  * system call, a non-blocking writer gets EAGAIN. So no thread waits behind a blocked call that would not
  * wait on plain TCP.
  *
- * The word holds the owner's thread id. So a thread can find out that the owner has died, or that the lock is
- * its own: it is in a signal handler, or has left the owning call by siglongjmp(3).
+ * The word holds the owner's thread id, and the PID namespace in which that id counts: processes of several
+ * namespaces may share a connection, and each may be process 1 of its own. So a thread can find out that the
+ * owner has died, if it is of the thread's own namespace; or that the lock is its own: it is in a signal
+ * handler, or has left the owning call by siglongjmp(3).
  */
 
 #include <stdatomic.h>
@@ -23,10 +25,11 @@
 #include "shm/self.h"
 
 struct lock {
-    _Atomic uint32_t word; /* 0: free; else the owner's thread id, and the flags below */
+    _Atomic uint64_t word; /* 0: free; else the owner's self_id(), and the flags below */
 };
 
-#define LOCK_OWNER_BITS  0x003fffffu /* thread ids have at most 22 bits (PID_MAX_LIMIT of the kernel) */
+#define LOCK_OWNER_BITS                                                                                      \
+    0xffffffff003fffffu              /* thread ids have at most 22 bits (PID_MAX_LIMIT of the kernel) */
 #define LOCK_WAITERS     0x40000000u /* a thread sleeps until the word changes */
 #define LOCK_BLOCKED_BIT 0x80000000u /* blocked, not locked */
 
@@ -48,8 +51,8 @@ enum lock_result {
 /* Takes the lock if it is free. */
 static inline bool lock_try(struct lock *lock)
 {
-    uint32_t free = 0;
-    return atomic_compare_exchange_strong_explicit(&lock->word, &free, self_tid(), memory_order_acquire,
+    uint64_t free = 0;
+    return atomic_compare_exchange_strong_explicit(&lock->word, &free, self_id(), memory_order_acquire,
                                                    memory_order_relaxed);
 }
 
@@ -69,9 +72,9 @@ bool lock_take_soon(struct lock *lock, enum lock_result *result);
 /* Whether this thread is the owner; *blocked: the lock is marked as blocked. */
 static inline bool lock_mine(const struct lock *lock, bool *blocked)
 {
-    uint32_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
+    uint64_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
     *blocked = word & LOCK_BLOCKED_BIT;
-    return word && (word & LOCK_OWNER_BITS) == self_tid();
+    return word && (word & LOCK_OWNER_BITS) == self_id();
 }
 
 /* Wakes the threads that sleep until the word changes. */
@@ -87,7 +90,7 @@ static inline void lock_release(struct lock *lock)
 /* Locked -> blocked, before a system call that may block. Waiters wake up and find it so. */
 static inline void lock_block(struct lock *lock)
 {
-    if (atomic_exchange_explicit(&lock->word, self_tid() | LOCK_BLOCKED_BIT, memory_order_release) &
+    if (atomic_exchange_explicit(&lock->word, self_id() | LOCK_BLOCKED_BIT, memory_order_release) &
         LOCK_WAITERS)
         lock_wake(lock);
 }
@@ -96,7 +99,7 @@ static inline void lock_block(struct lock *lock)
  * taken the lock over meanwhile: then it is not held any more. */
 static inline bool lock_unblock(struct lock *lock)
 {
-    uint32_t self = self_tid(), word = self | LOCK_BLOCKED_BIT;
+    uint64_t self = self_id(), word = self | LOCK_BLOCKED_BIT;
     while (!atomic_compare_exchange_weak_explicit(&lock->word, &word, (word & LOCK_WAITERS) | self,
                                                   memory_order_acquire, memory_order_relaxed)) {
         if ((word & LOCK_OWNER_BITS) != self || !(word & LOCK_BLOCKED_BIT))

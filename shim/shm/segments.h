@@ -30,7 +30,7 @@ enum segments_array {
 enum {
     ARENA_SLOT_SIZE = 768,
     /* The first bytes of a slot, which outlive its connection (arena.h). */
-    ARENA_SLOT_KEPT = 20,
+    ARENA_SLOT_KEPT = 28,
     /* At least one whole record (16,645 bytes), and whole pages, so that these can go back to the kernel. */
     ARENA_CHUNK_SIZE = 20480,
     /* Items in an array, as a power of two. Index 0 means none. */

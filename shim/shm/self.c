@@ -9,6 +9,7 @@
 enum { PAGE = 4096 };
 
 uint32_t *self_process;
+_Atomic uint32_t self_space;
 __thread uint32_t self_tid_cached __attribute__((tls_model("initial-exec")));
 
 static void (*repair_tables)(void);

@@ -9,6 +9,7 @@
  * a forked child (MADV_WIPEONFORK, madvise(2)): the first look-up in such a child repairs the tables.
  */
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -30,6 +31,11 @@ void self_check_fork(void);
  * descriptors of its own, and must not change the parent's tables. */
 bool self_owns_tables(void);
 
+/* The PID namespace in which the ids of this process count: the inode number of /proc/self/ns/pid, which no
+ * other namespace has at the same time; 0: not known. A forked child may be in another one, and sets it anew
+ * (conn/liveness.h). */
+extern _Atomic uint32_t self_space;
+
 /* This thread's id (gettid(2)), cached. self_forget_tid() drops the cache, which a forked child must do. */
 extern __thread uint32_t self_tid_cached __attribute__((tls_model("initial-exec")));
 uint32_t self_learn_tid(void);
@@ -38,6 +44,13 @@ void self_forget_tid(void);
 static inline uint32_t self_tid(void)
 {
     return self_tid_cached ? self_tid_cached : self_learn_tid();
+}
+
+/* This thread's id among the threads of all namespaces: self_tid() in the low half, self_space in the high
+ * one. */
+static inline uint64_t self_id(void)
+{
+    return (uint64_t)atomic_load_explicit(&self_space, memory_order_relaxed) << 32 | self_tid();
 }
 
 #endif

@@ -19,13 +19,15 @@
 #include "process/migrate.h"
 #include "shm/ownfd.h"
 
-static uint32_t dead_process(void)
+/* As the owner of a lock. */
+static uint64_t dead_process(void)
 {
+    assert_true(conn_open_arena() && fdtable_init()); /* learns the namespace */
     pid_t child = fork();
     if (child == 0)
         _exit(0);
     assert_int_equal(waitpid(child, NULL, 0), child);
-    return (uint32_t)child;
+    return (self_id() >> 32 << 32) | (uint32_t)child;
 }
 
 static struct conn *make_sealed(int fd)
@@ -41,7 +43,7 @@ static struct conn *make_sealed(int fd)
 }
 
 /* It fails, and no call takes the fast path. */
-static void moved_with(uint32_t word)
+static void moved_with(uint64_t word)
 {
     int ends[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);

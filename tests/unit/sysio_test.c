@@ -23,17 +23,19 @@
 
 struct taking {
     struct conn *conn;
-    uint32_t word; /* what the role is to be while the reader is away */
+    uint64_t word; /* what the role is to be while the reader is away */
     int peer;
 };
 
-static uint32_t dead_process(void)
+/* As the owner of a lock. */
+static uint64_t dead_process(void)
 {
+    assert_true(conn_open_arena() && fdtable_init()); /* learns the namespace */
     pid_t child = fork();
     if (child == 0)
         _exit(0);
     assert_int_equal(waitpid(child, NULL, 0), child);
-    return (uint32_t)child;
+    return (self_id() >> 32 << 32) | (uint32_t)child;
 }
 
 /* Takes the lock from the reader while that is in the kernel, and lets it come back. */
@@ -57,7 +59,7 @@ static struct conn_handle make_sealed(int fd)
 }
 
 /* What a reader gets whose role has become `word` meanwhile; the role is his. */
-static struct io_result read_while_taken(struct conn_handle *handle, uint32_t word)
+static struct io_result read_while_taken(struct conn_handle *handle, uint64_t word)
 {
     int ends[2];
     char byte;
