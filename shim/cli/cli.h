@@ -22,5 +22,6 @@ int keys_main(int argc, char **argv);
 int check_main(int argc, char **argv);
 int ping_main(int argc, char **argv);
 int rotate_main(int argc, char **argv);
+int status_main(int argc, char **argv);
 
 #endif

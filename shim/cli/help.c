@@ -11,6 +11,7 @@ static const char usage[] = "usage: sockseal [run] [OPTION...] [--] PROGRAM [ARG
                             "       sockseal keygen --pair A[=ADDRESS] B[=ADDRESS] [-o DIRECTORY]\n"
                             "       sockseal keys [FILE]\n"
                             "       sockseal ping [OPTION...] HOST PORT\n"
+                            "       sockseal status [OPTION...] [PID...]\n"
                             "       sockseal rotate [--take|--finish] FILE [IDENTITY]\n"
                             "       sockseal VERB --help\n";
 
@@ -94,11 +95,26 @@ static const char rotate[] =
     "      --take                add the new key that the other machine has made, from standard input\n"
     "      --finish              take the old key out\n";
 
+static const char status[] =
+    "Shows the sealed connections of the processes PID, or of all that this user may look into: the ends, "
+    "the\n"
+    "state and age, the identity, the suite, and the bytes and records that the process has sent and "
+    "received.\n"
+    "Of each process, and what it has forked: handshakes, failures, and connections that are not sealed "
+    "since\n"
+    "no rule names them. The programs are not disturbed.\n"
+    "      --failures            why connections failed, and which\n"
+    "  -w, --watch               again every two seconds\n"
+    "      --json                one JSON object; sockseal(1) has its members\n"
+    "      --prometheus          the text format of Prometheus, for node_exporter's textfile collector\n"
+    "  -o, --output FILE         write to FILE, which is replaced at once\n"
+    "Exit status: 0; 1 if a process that is named cannot be read, or has sealed nothing.\n";
+
 static const struct {
     const char *verb;
     const char *text;
-} helps[] = {{"run", run},   {"shell", shell}, {"check", check},  {"keygen", keygen},
-             {"keys", keys}, {"ping", ping},   {"rotate", rotate}};
+} helps[] = {{"run", run},   {"shell", shell}, {"check", check},   {"keygen", keygen},
+             {"keys", keys}, {"ping", ping},   {"rotate", rotate}, {"status", status}};
 
 /* The lines of the usage that begin with the verb. */
 static void print_usage_of(const char *verb)

@@ -22,8 +22,9 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         int (*function)(int, char **);
-    } verbs[] = {{"run", run_main},   {"shell", shell_main}, {"check", check_main},  {"keygen", keygen_main},
-                 {"keys", keys_main}, {"ping", ping_main},   {"rotate", rotate_main}};
+    } verbs[] = {{"run", run_main},       {"shell", shell_main},  {"check", check_main},
+                 {"keygen", keygen_main}, {"keys", keys_main},    {"ping", ping_main},
+                 {"rotate", rotate_main}, {"status", status_main}};
 
     if (argc < 2) {
         help_usage(stderr);

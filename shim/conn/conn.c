@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "config/config.h"
+#include "conn/status.h"
 #include "sys/net.h"
 
 uint32_t conn_layout(void)
@@ -152,7 +153,8 @@ void conn_connected(struct conn *conn)
         return;
     conn->status.deadline_ms = first_deadline(conn);
     uint8_t connecting = CONN_CONNECTING;
-    atomic_compare_exchange_strong(&conn->status.phase, &connecting, CONN_HANDSHAKE);
+    if (atomic_compare_exchange_strong(&conn->status.phase, &connecting, CONN_HANDSHAKE))
+        status_phase(conn, CONN_HANDSHAKE);
 }
 
 /* Brings the masks up to date with the phase and the keys. */
@@ -173,6 +175,7 @@ void conn_enter(struct conn *conn, enum conn_phase phase)
 {
     atomic_store(&conn->status.phase, (uint8_t)phase);
     update_ready(conn);
+    status_phase(conn, phase);
 }
 
 void conn_set_can_send(struct conn *conn, bool can_send)

@@ -90,6 +90,10 @@ struct conn_status {
     /* When the handshake, or an orphan's work, must be over. For a side that connects and has no answer yet,
      * first the time at which the log is to tell that it still waits: handshake_expire(). */
     _Atomic int64_t deadline_ms;
+    /* For conn/status.h: when it was opened, on the same clock in microseconds; and how long the handshake
+     * took, or before its end, how long TCP took to connect. */
+    int64_t opened_us;
+    uint32_t handshake_us;
 };
 
 struct conn_rx {

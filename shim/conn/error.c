@@ -6,11 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "conn/address.h"
-#include "diag/escape.h"
+#include "conn/describe.h"
+#include "conn/status.h"
 #include "diag/limit.h"
 #include "diag/log.h"
-#include "sys/net.h"
+#include "tls/tls_failure.h"
 
 int error_of_tls(enum tls_result result)
 {
@@ -51,47 +51,43 @@ static const char *advice(int error)
 
 static void describe(const struct conn *conn, enum log_level level, const char *what, const char *more)
 {
-    char local[ADDRESS_TEXT], peer[ADDRESS_TEXT], identity[ESCAPE_BYTE_MAX * TLS_IDENTITY_MAX + 16] = "";
-    char name[ESCAPE_BYTE_MAX * TLS_IDENTITY_MAX + 1];
+    char text[DESCRIBE_TEXT];
     if (!log_enabled(level) || (level <= LOG_WARN && !limit_allows(what)))
         return;
-    if (conn->session.identity_len && conn->session.identity_len <= TLS_IDENTITY_MAX)
-        snprintf(identity, sizeof identity, " (identity '%s')",
-                 escape_peer(name, sizeof name, conn->session.identity, conn->session.identity_len));
-    log_line(level, "%s %s %s%s: %s%s", address_text(&conn->local, local),
-             conn->session.role == TLS_CLIENT ? "->" : "<-", address_text(&conn->peer, peer), identity, what,
-             more);
-}
-
-/* Asks for the local address, for log lines, if it is not known yet. */
-static void fill_local(const struct conn_handle *handle)
-{
-    struct sockaddr_storage local = {0};
-    socklen_t len = sizeof local;
-    if (handle->conn->local.family == 0 && net_getsockname(handle->fd, &local, &len) == 0)
-        handle->conn->local = address_of((const struct sockaddr *)&local);
+    log_line(level, "%s: %s%s", describe_conn(conn, text), what, more);
 }
 
 void error_note(const struct conn_handle *handle, int level, const char *what)
 {
-    fill_local(handle);
+    describe_learn_local(handle->conn, handle->fd);
     describe(handle->conn, (enum log_level)level, what, "");
 }
 
-void error_set_at(const struct conn_handle *handle, int level, int error, const char *reason)
+static void fail(const struct conn_handle *handle, int level, int error, const char *reason, bool not_tls)
 {
     struct conn *conn = handle->conn;
     if (!conn_fail(conn, error))
         return;
-    fill_local(handle);
+    describe_learn_local(handle->conn, handle->fd);
+    status_failed(conn, error, not_tls);
     describe(conn, (enum log_level)level, reason, advice(error));
     /* From now on the kernel's answer to every wait is: readable, hung up. */
     fdtable_shutdown(handle, SHUT_RDWR);
 }
 
+void error_set_at(const struct conn_handle *handle, int level, int error, const char *reason)
+{
+    fail(handle, level, error, reason, false);
+}
+
+static enum log_level level_of(int error)
+{
+    return error == ECONNRESET ? LOG_WARN : LOG_ERROR;
+}
+
 void error_set(const struct conn_handle *handle, int error, const char *reason)
 {
-    error_set_at(handle, error == ECONNRESET ? LOG_WARN : LOG_ERROR, error, reason);
+    error_set_at(handle, level_of(error), error, reason);
 }
 
 void error_from_tls(const struct conn_handle *handle, const struct tls_session *session,
@@ -103,5 +99,6 @@ void error_from_tls(const struct conn_handle *handle, const struct tls_session *
         snprintf(text, sizeof text, "%s (alert %s)", reason, tls_alert_name(session->alert_in));
         reason = text;
     }
-    error_set(handle, error_of_tls(result), reason);
+    const int error = error_of_tls(result);
+    fail(handle, level_of(error), error, reason, session->reason == TLS_REASON_NOT_TLS);
 }

@@ -11,6 +11,7 @@
 
 #include "conn/holders.h"
 #include "conn/liveness.h"
+#include "conn/status.h"
 #include "shm/ownfd.h"
 #include "shm/self.h"
 #include "sys/net.h"
@@ -66,7 +67,7 @@ bool fdtable_init(void)
     flags = map_private(entries);
     local_counts = map_private(ARENA_SLOTS * sizeof *local_counts);
     released = map_private(ARENA_SLOTS);
-    if (!table || !flags || !local_counts || !released || !self_begin(NULL)) {
+    if (!table || !flags || !local_counts || !released || !status_begin() || !self_begin(NULL)) {
         atomic_store(&making, 0);
         return false;
     }
@@ -181,6 +182,7 @@ static void add(int fd, struct conn *conn, uint32_t generation, bool counted)
         atomic_store(&released[conn->slot], 0);
         if (!counted)
             holders_add(conn, sys_getpid());
+        status_open(conn);
     }
     raise_bound(fd);
     atomic_store(&flags[fd], 0);
@@ -275,6 +277,8 @@ bool fdtable_hide(const struct conn_handle *handle, bool *left, bool *last)
     if (hidden) {
         atomic_store(&flags[handle->fd], 0);
         *left = atomic_fetch_sub(&local_counts[conn->slot], 1) == 1;
+        if (*left)
+            status_close(conn);
         *last = *left && fdtable_release(conn);
     }
     fdtable_unlock(locked);
@@ -383,6 +387,7 @@ void fdtable_each_connection(void (*visit)(struct conn *conn))
 void fdtable_after_fork(void)
 {
     atomic_store(&table_lock.word, 0); /* its holder is a thread of the parent's */
+    status_after_fork();
     if (atomic_load(&fdtable_size))
         memset((void *)released, 0, arena_slots_used() + 1);
 }

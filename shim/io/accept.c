@@ -13,6 +13,7 @@
 #include "io/socket.h"
 #include "record/handshake.h"
 #include "record/sysio.h"
+#include "shm/statusmem.h"
 #include "sys/net.h"
 #include "sys/real.h"
 #include "sys/text.h"
@@ -24,6 +25,7 @@ void accept_prepare_listener(int fd)
     if (!socket_names_port(fd))
         return;
     accept_listens = true;
+    statusmem_publish();
     socket_check_keys();
 }
 
@@ -57,7 +59,7 @@ static int adopt_accepted(int fd, const struct sockaddr *peer, const struct sock
     struct conn *conn = keys < 0 ? NULL : conn_new(TLS_SERVER, false);
     if (!conn) {
         sys_close(fd);
-        return keys < 0 ? keys : socket_no_memory();
+        return keys < 0 ? socket_without_key(keys) : socket_no_memory();
     }
     conn->peer = address_of(peer);
     conn->local = address_of(local);
@@ -126,7 +128,7 @@ int accept_from(int fd, struct sockaddr *address, socklen_t *len, int flags)
                                         (const struct sockaddr *)&local, flags);
             if (result < 0)
                 return result;
-        } else if (log_enabled(LOG_DEBUG)) {
+        } else {
             socket_note_unsealed("from", (const struct sockaddr *)&peer, own.port);
         }
     }

@@ -115,7 +115,7 @@ int connect_to(int fd, const struct sockaddr *address, socklen_t len)
         return socket_strictly_refused(fd, address, len) ? -EACCES : connect_unsealed(fd, address, len);
     const int keys = socket_check_keys();
     if (keys < 0)
-        return keys;
+        return socket_without_key(keys);
     struct conn *conn = conn_new(TLS_CLIENT, true);
     if (!conn)
         return socket_no_memory();

@@ -6,6 +6,7 @@
 #include "conn/error.h"
 #include "conn/liveness.h"
 #include "conn/pending.h"
+#include "conn/status.h"
 #include "diag/limit.h"
 #include "diag/log.h"
 #include "io/close.h"
@@ -87,6 +88,7 @@ void exit_finish(void)
     exit_wait_orphans();
     /* Killed in the midst of a step, it would leave a lock to the other holders of a connection. */
     worker_hold();
+    fdtable_each_connection(status_close);
     for (int fd = 0; fd < fdtable_bound(); fd++)
         give_back(fd);
     limit_end();

@@ -16,6 +16,7 @@
 #include "io/revoke.h"
 #include "io/wait.h"
 #include "record/handshake.h"
+#include "shm/statusmem.h"
 #include "sys/net.h"
 
 bool socket_init_crypto(void)
@@ -45,6 +46,13 @@ int socket_no_memory(void)
         "a connection is refused, for there is no memory for its seal: the processes that share it have "
         "as many connections and handshakes as there can be, or the kernel gives no more");
     return -ENOBUFS;
+}
+
+int socket_without_key(int error)
+{
+    statusmem_count_failure(error == -ENOKEY ? STATUSPAGE_NO_KEY : STATUSPAGE_INTERNAL);
+    statusmem_publish();
+    return error;
 }
 
 bool socket_names_port(int fd)
@@ -136,6 +144,9 @@ void socket_note_unsealed(const char *direction, const struct sockaddr *peer, ui
 {
     char text[ADDRESS_TEXT];
     struct address address = address_of(peer);
+    statusmem_count(STATUSPAGE_NO_RULE, 1);
+    if (!log_enabled(LOG_DEBUG))
+        return;
     log_line(LOG_DEBUG, "the connection %s %s is not sealed: no rule matches it and port %u", direction,
              address_text(&address, text), port);
 }
@@ -148,7 +159,7 @@ bool socket_wants(int fd, const struct sockaddr *address, socklen_t len)
     const struct sockaddr *peer = (const struct sockaddr *)&copy;
     if (rules_match(&config_get()->rules, RULES_CONNECT, peer, address_of(peer).port))
         return address_is_tcp(fd);
-    if (log_enabled(LOG_DEBUG) && address_is_tcp(fd))
+    if (address_is_tcp(fd))
         socket_note_unsealed("to", peer, address_of(peer).port);
     return false;
 }

@@ -52,8 +52,11 @@ bool socket_names(int fd);
  * If it cannot be sealed, it is shut down. */
 void socket_inherited(int fd);
 
-/* Logs, at level debug, that a connection from or to this peer is not sealed. `port` is what rules compare.
- */
+/* Counts a connection that is to be sealed, and for which socket_check_keys() has given `error`. Gives that. */
+int socket_without_key(int error);
+
+/* Counts a connection from or to this peer that is not sealed, and logs it at level debug. `port` is what
+ * rules compare. */
 void socket_note_unsealed(const char *direction, const struct sockaddr *peer, uint16_t port);
 
 #endif

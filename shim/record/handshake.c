@@ -9,6 +9,7 @@
 
 #include "config/config.h"
 #include "config/keyring.h"
+#include "conn/describe.h"
 #include "conn/error.h"
 #include "conn/hold.h"
 #include "conn/pending.h"
@@ -178,12 +179,15 @@ static void finish(const struct conn_handle *handle)
     conn->handshake = 0;
     arena_chunk_give(state);
     note_key(conn);
+    describe_learn_local(conn, handle->fd);
     conn_enter(conn, CONN_ESTABLISHED);
     pending_settle(handle);
     if (log_enabled(LOG_INFO)) {
-        char text[80];
-        snprintf(text, sizeof text, "sealed with %s and %s", tls_suite_name(conn->session.suite),
-                 tls_group_name(conn->session.group));
+        const uint32_t took_us = conn->status.handshake_us;
+        char text[96];
+        snprintf(text, sizeof text, "sealed with %s and %s, handshake %u.%03u ms",
+                 tls_suite_name(conn->session.suite), tls_group_name(conn->session.group), took_us / 1000,
+                 took_us % 1000);
         error_note(handle, LOG_INFO, text);
     }
 }

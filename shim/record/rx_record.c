@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "conn/error.h"
+#include "conn/status.h"
 #include "diag/limit.h"
 #include "record/tx_flush.h"
 #include "sys/net.h"
@@ -145,6 +146,7 @@ struct rx_step rx_record_take(const struct conn_handle *handle, uint8_t *record,
     conn->rx.bulk = event == TLS_EVENT_DATA && len == TLS_PLAINTEXT_MAX;
     if (event != TLS_EVENT_DATA || len == 0)
         return act_on(handle, event);
+    status_received(conn, len);
     if (!memory && !add_to_queue(conn, queued, len)) {
         error_set(handle, ENOBUFS, "no memory for received data");
         return rx_error(-ENOBUFS);

@@ -10,6 +10,7 @@
 #include "conn/error.h"
 #include "conn/hold.h"
 #include "conn/pending.h"
+#include "conn/status.h"
 #include "record/sysio.h"
 #include "record/tx_record.h"
 #include "record/txbuf.h"
@@ -37,6 +38,7 @@ static bool seal_queue(struct conn *conn)
         conn->tx.len += (uint32_t)sealed_len;
         chunks_drop(&conn->tx.queue, have);
         conn->tx.sent_data = 1;
+        status_sent(conn, have, 1);
     }
     txbuf_account(conn);
     return true;

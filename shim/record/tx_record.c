@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "conn/error.h"
+#include "conn/status.h"
 #include "record/sysio.h"
 #include "record/txbuf.h"
 #include "shm/scratch.h"
@@ -105,6 +106,7 @@ static struct io_result sent_in_part(const struct conn_handle *handle, struct io
     size_t whole = sent / full, inside = sent % full, size = batch->plain - whole * TLS_PLAINTEXT_MAX;
     conn->session.tx.sequence = batch->first_sequence + whole;
     iov_cursor_advance(start, whole * TLS_PLAINTEXT_MAX);
+    status_sent(conn, whole * TLS_PLAINTEXT_MAX, whole);
     if (inside == 0)
         return io_done(-EAGAIN);
     if (size > TLS_PLAINTEXT_MAX)
@@ -113,6 +115,7 @@ static struct io_result sent_in_part(const struct conn_handle *handle, struct io
     if (content_sent(inside) >= size) {
         conn->session.tx.sequence++;
         iov_cursor_advance(start, size);
+        status_sent(conn, size, 1);
         return keep_cipher(handle, cipher + sent, size + TLS_SEAL_OVERHEAD - inside);
     }
     iov_cursor_advance(start, content_sent(inside));
@@ -141,6 +144,7 @@ bool tx_record_end_partial(struct conn *conn)
         return false;
     bool done = seal_partial(conn, conn->tx.partial.have, cipher, &size) == TLS_OK;
     if (done) {
+        status_sent(conn, conn->tx.partial.have, 1);
         end_partial(conn);
         done = txbuf_append(conn, cipher + conn->tx.partial.sent, size - conn->tx.partial.sent);
     }
@@ -164,6 +168,7 @@ static struct io_result resumed(const struct conn_handle *handle, struct iov_cur
         return io_done(-EAGAIN);
     }
     iov_cursor_advance(source, len - had);
+    status_sent(conn, len, 1);
     end_partial(conn);
     return sent < size ? keep_cipher(handle, cipher + sent, size - sent) : io_done(0);
 }
@@ -225,6 +230,7 @@ static struct io_result send_batches(const struct conn_handle *handle, struct io
             *source = start;
             return stopped(handle, source, &batch, cipher, sent);
         }
+        status_sent(conn, batch.plain, batch.records);
     }
     return io_done(0);
 }
@@ -240,6 +246,7 @@ struct io_result tx_record_send_small(const struct conn_handle *handle, struct i
     struct io_result sent = sysio_send(handle, cipher, batch.cipher, flags);
     if (sent_all(&batch, sent)) {
         source->left = 0;
+        status_sent(handle->conn, batch.plain, 1);
         return io_done(0);
     }
     return stopped(handle, source, &batch, cipher, sent);

@@ -16,9 +16,11 @@ enum ownfd_kind {
     OWNFD_LOG,       /* the log file */
     OWNFD_PIPE_READ, /* this and the next two: io/private_pipe.h */
     OWNFD_PIPE_WRITE,
-    OWNFD_NULL,  /* /dev/null */
-    OWNFD_FENCE, /* a Landlock ruleset (process/fence.h) */
-    OWNFD_WAKE,  /* wakes the worker (io/worker.h) */
+    OWNFD_NULL,     /* /dev/null */
+    OWNFD_FENCE,    /* a Landlock ruleset (process/fence.h) */
+    OWNFD_WAKE,     /* wakes the worker (io/worker.h) */
+    OWNFD_COUNTERS, /* this and the next: shm/statusmem.h */
+    OWNFD_CONNECTIONS,
     OWNFD_KINDS
 };
 

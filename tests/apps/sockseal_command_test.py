@@ -65,10 +65,10 @@ class RunTest(CommandTest):
 
     def test_help_and_version(self):
         self.assertIn("usage: sockseal", self.sockseal("--help").stdout)
-        self.assertRegex(self.sockseal("--version").stdout, r"^sockseal \d+\.\d+\n$")
+        self.assertRegex(self.sockseal("--version").stdout, r"^sockseal \d+(\.\d+)+\n$")
 
     def test_a_program_that_is_not_there(self):
-        for name in ("no-such-program", "./no-such-program", "/no/such/program", "status"):
+        for name in ("no-such-program", "./no-such-program", "/no/such/program", "statuses"):
             result = self.sockseal("-p", "9", name)
             self.assertEqual(result.returncode, NOT_FOUND, name)
             self.assertIn(name, result.stderr)
@@ -390,7 +390,7 @@ class VerbTest(CommandTest):
         for name in ("sockseal.1", "completion/sockseal.bash", "completion/_sockseal"):
             with open(os.path.join(ROOT, "shim", "cli", name), encoding="utf-8") as file:
                 pages[name] = file.read().replace("\\-", "-")
-        for option in self.options("run") | self.options("keygen"):
+        for option in self.options("run") | self.options("keygen") | self.options("status"):
             for name, text in pages.items():
                 self.assertIn(option, text, name)
 
@@ -408,6 +408,8 @@ class VerbTest(CommandTest):
         self.assertEqual(self.complete("--plaintext", "a"), ["accept"])
         self.assertEqual(self.complete("keygen", "--ap"), ["--append"])
         self.assertEqual(self.complete("keys", "ke"), ["keys"])
+        self.assertEqual(self.complete("status", "--pro"), ["--prometheus"])
+        self.assertIn(str(os.getpid()), self.complete("status", ""))
         self.assertEqual(self.complete("-p", "9", "-k", "keys", "-i", ""), ["me", "you"])
         self.assertEqual(self.complete("-p", "9", "cat", "ke"), ["keys"])
         self.assertIn("true", self.complete("check", "tru"))

@@ -50,7 +50,7 @@ _sockseal() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} verb=run from=1 first
     COMPREPLY=()
     case ${COMP_WORDS[1]} in
-        run | shell | check | keygen | keys | ping | rotate) [ "$COMP_CWORD" -gt 1 ] && verb=${COMP_WORDS[1]} from=2 ;;
+        run | shell | check | keygen | keys | ping | rotate | status) [ "$COMP_CWORD" -gt 1 ] && verb=${COMP_WORDS[1]} from=2 ;;
     esac
     first=$(_sockseal_first $from)
     if [ "$first" -lt "$COMP_CWORD" ] && [ "$verb" = run ]; then
@@ -60,6 +60,8 @@ _sockseal() {
     _sockseal_argument "$before" "$word" && return
     case $verb,$word in
         keygen,-*) COMPREPLY=($(compgen -W '--output --append --bytes --pair --help' -- "$word")) ;;
+        status,-*) COMPREPLY=($(compgen -W '--failures --watch --json --prometheus --output --help' -- "$word")) ;;
+        status,*) COMPREPLY=($(compgen -W "$(cd /proc && echo [0-9]*)" -- "$word")) ;;
         keys,-*) COMPREPLY=($(compgen -W '--help' -- "$word")) ;;
         rotate,-*) COMPREPLY=($(compgen -W '--take --finish --help' -- "$word")) ;;
         keys,* | rotate,*) COMPREPLY=($(compgen -f -- "$word")) ;;
@@ -69,7 +71,7 @@ _sockseal() {
         *) COMPREPLY=($(compgen -c -- "$word")) ;;
     esac
     [ "$COMP_CWORD" -eq 1 ] &&
-        COMPREPLY+=($(compgen -W 'run shell check keygen keys ping rotate --help --version' -- "$word"))
+        COMPREPLY+=($(compgen -W 'run shell check keygen keys ping rotate status --help --version' -- "$word"))
 }
 
 complete -o filenames -F _sockseal sockseal

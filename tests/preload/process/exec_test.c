@@ -445,7 +445,7 @@ static int reborn_role(int argc, char **argv)
         return 1;
     if (left == 0) {
         int last = accept(listener, NULL, NULL);
-        const char *steps[] = {"script", "fds 8", script_step("r %d new", last), NULL};
+        const char *steps[] = {"script", "fds 10", script_step("r %d new", last), NULL};
         return script_main(3, (char **)(uintptr_t)steps);
     }
     snprintf(number, sizeof number, "%d", left - 1);
