@@ -52,7 +52,8 @@ bool socket_names(int fd);
  * If it cannot be sealed, it is shut down. */
 void socket_inherited(int fd);
 
-/* Counts a connection that is to be sealed, and for which socket_check_keys() has given `error`. Gives that. */
+/* Counts a connection that is to be sealed, and for which socket_check_keys() has given `error`. Gives that.
+ */
 int socket_without_key(int error);
 
 /* Counts a connection from or to this peer that is not sealed, and logs it at level debug. `port` is what
