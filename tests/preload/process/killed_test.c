@@ -10,10 +10,12 @@
 #include "net.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -168,6 +170,61 @@ static void a_killed_writer_and_a_close(void)
     close(pair[0]), close(pair[1]);
 }
 
+static void just_close(int fd)
+{
+    close(fd);
+}
+
+static void shut_down_and_close(int fd)
+{
+    shutdown(fd, SHUT_WR);
+    close(fd);
+}
+
+static void leave_it_to_the_end_of_a_process(int fd)
+{
+    pid_t child = suite_fork();
+    if (child == 0)
+        exit(0);
+    close(fd);
+    suite_wait(child);
+}
+
+static void leave_it_to_exec(int fd)
+{
+    pid_t child = suite_fork();
+    if (child == 0) {
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+        execl("/bin/true", "true", (char *)NULL);
+        _exit(1);
+    }
+    close(fd);
+    suite_wait(child);
+}
+
+/* The stream ends in the middle of what the dead process was sending, whoever closes the connection in order:
+ * its peer must not take that for the end. */
+static void a_killed_writer_is_no_clean_end(void)
+{
+    static void (*const ends[])(int) = {just_close, shut_down_and_close, leave_it_to_the_end_of_a_process,
+                                        leave_it_to_exec};
+    static char data[1 << 16];
+    if (!suite_has_library())
+        skip();
+    for (size_t i = 0; i < suite_count(ends); i++) {
+        int pair[2];
+        ssize_t got;
+        net_warm_pair(&net_sealed, pair);
+        kill_a_writer(pair[0]);
+        ends[i](pair[0]);
+        while ((got = read(pair[1], data, sizeof data)) > 0) {
+        }
+        assert_int_equal(got, -1);
+        assert_int_equal(errno, ECONNRESET);
+        close(pair[1]);
+    }
+}
+
 /* A reader that was killed has taken nothing: who asks what there is must not stand in the way after that. */
 static void asking_after_a_killed_reader(const struct net *net)
 {
@@ -200,6 +257,7 @@ static const struct suite_case cases[] = {
 
 static const struct suite_test tests[] = {
     {.name = "a killed writer and a close", .run = a_killed_writer_and_a_close},
+    {.name = "a killed writer is no clean end", .run = a_killed_writer_is_no_clean_end},
 };
 
 int main(int argc, char **argv)
