@@ -60,7 +60,7 @@ enum conn_tx_attention {
 enum conn_rx_attention {
     RX_NOT_READY = 1, /* the phase is not CONN_ESTABLISHED */
     RX_BUFFERED = 2,  /* bytes or a record's beginning are left from an earlier call */
-    RX_LOW_WATER = 4, /* the program has set SO_RCVLOWAT above 1 */
+    RX_LOW_WATER = 4, /* the program has set SO_RCVLOWAT */
     RX_SO_ERROR = 8,  /* as above */
     RX_FAILED = 16,
 };
@@ -108,6 +108,7 @@ struct conn_rx {
     uint8_t bulk;              /* the last record was a full one, of data alone */
     uint8_t answered;          /* data has come */
     _Atomic int32_t low_water; /* SO_RCVLOWAT that the program set, 0: none */
+    int32_t kernel_low;        /* the one that the kernel has, 0: 1 (record/rx_low_water.h) */
     _Atomic uint32_t readable; /* copy of queue.total, to be read without the lock */
     int64_t since_ms; /* when the call began that goes on, for SO_RCVTIMEO; 0: it is at its beginning */
     uintptr_t frame;  /* where the stack of the blocked reader is (record/sysio.h) */

@@ -11,6 +11,7 @@
 #include "io/rx_fetch.h"
 #include "io/wait.h"
 #include "record/handshake.h"
+#include "record/rx_low_water.h"
 #include "record/rx_queue.h"
 #include "record/sysio.h"
 #include "record/tx_flush.h"
@@ -185,6 +186,8 @@ static struct io_result receive(const struct conn_handle *handle, const struct i
             continue;
         }
         rx_queue_note_result(conn, result.value);
+        if (conn->rx.attention & RX_LOW_WATER)
+            rx_low_water_apply(handle);
         conn_release_rx(conn);
         if (!gather || !peek_again(&fetch, result, until_ms))
             return result;

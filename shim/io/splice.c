@@ -10,6 +10,7 @@
 #include "io/progress.h"
 #include "io/recv.h"
 #include "io/send.h"
+#include "record/rx_low_water.h"
 #include "record/rx_queue.h"
 #include "record/sysio.h"
 #include "shm/scratch.h"
@@ -133,7 +134,9 @@ static struct io_result to_pipe_now(const struct conn_handle *handle, int pipe, 
         return io_is_error(result, EAGAIN) ? io_done(0) : result;
     ssize_t moved = to_pipe_locked(handle, pipe, len, &lost);
     if (!lost)
-        conn_release_rx(handle->conn);
+        if (handle->conn->rx.attention & RX_LOW_WATER)
+            rx_low_water_apply(handle);
+    conn_release_rx(handle->conn);
     return io_done(moved == -EAGAIN ? 0 : moved);
 }
 

@@ -22,6 +22,7 @@
 #include "io/info.h"
 #include "io/socket.h"
 #include "process/lend.h"
+#include "record/rx_low_water.h"
 #include "record/rx_probe.h"
 #include "record/sysio.h"
 
@@ -107,21 +108,6 @@ DOOR int getsockopt(int fd, int level, int name, void *restrict value, socklen_t
     return result;
 }
 
-/* SO_RCVLOWAT counts bytes in the kernel's queue, where a sealed connection has records, or the readiness
- * byte alone. So it is kept here, for reads. */
-static int set_low_water(struct conn *conn, const void *value, socklen_t len)
-{
-    if (len < sizeof(int))
-        return -EINVAL;
-    int low = *(const int *)value;
-    conn->rx.low_water = low < 0 ? INT_MAX : low == 0 ? 1 : low;
-    if (conn->rx.low_water > 1)
-        conn_rx_set(conn, RX_LOW_WATER);
-    else
-        conn_rx_clear(conn, RX_LOW_WATER);
-    return 0;
-}
-
 /* In the connection too, since another process may be the last to close it. */
 static void note_linger(struct conn *conn, bool on)
 {
@@ -149,7 +135,8 @@ DOOR int setsockopt(int fd, int level, int name, const void *value, socklen_t le
     if (error)
         return (int)door_result(-error, errno);
     if (level == SOL_SOCKET && name == SO_RCVLOWAT)
-        return (int)door_result(set_low_water(handle.conn, value, len), errno);
+        return (int)door_result(len < sizeof(int) ? -EINVAL : rx_low_water_set(&handle, *(const int *)value),
+                                errno);
     return real()->setsockopt(fd, level, name, value, len);
 }
 

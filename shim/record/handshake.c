@@ -16,6 +16,7 @@
 #include "crypto/secret.h"
 #include "diag/keylog.h"
 #include "diag/log.h"
+#include "record/rx_low_water.h"
 #include "record/tx_flush.h"
 #include "record/txbuf.h"
 #include "sys/net.h"
@@ -181,6 +182,8 @@ static void finish(const struct conn_handle *handle)
     note_key(conn);
     describe_learn_local(conn, handle->fd);
     conn_enter(conn, CONN_ESTABLISHED);
+    if (conn->rx.attention & RX_LOW_WATER)
+        rx_low_water_apply(handle);
     pending_settle(handle);
     if (log_enabled(LOG_INFO)) {
         const uint32_t took_us = conn->status.handshake_us;

@@ -8,11 +8,32 @@
 
 #include "conn/hold.h"
 #include "record/handshake.h"
+#include "record/rx_low_water.h"
 #include "record/rx_queue.h"
 #include "sys/net.h"
 
 /* FIONREAD peeks into the kernel's queue at most so often, which matters for small records. */
 enum { COUNT_ROUNDS = 16 };
+
+/* With SO_RCVLOWAT: decrypts what there is until the program's number is reached. */
+static bool reaches_low_water(const struct conn_handle *handle)
+{
+    struct conn *conn = handle->conn;
+    const size_t low = rx_low_water(conn);
+    bool drained;
+    for (int i = 0; i < RX_EMPTY_MAX && conn->rx.queue.total < low; i++) {
+        if (conn_peer_closed(conn) || conn_failed(conn) || !fdtable_current(handle))
+            return true;
+        struct rx_step step = rx_queue_gather(handle, low, &drained);
+        if (rx_would_block(step))
+            break;
+        rx_queue_save_error(conn, step.error);
+        if (step.kind == RX_TRUNCATED || rx_stopped(step))
+            return true;
+    }
+    rx_low_water_apply(handle);
+    return conn->rx.queue.total >= low;
+}
 
 /* Takes records without data, until there is data, an end or an error: true. False if nothing more is there.
  */
@@ -41,14 +62,14 @@ bool rx_probe_ready(const struct conn_handle *handle)
     struct conn *conn = handle->conn;
     if (!conn_is_established(conn))
         handshake_progress(handle);
-    if (conn_failed(conn) || conn_is_connecting(conn) || conn->rx.readable > 0 ||
+    if (conn_failed(conn) || conn_is_connecting(conn) || conn->rx.readable >= rx_low_water(conn) ||
         conn_phase(conn) > CONN_ESTABLISHED)
         return true;
     if (!conn_is_established(conn))
         return conn->status.read_shut;            /* then an end */
     if (hold_rx(handle, HOLD_WAIT) != HOLD_TAKEN) /* another reader is to find out */
         return true;
-    bool ready = find_locked(handle);
+    bool ready = rx_low_water(conn) > 1 ? reaches_low_water(handle) : find_locked(handle);
     conn_release_rx(conn);
     return ready;
 }
@@ -75,6 +96,7 @@ static void give_edge(const struct conn_handle *handle)
 {
     const int value = 1;
     net_setsockopt(handle->fd, SOL_SOCKET, SO_RCVLOWAT, &value, sizeof value);
+    handle->conn->rx.kernel_low = value;
 }
 
 size_t rx_probe_available(const struct conn_handle *handle)
@@ -88,6 +110,8 @@ size_t rx_probe_available(const struct conn_handle *handle)
         give_edge(handle);
     size_t available = conn->rx.queue.total;
     rx_queue_free_idle_chunk(conn);
+    if (conn->rx.attention & RX_LOW_WATER)
+        rx_low_water_apply(handle);
     conn_release_rx(conn);
     return available;
 }

@@ -14,6 +14,10 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -128,11 +132,117 @@ static void low_water_of_a_listener(const struct net *net)
     close(client), close(server), close(listener);
 }
 
+/* Which events a wait gives at once, in each way. */
+static bool readable_by_poll(int fd)
+{
+    return net_wait(fd, POLLIN, 0) & POLLIN;
+}
+
+static bool readable_by_select(int fd)
+{
+    fd_set set;
+    struct timeval none = {0};
+    FD_ZERO(&set);
+    FD_SET(fd, &set);
+    return select(fd + 1, &set, NULL, NULL, &none) == 1;
+}
+
+static bool readable_by_epoll(int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    int epoll = epoll_create1(0);
+    assert_int_equal(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event), 0);
+    int ready = epoll_wait(epoll, &event, 1, 0);
+    close(epoll);
+    return ready == 1;
+}
+
+/* Waits until `count` bytes are there to be read, whatever the low water is. */
+static void until_there(int fd, int count)
+{
+    int there = 0;
+    for (int64_t end = net_now_ms() + 5000; there < count && net_now_ms() < end;)
+        assert_int_equal(ioctl(fd, FIONREAD, &there), 0);
+    assert_int_equal(there, count);
+}
+
+static void low_water(const struct net *net, bool (*readable)(int fd), bool look)
+{
+    enum { LOW = 100 };
+    char data[LOW] = "";
+    const int low = LOW, one = 1;
+    int pair[2];
+    net_warm_pair(net, pair);
+    assert_int_equal(setsockopt(pair[1], SOL_SOCKET, SO_RCVLOWAT, &low, sizeof low), 0);
+    assert_int_equal(write(pair[0], data, 60), 60);
+    if (look)
+        until_there(pair[1], 60);
+    else
+        net_sleep_ms(20); /* too short to see it, at worst */
+    assert_false(readable(pair[1]));
+    assert_int_equal(write(pair[0], data, 40), 40);
+    until_there(pair[1], LOW);
+    assert_true(readable(pair[1]));
+    assert_int_equal(recv(pair[1], data, 30, MSG_DONTWAIT), 30);
+    assert_false(readable(pair[1]));
+    assert_int_equal(setsockopt(pair[1], SOL_SOCKET, SO_RCVLOWAT, &one, sizeof one), 0);
+    assert_true(readable(pair[1]));
+    assert_int_equal(setsockopt(pair[1], SOL_SOCKET, SO_RCVLOWAT, &low, sizeof low), 0);
+    assert_false(readable(pair[1]));
+    assert_int_equal(shutdown(pair[0], SHUT_WR), 0); /* the end is always told */
+    assert_int_not_equal(net_wait(pair[1], POLLIN, 5000), 0);
+    assert_true(readable(pair[1]));
+    assert_int_equal(recv(pair[1], data, LOW, 0), 70);
+    assert_int_equal(recv(pair[1], data, LOW, 0), 0);
+    close(pair[0]), close(pair[1]);
+}
+
+static void low_water_and_waits(const struct net *net)
+{
+    static bool (*const ways[])(int) = {readable_by_poll, readable_by_select, readable_by_epoll};
+    for (size_t i = 0; i < suite_count(ways); i++) {
+        low_water(net, ways[i], true);
+        low_water(net, ways[i], false);
+    }
+}
+
+/* A wait with a low water sleeps until enough is there, in however many records it comes. */
+static void low_water_in_small_records(const struct net *net)
+{
+    const int low = 400;
+    struct rusage before, after;
+    char data[400];
+    int pair[2];
+    net_warm_pair(net, pair);
+    assert_int_equal(setsockopt(pair[1], SOL_SOCKET, SO_RCVLOWAT, &low, sizeof low), 0);
+    pid_t child = suite_fork();
+    if (child == 0) {
+        for (int i = 0; i < low; i++) {
+            if (i % 40 == 0)
+                net_sleep_ms(10);
+            if (write(pair[0], "x", 1) != 1)
+                _exit(1);
+        }
+        _exit(0);
+    }
+    getrusage(RUSAGE_SELF, &before);
+    assert_int_equal(net_wait(pair[1], POLLIN, 8000), POLLIN);
+    getrusage(RUSAGE_SELF, &after);
+    assert_int_equal(recv(pair[1], data, sizeof data, MSG_DONTWAIT), low);
+    const long us = (after.ru_utime.tv_usec - before.ru_utime.tv_usec) +
+                    (after.ru_utime.tv_sec - before.ru_utime.tv_sec) * 1000000;
+    assert_in_range(us, 0, 60000); /* it did not spin */
+    assert_int_equal(suite_wait(child), 0);
+    close(pair[0]), close(pair[1]);
+}
+
 static const struct suite_case cases[] = {
     {.name = "SO_RCVTIMEO", .run = receiving},
     {.name = "SO_RCVTIMEO and MSG_WAITALL", .run = receiving_all},
     {.name = "SO_SNDTIMEO", .run = sending},
     {.name = "SO_RCVLOWAT of a listener", .run = low_water_of_a_listener},
+    {.name = "SO_RCVLOWAT and waits", .run = low_water_and_waits},
+    {.name = "SO_RCVLOWAT in small records", .run = low_water_in_small_records},
 };
 
 /* Plain TCP's peek takes what there is. */
