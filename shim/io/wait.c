@@ -215,13 +215,16 @@ _Atomic bool wait_edges;
 
 /*
  * What epoll calls ready may be a handshake message that came after the progress was made. Some programs
- * (wrk) take an EAGAIN for an error. So if there was anything to make progress with, the events are dropped
- * and asked for again. Not if the program has asked for edges, since each is reported once.
+ * (wrk) take an EAGAIN for an error. So if there was anything to make progress with, or another thread made
+ * some meanwhile, the events are dropped and asked for again. Not if the program has asked for edges, since
+ * each is reported once.
  */
-static bool is_doubtful(unsigned *rounds)
+static bool is_doubtful(uint32_t mark, unsigned *rounds)
 {
-    enum { ROUNDS = 8 };
-    return !atomic_load_explicit(&wait_edges, memory_order_relaxed) && (*rounds)++ < ROUNDS && progress_run();
+    enum { ROUNDS = 8, ROUNDS_OF_OTHERS = 2 };
+    if (atomic_load_explicit(&wait_edges, memory_order_relaxed) || ++*rounds > ROUNDS)
+        return false;
+    return progress_run() || (*rounds <= ROUNDS_OF_OTHERS && handshake_moved_since(mark));
 }
 
 int wait_epoll(int epoll, struct epoll_event *events, int max, int64_t until_ms, const sigset_t *mask)
@@ -231,8 +234,9 @@ int wait_epoll(int epoll, struct epoll_event *events, int max, int64_t until_ms,
         int ready = progress_poll(&one, 1, until_ms, mask);
         if (ready < 0)
             return ready;
+        const uint32_t mark = handshake_mark();
         int got = real()->epoll_wait(epoll, events, max, 0);
-        if (got > 0 && is_doubtful(&rounds))
+        if (got > 0 && is_doubtful(mark, &rounds))
             continue;
         if (got != 0)
             return got < 0 ? -errno : got;

@@ -408,6 +408,19 @@ static int advance(const struct conn_handle *handle)
     return !over && could_send == conn->tx.can_send;
 }
 
+/* How often messages were about to be taken, and have been. */
+static _Atomic uint32_t moves_begun, moves_ended;
+
+uint32_t handshake_mark(void)
+{
+    return atomic_load(&moves_ended);
+}
+
+bool handshake_moved_since(uint32_t mark)
+{
+    return atomic_load(&moves_begun) != mark;
+}
+
 int handshake_progress(const struct conn_handle *handle)
 {
     struct conn *conn = handle->conn;
@@ -429,8 +442,10 @@ int handshake_progress(const struct conn_handle *handle)
     if (held != HOLD_TAKEN)
         return 0;
     if (!conn_is_established(conn) && !conn_failed(conn)) {
+        atomic_fetch_add(&moves_begun, 1);
         for (int round = 0; round < ROUNDS && !conn_failed(conn) && advance(handle) > 0; round++) {
         }
+        atomic_fetch_add(&moves_ended, 1);
     }
     conn_release_rx(conn);
     if (handshake_advanced && (conn_is_established(conn) || conn->tx.can_send != could_send))

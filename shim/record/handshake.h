@@ -24,6 +24,11 @@ int handshake_progress(const struct conn_handle *handle);
  * since what waits for that is in a room above; NULL: nothing waits. */
 extern void (*handshake_advanced)(const struct conn_handle *handle);
 
+/* Whether a thread of this process may have taken handshake messages out of the kernel since the mark. Then
+ * what the kernel called readable meanwhile may not be so any more. */
+uint32_t handshake_mark(void);
+bool handshake_moved_since(uint32_t mark);
+
 /* Whether this side connects and has got no answer yet: the peer's program may not have accepted the
  * connection. A hint without rx_lock. */
 bool handshake_unanswered(const struct conn *conn);
