@@ -67,7 +67,7 @@ say = @:
 endif
 
 .PHONY: all deps deps-demo deps-test deps-apps deps-bench demo test test-apps test-examples test-hosts test-cpython bench install uninstall \
-	install-list version dist deps-deb deb test-packages image clean distclean FORCE
+	install-list version dist deps-deb deb test-packages image picture clean distclean FORCE
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/libsockseal.so $(BUILD)/sockseal
@@ -161,6 +161,10 @@ test-cpython:
 	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@tests/apps/cpython-suite $(BUILD) "$(CPYTHON_SUITE)"
 
+# The README's picture, of a real run. As root.
+picture: all
+	@docs/picture $(BUILD) docs/picture.svg
+
 # BENCH=latency,bulk: some parts; BENCH=quick: all, short; ROUNDS=9; UPDATE=1: rewrites the table of counts.
 bench: deps-bench
 	@$(MAKE) --no-print-directory -j$$(nproc) all bench-programs
@@ -180,7 +184,7 @@ INSTALLED := 0755:$(BUILD)/sockseal:$(BINDIR)/sockseal 0755:$(BUILD)/libsockseal
 	0644:shim/cli/completion/sockseal.bash:$(DATADIR)/bash-completion/completions/sockseal \
 	0644:shim/cli/completion/_sockseal:$(ZSHDIR)/_sockseal \
 	0644:packaging/apparmor/sockseal:$(SYSCONFDIR)/apparmor.d/abstractions/sockseal \
-	$(call tree,.,$(DOCDIR),README.md CHANGELOG.md $(wildcard docs/*)) \
+	$(call tree,.,$(DOCDIR),README.md CHANGELOG.md $(wildcard docs/*.*)) \
 	$(call tree,packaging,$(DOCDIR)/examples,$(patsubst packaging/%,%,$(wildcard packaging/systemd/*))) \
 	$(call tree,examples,$(DOCDIR)/examples,$(patsubst examples/%,%,$(filter-out %/keys,$(wildcard examples/*.* examples/*/*.*))))
 destination = $(lastword $(subst :, ,$(1)))

@@ -2,6 +2,7 @@
 # Copyright (c) 2026 the sockseal authors
 """What UPDATE=1 writes into the two READMEs: the figures between their markers, with machine and command."""
 import re
+import textwrap
 
 import budget
 import machine
@@ -51,11 +52,31 @@ def figures(result):
     return [*lines, "", source(result)]
 
 
+COSTS = (("bulk", "iperf3, 1 stream, client sends"), ("requests", "redis, 50 clients, GET"),
+         ("connections", "connections, 16 at a time"))
+COST_OF = ((p.AEGIS, "sockseal"), (p.STUNNEL, "stunnel"), (p.SSH, "`ssh -L`"), (p.SPIPED, "spiped"))
+
+
+def cost(result):
+    """The sentence below the comparison in the top README; None unless every row was measured."""
+    rows = [next((row for row in result["parts"].get(part, {"rows": []})["rows"] if row["label"] == label), None)
+            for part, label in COSTS]
+    if None in rows:
+        return None
+    ratios = [name + " " + ", ".join(f"{row['peers'][peer]['ratio']:.2f}" if peer in row["peers"] else "-" for row in rows)
+              for peer, name in COST_OF]
+    text = ("What is left of plain TCP's speed (1.00 = all of it), by iperf3 in one stream, by redis GET with 50 clients, and by "
+            f"new connections with one request each: {'; '.join(ratios)}. WireGuard and meshes are not measured. "
+            "The table is [below](#how-fast).")
+    return textwrap.wrap(text, 128, break_on_hyphens=False)
+
+
 def publish(result):
     """Writes what the parts that ran allow; gives the names of the files."""
     changed = []
     table = figures(result)
-    if table and between(TOP, "figures", table):
+    sentence = cost(result)
+    if sentence and between(TOP, "cost", sentence) and table and between(TOP, "figures", table):
         changed.append("README.md")
     if "pieces" in result["parts"]:
         lines = [*budget.markdown(result["parts"]["pieces"]), "", source(result)]

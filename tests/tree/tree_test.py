@@ -16,7 +16,7 @@ import app_table
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("SOCKSEAL_BUILD", os.path.join(ROOT, "build"))
 CLANG_FORMAT = "14"
-SOURCE_DIRECTORIES = ("shim", "include", "tests", "examples")
+SOURCE_DIRECTORIES = ("shim", "include", "tests", "examples", "packaging", "docs")
 
 
 def output(*command):
@@ -160,6 +160,26 @@ class Promises(unittest.TestCase):
             self.assertRegex(sources, r"(def|void|class) %s\b" % name)
         for path in re.findall(r"`(tests/[\w/.]+)`", text):
             self.assertTrue(os.path.exists(os.path.join(ROOT, path)), path)
+
+
+class Links(unittest.TestCase):
+    def test_links_between_pages_lead_somewhere(self):
+        pages = subprocess.run(["find", "README.md", "CHANGELOG.md", "docs", "packaging", "examples", "shim", "tests", ".github",
+                                "-name", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout.split()
+        self.assertGreater(len(pages), 20)
+        for page in pages:
+            with open(os.path.join(ROOT, page), encoding="utf-8") as file:
+                text = file.read()
+            for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text):
+                self.assertTrue(os.path.exists(os.path.join(ROOT, os.path.dirname(page), target)), f"{page}: {target}")
+
+    def test_links_within_the_top_page_lead_to_a_heading(self):
+        with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
+            text = file.read()
+        headings = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in re.findall(r"(?m)^#+ (.*)", text)}
+        targets = re.findall(r"\]\(#([^)]*)\)", text)
+        self.assertTrue(targets)
+        self.assertLessEqual(set(targets), headings)
 
 
 class Table(unittest.TestCase):
