@@ -139,11 +139,31 @@ bool pending_is_settled(const struct conn *conn)
            (conn_is_established(conn) && conn->tx.to_send == 0 && !conn->status.close_pending);
 }
 
+/* If the handle's descriptor was closed meanwhile, and its number is another connection's: what was done to
+ * the number's mark, and in the epoll, was done to that connection, and is undone. (It may come to the table
+ * later than this looks, but then it is marked later, too.) */
+static void put_back(const struct conn_handle *handle)
+{
+    if (fdtable_current(handle))
+        return;
+    const struct conn_handle now = fdtable_find_now(handle->fd);
+    if (!now.conn || (pending_is_settled(now.conn) && !(fdtable_flags(now.fd) & FDTABLE_ORPHAN)))
+        return;
+    pending_add(now.fd);
+    pending_rewatch(&now);
+}
+
+void pending_drop(const struct conn_handle *handle)
+{
+    pending_remove(handle->fd);
+    put_back(handle);
+}
+
 void pending_settle(const struct conn_handle *handle)
 {
     if ((fdtable_flags(handle->fd) & FDTABLE_ORPHAN) || !pending_is_settled(handle->conn))
         return;
-    pending_remove(handle->fd);
+    pending_drop(handle);
     if (!pending_is_settled(handle->conn)) /* a writer came in between, and found it marked */
         pending_add(handle->fd);
 }
@@ -210,17 +230,23 @@ void pending_after_fork(void)
     atomic_store(&asleep, false);
 }
 
-void pending_rewatch(const struct conn_handle *handle)
-{
-    fdtable_clear_flags(handle->fd, FDTABLE_WATCH_IN | FDTABLE_WATCH_OUT);
-    pending_watch(handle);
-}
-
-void pending_watch(const struct conn_handle *handle)
+static void watch(const struct conn_handle *handle)
 {
     int epoll = ownfd_get(OWNFD_EPOLL);
     if (epoll >= 0 && (fdtable_flags(handle->fd) & FDTABLE_PENDING))
         watch_in(epoll, handle);
+}
+
+void pending_rewatch(const struct conn_handle *handle)
+{
+    fdtable_clear_flags(handle->fd, FDTABLE_WATCH_IN | FDTABLE_WATCH_OUT);
+    watch(handle);
+}
+
+void pending_watch(const struct conn_handle *handle)
+{
+    watch(handle);
+    put_back(handle);
 }
 
 bool pending_take_deadline(void)

@@ -31,6 +31,10 @@ void pending_add(int fd);
 /* Unmarks it. To be called before the descriptor is closed, too. */
 void pending_remove(int fd);
 
+/* The same for a handle that another thread may have closed meanwhile. In this and the functions below, the
+ * number may be another connection's by then, which keeps its mark. */
+void pending_drop(const struct conn_handle *handle);
+
 /* Unmarks it if nothing is pending any more. */
 void pending_settle(const struct conn_handle *handle);
 

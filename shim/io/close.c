@@ -248,7 +248,7 @@ bool close_orphan_step(const struct conn_handle *handle, bool over)
                    "closed by the program, and the peer did not take the rest in time: data is lost");
     if (!conn_failed(conn) && conn_is_established(conn))
         rx_probe_discard(handle);
-    pending_remove(handle->fd);
+    pending_drop(handle);
     if (!fdtable_hide(handle, &left, &last)) /* another thread was first */
         return true;
     sys_close(handle->fd);

@@ -43,7 +43,7 @@ void progress_step(const struct conn_handle *handle)
     handshake_expire(handle);
     /* If TCP could not connect, the program's next call is to find that out. */
     if (handshake_progress(handle) < 0 && conn_is_connecting(conn)) {
-        pending_remove(handle->fd);
+        pending_drop(handle);
         return;
     }
     if (conn->tx.to_send > 0 && !conn_is_connecting(conn))

@@ -2,11 +2,11 @@
  * Copyright (c) 2026 the sockseal authors */
 
 /*
- * A wire that lies between two sealed programs. Usage: faults LIBRARY KEY_FILE FIRST COUNT [JOBS]
+ * A wire that lies between two sealed programs. Usage: faults LIBRARY KEY_FILE FIRST COUNT [JOBS [STEP]]
  *
- * Cases FIRST to FIRST + COUNT - 1 are run, each on a connection of its own between two programs that live
- * on. Prints a line for each broken promise, and a table of faults at the end. The status is 0 if there was
- * none.
+ * COUNT cases are run, from FIRST on in steps of STEP (1; with 0, the same one again and again), each on a
+ * connection of its own between two programs that live on. Prints a line for each broken promise, and a table
+ * of faults at the end. The status is 0 if there was none.
  */
 
 #include <errno.h>
@@ -205,12 +205,12 @@ static void run_case(const struct bench *bench, uint64_t number)
     judge(&plan, reports, result, traces);
 }
 
-static void run_job(uint64_t first, uint64_t count, unsigned job, unsigned jobs)
+static void run_job(uint64_t first, uint64_t count, uint64_t step, unsigned job, unsigned jobs)
 {
     struct bench bench;
     start_bench(&bench);
     for (uint64_t i = job; i < count; i += jobs)
-        run_case(&bench, first + i);
+        run_case(&bench, first + i * step);
     close(bench.client);
     close(bench.server);
     for (int i = 0; i < 2; i++) {
@@ -241,17 +241,18 @@ int main(int argc, char *argv[])
     if (argc == 2)
         return program_main(strcmp(argv[1], "client") == 0);
     if (argc < 5) {
-        fprintf(stderr, "usage: faults LIBRARY KEY_FILE FIRST COUNT [JOBS]\n");
+        fprintf(stderr, "usage: faults LIBRARY KEY_FILE FIRST COUNT [JOBS [STEP]]\n");
         return 2;
     }
     const uint64_t first = strtoull(argv[3], NULL, 10), count = strtoull(argv[4], NULL, 10);
     const unsigned jobs = argc > 5 ? (unsigned)strtoul(argv[5], NULL, 10) : 1;
+    const uint64_t step = argc > 6 ? strtoull(argv[6], NULL, 10) : 1;
     int status, ended = 0;
     totals = mmap(NULL, sizeof *totals, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     for (unsigned job = 0; job < jobs; job++) {
         pid_t pid = fork();
         if (pid == 0)
-            run_job(first, count, job, jobs);
+            run_job(first, count, step, job, jobs);
     }
     while (wait(&status) > 0)
         ended |= status;
