@@ -108,7 +108,9 @@ class Processes(sealed.TestCase):
 
     @both_modes
     def test_ncat_clients_at_once(self):
-        port, server = self.ncat("--sh-exec", "cat; echo end")
+        """ncat 7.95 does not read what the shell says last; one that SIGPIPE ended could not close the connection in
+        good order."""
+        port, server = self.ncat("--sh-exec", "trap '' PIPE; cat; echo end")
         clients = [self.talk(port, b"client %d\n" % number, close=False) for number in range(8)]
         for number, client in enumerate(clients):
             client.expect(f"client {number}\n")

@@ -58,8 +58,9 @@ static pthread_t start(void *(*run)(void *), void *context, size_t stack)
 {
     pthread_attr_t attributes;
     pthread_t thread;
+    const size_t least = (size_t)sysconf(_SC_THREAD_STACK_MIN); /* 128 KiB on aarch64 */
     pthread_attr_init(&attributes);
-    assert_int_equal(pthread_attr_setstacksize(&attributes, stack), 0);
+    assert_int_equal(pthread_attr_setstacksize(&attributes, stack < least ? least : stack), 0);
     assert_int_equal(pthread_create(&thread, &attributes, run, context), 0);
     pthread_attr_destroy(&attributes);
     return thread;
