@@ -22,13 +22,18 @@ SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
 # A variant has a directory of its own: make BUILD=build/clang CC=clang, make BUILD=build/asan SAN=address,undefined
 BUILD ?= build
 SAN ?=
-SODIUM := build/deps/sodium
 VERSION := 0.1.0
 
 MAKEFLAGS += --no-builtin-rules
 ifeq ($(origin CC),default)
 CC := gcc
 endif
+# For another machine: make BUILD=build/arm64 CC=aarch64-linux-gnu-gcc, or CC="clang --target=aarch64-linux-gnu".
+TARGET := $(shell $(CC) -dumpmachine)
+MACHINE := $(firstword $(subst -, ,$(TARGET)))
+CROSS := $(filter-out $(shell uname -m),$(MACHINE))
+AR := $(shell $(CC) -print-prog-name=ar)
+SODIUM := build/deps/sodium$(addprefix -,$(CROSS))
 CFLAGS ?= -O2 -g
 CPPFLAGS ?=
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wconversion $(if $(WERROR),-Werror)
@@ -83,14 +88,13 @@ $(SODIUM)/libs: $(if $(SODIUM_PREFIX)$(SODIUM_TARBALL)$(SODIUM_CONFIGURE),FORCE)
 # The compiler's target decides, since the files of the others are empty there.
 AEGIS := $(BUILD)/obj/shim/crypto/aegis
 SHA256 := $(BUILD)/obj/shim/crypto/sha256
-TARGET := $(shell $(CC) -dumpmachine)
-ifneq ($(filter x86_64-%,$(TARGET)),)
+ifeq ($(MACHINE),x86_64)
 $(AEGIS)/aegis_aesni.o: INSTRUCTIONS := -maes -msse4.1
 $(AEGIS)/aegis_avx.o: INSTRUCTIONS := -maes -mavx
 $(AEGIS)/aegis_vaes256.o: INSTRUCTIONS := -maes -mavx2 -mvaes
 $(AEGIS)/aegis_vaes512.o: INSTRUCTIONS := -maes -mavx2 -mvaes -mavx512f -mavx512vl
 $(SHA256)/sha256_shani.o: INSTRUCTIONS := -msha -mssse3 -msse4.1
-else ifneq ($(filter aarch64-%,$(TARGET)),)
+else ifeq ($(MACHINE),aarch64)
 $(AEGIS)/aegis_armv8.o $(SHA256)/sha256_armv8.o: INSTRUCTIONS := -march=armv8-a+crypto
 endif
 
@@ -113,7 +117,7 @@ $(BUILD)/sockseal: $(CLI_OBJECTS) $(BUILD)/core.a $(SODIUM)/libs
 
 $(BUILD)/core.a: $(CORE_OBJECTS)
 	$(call say,AR)
-	$(Q)rm -f $@ && ar rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 include tests/programs.mk tests/instruments.mk
 

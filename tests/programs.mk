@@ -25,7 +25,7 @@ fuzz-harnesses: $(FUZZ_HARNESSES)
 tests: all $(UNIT_TESTS) $(PRELOAD_TESTS) $(PRELOAD_PLUGINS) $(BENCH_PLAIN) $(INSTRUMENTS)
 bench-programs: $(BENCH_LOADS) $(BENCH_PLAIN) $(BENCH_MICRO) $(BENCH_EMPTY)
 
-$(TEST_OBJECTS): CPPFLAGS += -Itests/support -Itests/preload/support -Itests/bench/support -Itests/fuzz/support
+$(TEST_OBJECTS): override CPPFLAGS += -Itests/support -Itests/preload/support -Itests/bench/support -Itests/fuzz/support
 
 # What each kind is linked with besides its own object.
 LIBS :=

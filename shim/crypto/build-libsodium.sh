@@ -9,6 +9,7 @@
 #   SODIUM_PREFIX=DIR     an installed libsodium with a position-independent lib/libsodium.a
 #   SODIUM_TARBALL=FILE   libsodium's source, of any distribution or upstream
 #   the system's          when its archive can be part of a shared object
+#   source from before    what another build of this tree has fetched, beside DIR
 #   Debian's source       of the suite SODIUM_SUITE (default forky), over apt, which verifies the signature. It
 #                         has an apt state of its own, so that the system's package lists are not touched; no
 #                         root is needed
@@ -23,6 +24,9 @@ umask 022
 
 suite=${SODIUM_SUITE:-forky}
 cc=${CC:-cc}
+target=$($cc -dumpmachine)
+# What configure is told when $CC compiles for another machine.
+[ "${target%%-*}" = "$(uname -m)" ] && host= || host="--host=$target AR=$($cc -print-prog-name=ar)"
 
 say() {
     echo "libsodium: $*" >&2
@@ -75,7 +79,7 @@ build_tarball() {
         cd "$work/source" || exit
         # shellcheck disable=SC2086 # several options
         CC=$cc ./configure --disable-shared --enable-static --with-pic --disable-dependency-tracking \
-            --prefix="$dir/root" ${SODIUM_CONFIGURE-} &&
+            --prefix="$dir/root" $host ${SODIUM_CONFIGURE-} &&
             make -j"$(nproc)" && make install DESTDIR="$work/stage"
     ) >"$dir/build.log" 2>&1 </dev/null || {
         say "the build failed; the end of $dir/build.log:"
@@ -110,6 +114,11 @@ private_apt() {
         -o Dir::Etc::PreferencesParts=- -o Dir::State::Lists="$apt/lists" -o Dir::Cache="$apt/cache" \
         -o APT::Sandbox::User="$(id -un)" -o Acquire::Languages=none -o Acquire::Retries=3 \
         -o Acquire::Check-Valid-Until=false "$@"
+}
+
+use_fetched_source() {
+    tarball=$(find "$dir"/../sodium*/source -name 'libsodium_*.orig.tar.?z*' ! -name '*.asc' | head -n 1)
+    [ -n "$tarball" ] && build_tarball "$tarball"
 }
 
 use_debian_source() {
@@ -161,6 +170,7 @@ find_libsodium() {
     fi
     use_system && return
     [ -d "$dir/root" ] && use_prefix "$dir/root" "static, built before" && return
+    use_fetched_source && return
     use_debian_source && return
     use_shared && return
     say "none found. Without network: make SODIUM_TARBALL=FILE (source) or SODIUM_PREFIX=DIR"

@@ -20,6 +20,9 @@ ssize_t __read(int fd, void *data, size_t len);
 ssize_t __write(int fd, const void *data, size_t len);
 ssize_t __send(int fd, const void *data, size_t len, int flags);
 ssize_t __recv(int fd, void *data, size_t len, int flags);
+#ifdef __aarch64__
+__asm__(".symver __send, __send@GLIBC_2.17"); /* exported there for old programs only */
+#endif
 int __sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags);
 
 enum { PIECES = 4 };
