@@ -128,6 +128,7 @@ deps-demo:
 	@tests/support/install-packages demo
 deps-test:
 	@tests/support/install-packages build test quick
+	@tests/support/install-packages arm64 || echo "without the arm64 build"
 deps-apps:
 	@tests/support/install-packages build test apps unpacked
 deps-bench:

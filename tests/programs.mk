@@ -26,6 +26,9 @@ tests: all $(UNIT_TESTS) $(PRELOAD_TESTS) $(PRELOAD_PLUGINS) $(BENCH_PLAIN) $(IN
 bench-programs: $(BENCH_LOADS) $(BENCH_PLAIN) $(BENCH_MICRO) $(BENCH_EMPTY)
 
 $(TEST_OBJECTS): override CPPFLAGS += -Itests/support -Itests/preload/support -Itests/bench/support -Itests/fuzz/support
+# cmocka for another machine: tests/support/install-packages arm64
+FOREIGN := $(if $(CROSS),build/deps/$(patsubst aarch64,arm64,$(CROSS))/usr)
+$(TEST_OBJECTS): override CPPFLAGS += $(addprefix -isystem ,$(FOREIGN:=/include))
 
 # What each kind is linked with besides its own object.
 LIBS :=
@@ -41,7 +44,7 @@ $(BUILD)/tests/fuzz/config_fuzz: $(call objects,shim/cli/configuration.c)
 $(BUILD)/tests/faults/faults: $(call objects,tests/faults/*.c)
 $(BENCH_LOADS): $(call objects,tests/bench/support/*.c)
 $(BENCH_MICRO): $(BUILD)/core.a
-$(UNIT_TESTS) $(PRELOAD_TESTS) $(TSAN_TESTS) $(FUZZ_HARNESSES): private LIBS := -lcmocka -lpthread
+$(UNIT_TESTS) $(PRELOAD_TESTS) $(TSAN_TESTS) $(FUZZ_HARNESSES): private LIBS := $(FOREIGN:%=-L%/lib/$(CROSS)-linux-gnu) -lcmocka -lpthread
 $(BENCH_LOADS): private LIBS := -lssl -lcrypto -lpthread
 $(UNIT_TESTS) $(TSAN_TESTS) $(FUZZ_HARNESSES) $(BENCH_MICRO): private LIBS += @$(SODIUM)/libs
 $(FUZZ_HARNESSES): private LIBS += $(if $(FUZZ_MAIN),-fsanitize=fuzzer)

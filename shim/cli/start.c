@@ -42,6 +42,7 @@ __asm__(".symver __libc_start_main, __libc_start_main@GLIBC_2.17\n"
         ".cfi_startproc\n"
         ".cfi_undefined x30\n"
         "hint #34\n" /* bti c */
+        "hint #34\n" /* bti c */
         "mov x29, #0\n"
         "mov x30, #0\n"
         "mov x5, x0\n"   /* the dynamic linker's own function for the end */

@@ -2,7 +2,8 @@
  * Copyright (c) 2026 the sockseal authors */
 
 /* The arena's chunks: what is taken and given back again and again keeps its pages, also when a burst has
- * left many free ones, and the pages of many free ones go back to the kernel. */
+ * left many free ones, and the pages of many free ones go back to the kernel.
+ * emulated: no (qemu-user does not give pages back) */
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC
  * Copyright (c) 2026 the sockseal authors */
 
-/* A connection is to be moved whose last sender was killed: what it has sealed is not known. */
+/* A connection is to be moved whose last sender was killed: what it has sealed is not known.
+ * emulated: no (qemu-user has no SO_COOKIE) */
 
 #include <setjmp.h>
 #include <stdarg.h>
