@@ -90,10 +90,7 @@ struct conn_status {
     /* When the handshake, or an orphan's work, must be over. For a side that connects and has no answer yet,
      * first the time at which the log is to tell that it still waits: handshake_expire(). */
     _Atomic int64_t deadline_ms;
-    /* For conn/status.h: when it was opened, on the same clock in microseconds; and how long the handshake
-     * took, or before its end, how long TCP took to connect. */
-    int64_t opened_us;
-    uint32_t handshake_us;
+    int64_t opened_us; /* for conn/status.h: on the same clock in microseconds */
 };
 
 struct conn_rx {
@@ -152,6 +149,9 @@ struct conn {
     arena_ref slot; /* the one that it is in */
 
     struct conn_holders holders;
+    /* For conn/status.h: how long the handshake took, or before its end, how long TCP took to connect. It
+     * stands where `status` would leave a gap. */
+    uint32_t handshake_us;
     struct conn_status status;
     struct conn_rx rx;
     struct conn_tx tx;

@@ -54,7 +54,7 @@ static void publish(const struct conn *conn, struct statuspage_entry *entry)
     entry->direction = session->role == TLS_CLIENT ? STATUSPAGE_OUT : STATUSPAGE_IN;
     entry->suite = session->suite;
     entry->group = session->group;
-    entry->handshake_us = conn_is_established(conn) ? conn->status.handshake_us : 0;
+    entry->handshake_us = conn_is_established(conn) ? conn->handshake_us : 0;
     entry->opened_us = conn->status.opened_us;
     entry->cookie = arena_cookie(conn->slot);
     entry->local = publish_address(&conn->local);
@@ -149,7 +149,7 @@ static uint32_t elapsed_us(const struct conn *conn, uint32_t later)
 
 static void note_handshake(struct conn *conn)
 {
-    conn->status.handshake_us = elapsed_us(conn, conn->status.handshake_us);
+    conn->handshake_us = elapsed_us(conn, conn->handshake_us);
     statusmem_count(conn->session.role == TLS_CLIENT ? STATUSPAGE_HANDSHAKES_OUT : STATUSPAGE_HANDSHAKES_IN,
                     1);
 }
@@ -157,7 +157,7 @@ static void note_handshake(struct conn *conn)
 void status_phase(struct conn *conn, enum conn_phase phase)
 {
     if (phase == CONN_HANDSHAKE && conn->status.opened_us)
-        conn->status.handshake_us = elapsed_us(conn, 0); /* TCP has connected */
+        conn->handshake_us = elapsed_us(conn, 0); /* TCP has connected */
     else if (phase == CONN_ESTABLISHED)
         note_handshake(conn);
     else if (phase == CONN_PLAINTEXT)

@@ -186,7 +186,7 @@ static void finish(const struct conn_handle *handle)
         rx_low_water_apply(handle);
     pending_settle(handle);
     if (log_enabled(LOG_INFO)) {
-        const uint32_t took_us = conn->status.handshake_us;
+        const uint32_t took_us = conn->handshake_us;
         char text[96];
         snprintf(text, sizeof text, "sealed with %s and %s, handshake %u.%03u ms",
                  tls_suite_name(conn->session.suite), tls_group_name(conn->session.group), took_us / 1000,
