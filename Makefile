@@ -99,7 +99,8 @@ $(AEGIS)/aegis_armv8.o $(SHA256)/sha256_armv8.o: INSTRUCTIONS := -march=armv8-a+
 endif
 
 $(filter-out $(BUILD)/obj/shim/libc/%,$(LIB_OBJECTS)) $(CLI_OBJECTS): FORTIFIED := $(FORTIFY)
-$(BUILD)/obj/%.o: %.c $(SODIUM)/libs
+# The flags are here: objects that were made with others are not what is checked and linked.
+$(BUILD)/obj/%.o: %.c Makefile $(SODIUM)/libs
 	$(call say,CC)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(FORTIFIED) $(INSTRUCTIONS) @$(SODIUM)/cflags $(CPPFLAGS) -MMD -MP -c -o $@ $<

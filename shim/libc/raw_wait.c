@@ -20,55 +20,55 @@
 #include "libc/raw_wait.h"
 #include "sys/net.h"
 
-long raw_epoll_ctl(const long a[static RAW_ARGUMENTS])
+long raw_wait_epoll_ctl(const long a[static RAW_ARGUMENTS])
 {
     return epoll_ctl((int)a[0], (int)a[1], (int)a[2], raw_pointer(a[3]));
 }
 
 #ifdef SYS_poll
-long raw_poll(const long a[static RAW_ARGUMENTS])
+long raw_wait_poll(const long a[static RAW_ARGUMENTS])
 {
     return poll(raw_pointer(a[0]), (nfds_t)a[1], (int)a[2]);
 }
 
-long raw_select(const long a[static RAW_ARGUMENTS])
+long raw_wait_select(const long a[static RAW_ARGUMENTS])
 {
     return select((int)a[0], raw_pointer(a[1]), raw_pointer(a[2]), raw_pointer(a[3]), raw_pointer(a[4]));
 }
 
-long raw_epoll_wait(const long a[static RAW_ARGUMENTS])
+long raw_wait_epoll_wait(const long a[static RAW_ARGUMENTS])
 {
     return epoll_wait((int)a[0], raw_pointer(a[1]), (int)a[2], (int)a[3]);
 }
 
-long raw_pause(const long a[static RAW_ARGUMENTS])
+long raw_wait_pause(const long a[static RAW_ARGUMENTS])
 {
     (void)a;
     return pause();
 }
 #endif
 
-long raw_epoll_pwait(const long a[static RAW_ARGUMENTS])
+long raw_wait_epoll_pwait(const long a[static RAW_ARGUMENTS])
 {
     return epoll_pwait((int)a[0], raw_pointer(a[1]), (int)a[2], (int)a[3], raw_pointer(a[4]));
 }
 
-long raw_epoll_pwait2(const long a[static RAW_ARGUMENTS])
+long raw_wait_epoll_pwait2(const long a[static RAW_ARGUMENTS])
 {
     return epoll_pwait2((int)a[0], raw_pointer(a[1]), (int)a[2], raw_pointer(a[3]), raw_pointer(a[4]));
 }
 
-long raw_nanosleep(const long a[static RAW_ARGUMENTS])
+long raw_wait_nanosleep(const long a[static RAW_ARGUMENTS])
 {
     return nanosleep(raw_pointer(a[0]), raw_pointer(a[1]));
 }
 
-long raw_rt_sigsuspend(const long a[static RAW_ARGUMENTS])
+long raw_wait_rt_sigsuspend(const long a[static RAW_ARGUMENTS])
 {
     return sigsuspend(raw_pointer(a[0]));
 }
 
-long raw_clock_nanosleep(const long a[static RAW_ARGUMENTS])
+long raw_wait_clock_nanosleep(const long a[static RAW_ARGUMENTS])
 {
     /* clock_nanosleep(3) returns its error. */
     const int error = clock_nanosleep((clockid_t)a[0], (int)a[1], raw_pointer(a[2]), raw_pointer(a[3]));
@@ -109,7 +109,7 @@ static long left_end(const struct left *left, long result)
     return result;
 }
 
-long raw_ppoll(const long a[static RAW_ARGUMENTS])
+long raw_wait_ppoll(const long a[static RAW_ARGUMENTS])
 {
     if (!wait_concerns_poll(raw_pointer(a[0]), (nfds_t)a[1]))
         return raw_pass(SYS_ppoll, a);
@@ -117,7 +117,7 @@ long raw_ppoll(const long a[static RAW_ARGUMENTS])
     return left_end(&left, ppoll(raw_pointer(a[0]), (nfds_t)a[1], left.timeout, raw_pointer(a[3])));
 }
 
-long raw_pselect6(const long a[static RAW_ARGUMENTS])
+long raw_wait_pselect6(const long a[static RAW_ARGUMENTS])
 {
     if (!wait_concerns_select(wait_select_bound((int)a[0]), raw_pointer(a[1]), raw_pointer(a[2]),
                               raw_pointer(a[3])))
@@ -139,22 +139,22 @@ static long wait_elsewhere(long number, const long a[static RAW_ARGUMENTS])
     return raw_pass(number, a);
 }
 
-long raw_wait4(const long a[static RAW_ARGUMENTS])
+long raw_wait_child(const long a[static RAW_ARGUMENTS])
 {
     return wait_elsewhere(SYS_wait4, a);
 }
 
-long raw_waitid(const long a[static RAW_ARGUMENTS])
+long raw_wait_id(const long a[static RAW_ARGUMENTS])
 {
     return wait_elsewhere(SYS_waitid, a);
 }
 
-long raw_rt_sigtimedwait(const long a[static RAW_ARGUMENTS])
+long raw_wait_rt_sigtimedwait(const long a[static RAW_ARGUMENTS])
 {
     return wait_elsewhere(SYS_rt_sigtimedwait, a);
 }
 
-long raw_futex(const long a[static RAW_ARGUMENTS])
+long raw_wait_futex(const long a[static RAW_ARGUMENTS])
 {
     const long operation = a[1] & FUTEX_CMD_MASK;
     const bool waits =

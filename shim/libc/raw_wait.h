@@ -7,8 +7,9 @@
 
 #include "libc/raw.h"
 
-raw_stand_in raw_poll, raw_select, raw_epoll_wait, raw_pause;
-raw_stand_in raw_epoll_ctl, raw_epoll_pwait, raw_epoll_pwait2, raw_nanosleep, raw_rt_sigsuspend,
-    raw_clock_nanosleep, raw_ppoll, raw_pselect6, raw_wait4, raw_waitid, raw_rt_sigtimedwait, raw_futex;
+raw_stand_in raw_wait_poll, raw_wait_select, raw_wait_epoll_wait, raw_wait_pause;
+raw_stand_in raw_wait_epoll_ctl, raw_wait_epoll_pwait, raw_wait_epoll_pwait2, raw_wait_nanosleep,
+    raw_wait_rt_sigsuspend, raw_wait_clock_nanosleep, raw_wait_ppoll, raw_wait_pselect6, raw_wait_child,
+    raw_wait_id, raw_wait_rt_sigtimedwait, raw_wait_futex;
 
 #endif
