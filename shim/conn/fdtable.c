@@ -265,12 +265,11 @@ static uint64_t hidden_by_self(void)
     return (uint64_t)self_tid() << 32 | FDTABLE_HIDDEN;
 }
 
-bool fdtable_hide(const struct conn_handle *handle, bool *left, bool *last)
+static bool hide(const struct conn_handle *handle, bool *left, bool *last)
 {
     struct fdtable_entry *table = atomic_load(&fdtable_table);
     struct conn *conn = handle->conn;
     uint64_t where = (uint64_t)handle->generation << 32 | conn->slot;
-    bool locked = fdtable_lock();
     *left = *last = false;
     bool hidden = conn != &fdtable_dead &&
                   atomic_compare_exchange_strong(&table[handle->fd].where, &where, hidden_by_self());
@@ -281,8 +280,26 @@ bool fdtable_hide(const struct conn_handle *handle, bool *left, bool *last)
             status_close(conn);
         *last = *left && fdtable_release(conn);
     }
+    return hidden;
+}
+
+bool fdtable_hide(const struct conn_handle *handle, bool *left, bool *last)
+{
+    bool locked = fdtable_lock();
+    bool hidden = hide(handle, left, last);
     fdtable_unlock(locked);
     return hidden;
+}
+
+bool fdtable_hide_soon(const struct conn_handle *handle, bool *hidden, bool *last)
+{
+    enum lock_result taken;
+    bool left;
+    if (!lock_take_soon(&table_lock, &taken))
+        return false;
+    *hidden = hide(handle, &left, last);
+    fdtable_unlock(taken != LOCK_REENTERED && taken != LOCK_BLOCKED);
+    return true;
 }
 
 void fdtable_reserve(int fd)

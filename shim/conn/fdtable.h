@@ -155,6 +155,10 @@ uint64_t fdtable_cookie(int fd);
  */
 bool fdtable_hide(const struct conn_handle *handle, bool *left, bool *last);
 
+/* The same for a thread that holds a lock of the connection, and so must not wait long for the table's: false
+ * if that stays locked. */
+bool fdtable_hide_soon(const struct conn_handle *handle, bool *hidden, bool *last);
+
 /* Hides a descriptor that is not sealed, and is about to be: look-ups wait until fdtable_publish() or
  * fdtable_add(). */
 void fdtable_reserve(int fd);

@@ -231,26 +231,66 @@ void close_fd(const struct conn_handle *handle)
         fdtable_publish(handle->fd);
 }
 
+/* Whether nobody computes with the lock, or it is taken now. Who is in a system call does not count, since
+ * the kernel keeps the socket for it. */
+static bool is_quiet(enum hold_result held, const struct lock *lock)
+{
+    bool blocked;
+    return held != HOLD_BUSY && !(held == HOLD_REENTERED && lock_mine(lock, &blocked) && !blocked);
+}
+
+/* Hides an orphan while nobody computes with its connection, which would use the number when it is another
+ * file's. False: somebody does, and is not waited for, since this thread may be in a signal handler. *hidden:
+ * whether this thread was the first. */
+static bool hide_quietly(const struct conn_handle *handle, bool *hidden, bool *last)
+{
+    struct conn *conn = handle->conn;
+    const enum hold_result rx = hold_rx(handle, HOLD_SOON);
+    if (!is_quiet(rx, &conn->rx_lock))
+        return false;
+    const enum hold_result tx = hold_tx(handle, HOLD_SOON);
+    bool done = false;
+    if (is_quiet(tx, &conn->tx_lock)) {
+        pending_drop(handle);
+        done = fdtable_hide_soon(handle, hidden, last);
+        if (!done)
+            pending_add(handle->fd);
+    }
+    if (tx == HOLD_TAKEN)
+        conn_release_tx(conn);
+    if (rx == HOLD_TAKEN)
+        conn_release_rx(conn);
+    return done;
+}
+
+/* It is to be looked at again soon. */
+static bool come_back(struct conn *conn, int64_t now)
+{
+    conn->status.recheck_ms = now + CLOSE_RECHECK_MS;
+    return false;
+}
+
 bool close_orphan_step(const struct conn_handle *handle, bool over)
 {
     struct conn *conn = handle->conn;
-    bool left, last;
+    bool hidden, last;
     int64_t now = net_now_ms();
     if (over && now < conn->status.deadline_ms && close_unsent(handle)) {
         rx_probe_discard(handle);
-        conn->status.recheck_ms = now + CLOSE_RECHECK_MS;
-        return false;
+        return come_back(conn, now);
     }
     if (!over && now < conn->status.deadline_ms)
         return false;
-    if (!over && conn->tx.to_send > 0)
-        error_note(handle, LOG_ERROR,
-                   "closed by the program, and the peer did not take the rest in time: data is lost");
+    const bool lost = !over && conn->tx.to_send > 0;
     if (!conn_failed(conn) && conn_is_established(conn))
         rx_probe_discard(handle);
-    pending_drop(handle);
-    if (!fdtable_hide(handle, &left, &last)) /* another thread was first */
+    if (!hide_quietly(handle, &hidden, &last))
+        return come_back(conn, now);
+    if (!hidden) /* another thread was first */
         return true;
+    if (lost)
+        error_note(handle, LOG_ERROR,
+                   "closed by the program, and the peer did not take the rest in time: data is lost");
     sys_close(handle->fd);
     fdtable_publish(handle->fd);
     if (last)
@@ -306,28 +346,39 @@ int close_shutdown(const struct conn_handle *handle, int how)
     return result;
 }
 
-/* Moves an orphan to another number. */
-static void move_orphan(int fd)
+/* Moves an orphan to another number. False: other threads go on computing with it. */
+static bool move_orphan(int fd)
 {
-    struct conn_handle orphan = fdtable_find(fd);
-    int moved = orphan.conn ? ownfd_duplicate(fd) : -1;
-    bool left, last;
-    if (moved < 0)
-        return;
-    fdtable_add(moved, orphan.conn, orphan.generation);
-    fdtable_set_flags(moved, FDTABLE_ORPHAN);
-    pending_remove(fd);
-    if (fdtable_hide(&orphan, &left, &last))
+    enum { ATTEMPTS = 200 }; /* of a millisecond */
+    struct conn_handle orphan = fdtable_find(fd), copy = orphan;
+    copy.fd = orphan.conn ? ownfd_duplicate(fd) : -1;
+    bool left, last, hidden = false, done = false;
+    if (copy.fd < 0)
+        return true; /* it is released as any other */
+    fdtable_add(copy.fd, orphan.conn, orphan.generation);
+    fdtable_set_flags(copy.fd, FDTABLE_ORPHAN);
+    for (int i = 0; i < ATTEMPTS && !done; i++)
+        done = hide_quietly(&orphan, &hidden, &last);
+    if (hidden)
         fdtable_publish(fd);
-    pending_add(moved);
+    if (done) {
+        pending_add(copy.fd);
+        return true;
+    }
+    if (fdtable_hide(&copy, &left, &last)) {
+        sys_close(copy.fd);
+        fdtable_publish(copy.fd);
+    }
+    return false;
 }
 
-void close_make_way(int fd)
+bool close_make_way(int fd)
 {
     if (!fdtable_is_own(fd) || !self_owns_tables())
-        return;
-    if (fdtable_flags(fd) & FDTABLE_ORPHAN)
-        move_orphan(fd);
+        return true;
+    if ((fdtable_flags(fd) & FDTABLE_ORPHAN) && !move_orphan(fd))
+        return false;
     if (ownfd_make_way(fd))
         log_keep(ownfd_get(OWNFD_LOG));
+    return true;
 }

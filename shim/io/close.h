@@ -56,7 +56,7 @@ bool close_unfinished(const struct conn_handle *handle);
 void close_set_deadline(struct conn *conn);
 
 /* If fd is one of the library's own, moves it to another number: the program is about to put something there.
- * (A vfork(2) child replaces its own copy only.) */
-void close_make_way(int fd);
+ * (A vfork(2) child replaces its own copy only.) False: other threads are using the number. */
+bool close_make_way(int fd);
 
 #endif

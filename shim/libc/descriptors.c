@@ -94,11 +94,10 @@ static int replace(int from, int to, int flags, bool inherit)
     int saved = errno;
     bool locked = fdtable_lock();
     struct conn_handle handle = fdtable_find(from);
-    if (handle.conn == &fdtable_dead) {
+    if (handle.conn == &fdtable_dead || !close_make_way(to)) {
         fdtable_unlock(locked);
-        return (int)door_result(-EBADF, saved);
+        return (int)door_result(handle.conn == &fdtable_dead ? -EBADF : -EBUSY, saved);
     }
-    close_make_way(to);
     const struct conn_handle old = fdtable_find(to);
     bool released = make_way(&handle, &old);
     errno = saved;
