@@ -91,7 +91,7 @@ static struct conn_handle without_connection(int fd, uint64_t where)
     return (struct conn_handle){.fd = fd};
 }
 
-enum fdtable_settled (*fdtable_settle)(int fd);
+enum fdtable_settled (*fdtable_settle)(int fd, struct conn_handle *found);
 
 /* Changes when descriptors may have been copied: by dup(2), fork(2) or SCM_RIGHTS. */
 static _Atomic uint32_t copies = 1;
@@ -103,9 +103,12 @@ static struct conn_handle resolve_unconnected(int fd, uint64_t where)
 {
     if ((uint32_t)(where >> 32) == atomic_load(&copies) || !fdtable_settle)
         return (struct conn_handle){.generation = 1, .fd = fd};
-    switch (fdtable_settle(fd)) {
+    struct conn_handle found;
+    switch (fdtable_settle(fd, &found)) {
     case FDTABLE_SETTLED:
         return fdtable_find(fd);
+    case FDTABLE_FOUND:
+        return found;
     case FDTABLE_UNKNOWN:
         return (struct conn_handle){.conn = &fdtable_dead, .fd = fd};
     case FDTABLE_STILL_UNCONNECTED:
@@ -209,6 +212,14 @@ void fdtable_note_unconnected(int fd, bool copied)
     while ((!where || (uint32_t)where == FDTABLE_UNCONNECTED) &&
            !atomic_compare_exchange_weak(&table[fd].where, &where, entry)) {
     }
+}
+
+void fdtable_note_child_copy(int fd)
+{
+    struct fdtable_entry *table = atomic_load(&fdtable_table);
+    uint64_t none = 0;
+    if ((uint32_t)fd < atomic_load(&fdtable_size))
+        atomic_compare_exchange_strong(&table[fd].where, &none, FDTABLE_UNCONNECTED);
 }
 
 void fdtable_note_copies(void)

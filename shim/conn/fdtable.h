@@ -59,11 +59,12 @@ struct conn_handle fdtable_resolve(int fd, uint64_t where);
 enum fdtable_settled {
     FDTABLE_STILL_UNCONNECTED,
     FDTABLE_SETTLED, /* it is looked up again: it is sealed, or a plain descriptor */
+    FDTABLE_FOUND,   /* in a vfork(2) child: another number of the connection is used instead */
     FDTABLE_UNKNOWN, /* it should be sealed, and its connection is not known here: fdtable_dead */
 };
 
-/* Asks the kernel that. Set at load (io/unconnected.c). */
-extern enum fdtable_settled (*fdtable_settle)(int fd);
+/* Asks the kernel that. *found is set with FDTABLE_FOUND. Set at load (io/unconnected.c). */
+extern enum fdtable_settled (*fdtable_settle)(int fd, struct conn_handle *found);
 
 /* The connection of fd. */
 static inline struct conn_handle fdtable_find(int fd)
@@ -106,6 +107,10 @@ static inline bool fdtable_concerns(int fd)
 
 /* Enters a TCP socket that has no connection. `copied`: there may be copies of it. */
 void fdtable_note_unconnected(int fd, bool copied);
+
+/* For a vfork(2) child, which must not change its parent's tables: has look-ups of a number that it has put a
+ * copy at ask the kernel. Of no consequence for the parent. */
+void fdtable_note_child_copy(int fd);
 
 /* All unconnected sockets of this process may have copies from now on. */
 void fdtable_note_copies(void);

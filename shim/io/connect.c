@@ -100,12 +100,21 @@ static int connect_sealed(int fd, struct conn *conn, const struct sockaddr *addr
     return result;
 }
 
+/* In a vfork(2) child: its parent's table has another socket at the number. */
+static bool is_parents(const struct conn_handle *handle)
+{
+    return handle->conn && !self_owns_tables() &&
+           arena_cookie(handle->conn->slot) != fdtable_cookie(handle->fd);
+}
+
 int connect_to(int fd, const struct sockaddr *address, socklen_t len)
 {
     struct conn_handle again = fdtable_find(fd);
     struct sockaddr_storage peer;
     if (again.conn == &fdtable_dead)
         return -EBADF;
+    if (is_parents(&again))
+        return -EACCES;
     if (again.conn && address && len >= sizeof(sa_family_t)) {
         int result = connect_again(&again, address, len);
         if (result <= 0)

@@ -106,6 +106,10 @@ int socket_seal(int fd, struct conn *conn, bool inherit)
         return -ENOMEM;
     }
     wait_begin();
+    if (fdtable_has(fd) && !self_owns_tables()) { /* a vfork(2) child: the number is its parent's */
+        conn_discard(conn);
+        return -EACCES;
+    }
     socket_forget_stale(fd);
     /* Other threads may find the descriptor as soon as it is in the table. They wait for the locks, and so
      * for the ClientHello. */

@@ -10,6 +10,7 @@
 #include "diag/log.h"
 #include "io/socket.h"
 #include "record/sysio.h"
+#include "shm/self.h"
 #include "sys/net.h"
 #include "sys/real.h"
 
@@ -52,14 +53,32 @@ static bool find_and_join(int fd)
     return same;
 }
 
-static enum fdtable_settled settle(int fd)
+/* A vfork(2) child has put a copy of a sealed descriptor at this number, which its parent's table has as
+ * another file: whichever number of the connection they both have is used. */
+static bool find_in_child(int fd, struct conn_handle *found)
 {
+    const uint64_t cookie = fdtable_cookie(fd);
+    const struct conn *conn = cookie ? arena_slot_map(arena_find(cookie)) : NULL;
+    const int other = conn ? fdtable_any(conn, fd) : -1;
+    if (other < 0 || fdtable_cookie(other) != cookie)
+        return false;
+    *found = fdtable_find(other);
+    return found->conn == conn;
+}
+
+static enum fdtable_settled settle(int fd, struct conn_handle *found)
+{
+    const bool owner = self_owns_tables();
     if (peer_error(fd) == -ENOTCONN)
         return FDTABLE_STILL_UNCONNECTED;
-    if (find_and_join(fd))
+    if (!owner && find_in_child(fd, found))
+        return FDTABLE_FOUND;
+    if (owner && find_and_join(fd))
         return FDTABLE_SETTLED;
     if (socket_names(fd))
         return FDTABLE_UNKNOWN;
+    if (!owner) /* the parent may have another file there */
+        return FDTABLE_STILL_UNCONNECTED;
     fdtable_forget_unconnected(fd);
     return FDTABLE_SETTLED;
 }
@@ -84,7 +103,9 @@ static int look_again(struct conn_handle *handle)
     *handle = fdtable_find(fd);
     if (!fdtable_is_unconnected(handle))
         return 0;
-    switch (settle(fd)) {
+    switch (settle(fd, handle)) {
+    case FDTABLE_FOUND:
+        return 0;
     case FDTABLE_UNKNOWN:
         log_line(LOG_ERROR,
                  "descriptor %d is a connection that should be sealed, made by a program that shares nothing "

@@ -18,13 +18,29 @@
 int __dup2(int from, int to) __THROW;
 int __fcntl(int fd, int command, ...);
 
+static int copied_in_child(int to)
+{
+    if (to >= 0 && !self_owns_tables())
+        fdtable_note_child_copy(to);
+    return to;
+}
+
+/* A copy of a socket that has no connection yet. */
+static int copied_unconnected(int to)
+{
+    if (to >= 0 && self_owns_tables())
+        fdtable_note_unconnected(to, true);
+    fdtable_note_copies();
+    return copied_in_child(to);
+}
+
 /* A copy of a sealed descriptor at the lowest number from `least` on. A vfork(2) child has descriptors of its
  * own and its parent's memory: the table is not changed, and the kernel's FD_CLOEXEC is the program's
  * (process/exec_handover.h). */
 static int copy(int fd, intptr_t least, bool inherit, int (*call)(int, int, ...))
 {
     if (!self_owns_tables())
-        return call(fd, inherit ? F_DUPFD : F_DUPFD_CLOEXEC, least);
+        return copied_in_child(call(fd, inherit ? F_DUPFD : F_DUPFD_CLOEXEC, least));
     bool locked = fdtable_lock();
     struct conn_handle handle = fdtable_find(fd);
     int to =
@@ -32,15 +48,6 @@ static int copy(int fd, intptr_t least, bool inherit, int (*call)(int, int, ...)
     if (to >= 0 && handle.conn)
         inherit_copied(&handle, to, inherit);
     fdtable_unlock(locked);
-    return to;
-}
-
-/* A copy of a socket that has no connection yet. */
-static int copied_unconnected(int to)
-{
-    if (to >= 0)
-        fdtable_note_unconnected(to, true);
-    fdtable_note_copies();
     return to;
 }
 
@@ -105,6 +112,8 @@ static int replace(int from, int to, int flags, bool inherit)
     if (result >= 0 && handle.conn)
         inherit_copied(&handle, to, inherit);
     made_way(&old, released, result >= 0);
+    if (result >= 0 && handle.conn)
+        copied_in_child(to);
     if (result >= 0 && fdtable_is_unconnected(&handle))
         copied_unconnected(to);
     fdtable_unlock(locked);

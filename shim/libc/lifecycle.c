@@ -4,6 +4,7 @@
 /* Doors that begin and end a connection. */
 
 #include "io/accept.h"
+#include "libc/clone.h"
 #include "libc/door.h"
 #include "shm/self.h"
 
@@ -160,7 +161,7 @@ static int unshare_table(void)
     int saved = errno;
     privilege_before_change();
     errno = saved;
-    int result = real()->close_range(~0u, ~0u, CLOSE_RANGE_UNSHARE);
+    int result = clone_unshare_is_refused() ? -1 : real()->close_range(~0u, ~0u, CLOSE_RANGE_UNSHARE);
     saved = errno;
     privilege_after_change();
     errno = saved;

@@ -5,6 +5,7 @@
  * the key file, and namespaces (process/privilege.h). libc's own functions do the work: they see to all
  * threads. */
 
+#include "libc/clone.h"
 #include "libc/door.h"
 
 #include <grp.h>
@@ -139,6 +140,8 @@ DOOR int capset(cap_user_header_t header, const cap_user_data_t data)
 DOOR int unshare(int flags)
 {
     int saved_errno __attribute__((cleanup(changed), unused)) = changing();
+    if ((flags & CLONE_FILES) && clone_unshare_is_refused())
+        return -1;
     return real()->unshare(flags);
 }
 

@@ -23,6 +23,7 @@
 #include "config/config.h"
 #include "conn/pending.h"
 #include "diag/log.h"
+#include "libc/clone.h"
 #include "libc/raw_wait.h"
 #include "process/fork.h"
 #include "process/lend.h"
@@ -275,8 +276,15 @@ static long fork_raw(long number, const long a[static RAW_ARGUMENTS])
     return child;
 }
 
+static long raw_unshare(const long a[static RAW_ARGUMENTS])
+{
+    return unshare((int)a[0]);
+}
+
 static long raw_clone(const long a[static RAW_ARGUMENTS])
 {
+    if (clone_is_refused((uint64_t)a[0]))
+        return -1;
     return a[0] & (CLONE_VM | CLONE_THREAD) ? raw_pass(SYS_clone, a) : fork_raw(SYS_clone, a);
 }
 
@@ -284,6 +292,8 @@ static long raw_clone3(const long a[static RAW_ARGUMENTS])
 {
     const unsigned long *flags = raw_pointer(a[0]); /* of struct clone_args, clone(2) */
     const bool forks = flags && a[1] >= (long)sizeof *flags && !(*flags & (CLONE_VM | CLONE_THREAD));
+    if (flags && a[1] >= (long)sizeof *flags && clone_is_refused(*flags))
+        return -1;
     return forks ? fork_raw(SYS_clone3, a) : raw_pass(SYS_clone3, a);
 }
 
@@ -397,7 +407,7 @@ static const struct raw_call raw_calls[] = {
     [SYS_clock_nanosleep] = {.call = raw_wait_clock_nanosleep, .when = WAITING},
     [SYS_rt_sigsuspend] = {.call = raw_wait_rt_sigsuspend, .when = WAITING},
     /* libc has no function for some of these. */
-    [SYS_unshare] = {.change = THREAD},
+    [SYS_unshare] = {raw_unshare, ALWAYS},
     [SYS_setns] = {.change = THREAD},
     [SYS_setuid] = {.change = RIGHTS},
     [SYS_setreuid] = {.change = RIGHTS},

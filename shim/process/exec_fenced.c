@@ -13,6 +13,7 @@
 #include "process/fence.h"
 #include "sys/file.h"
 #include "sys/net.h"
+#include "sys/real.h"
 
 enum { STACK_SIZE = 256 * 1024 }; /* a handler of the program's may run on it, just before the exec */
 
@@ -54,7 +55,7 @@ static bool start_thread(struct attempt *attempt, void *stack_end)
     const int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |
                       CLONE_CHILD_CLEARTID;
     const int saved = errno;
-    const int thread = clone(thread_main, stack_end, flags, attempt, NULL, NULL, &attempt->running);
+    const int thread = real()->clone(thread_main, stack_end, flags, attempt, NULL, NULL, &attempt->running);
     errno = saved;
     return thread >= 0;
 }

@@ -2,11 +2,14 @@
  * Copyright (c) 2026 the sockseal authors */
 #include "process/privilege.h"
 
+#include <sched.h>
+
 #include "config/keyring.h"
 #include "diag/log.h"
 #include "io/worker.h"
 #include "shm/ownfd.h"
 #include "shm/self.h"
+#include "sys/sys.h"
 
 void privilege_before_drop(void)
 {
@@ -34,4 +37,10 @@ void privilege_keep_log(void)
     int fd = log_open();
     if (fd >= 0)
         log_keep(ownfd_keep(OWNFD_LOG, fd));
+}
+
+/* The kernel allows this flag, which does nothing, if there is no other thread (unshare(2)). */
+bool privilege_is_single_thread(void)
+{
+    return sys_call3(SYS_unshare, CLONE_THREAD, 0, 0) == 0;
 }

@@ -3,6 +3,8 @@
 #ifndef SOCKSEAL_PRIVILEGE_H
 #define SOCKSEAL_PRIVILEGE_H
 
+#include <stdbool.h>
+
 /*
  * A server that starts as root becomes another user, which may not read the key file or write the log file,
  * and often listens and accepts only then. So the keys are read into memory before, which forked children
@@ -22,5 +24,8 @@ void privilege_after_change(void);
 
 /* Keeps the log file open, if there is one. */
 void privilege_keep_log(void);
+
+/* Whether the process has but one thread, once privilege_before_change() has ended the library's own. */
+bool privilege_is_single_thread(void);
 
 #endif

@@ -31,6 +31,7 @@ struct winsize;
 
 struct real {
     bool bound;
+    int (*clone)(int (*)(void *), void *, int, void *, ...);
     int (*socket)(int, int, int);
     int (*connect)(int, const struct sockaddr *, socklen_t);
     int (*accept)(int, struct sockaddr *, socklen_t *);

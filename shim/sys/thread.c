@@ -10,6 +10,7 @@
 
 #include "sys/file.h"
 #include "sys/net.h"
+#include "sys/real.h"
 
 #if defined(__SANITIZE_THREAD__)
 #define NO_THREADS 1 /* its runtime knows only the threads that it has made */
@@ -118,7 +119,7 @@ static int clone_thread(struct thread *thread)
     const int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |
                       CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
     atomic_store(&thread->runs, 1);
-    int id = clone(begin, thread->top, flags, thread, &thread->number, thread->tls, &thread->runs);
+    int id = real()->clone(begin, thread->top, flags, thread, &thread->number, thread->tls, &thread->runs);
     if (id < 0)
         atomic_store(&thread->runs, 0);
     return id;

@@ -388,6 +388,7 @@ class Fence(sealed.TestCase):
 
     def has(self, prepare):
         """What the caller says of a socket that the code makes, and what was logged."""
+        self.port()  # there is one to be sealed
         code = ("import os, socket; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); "
                 f"{prepare}; s.set_inheritable(True); os.execv({str(self.caller)!r}, ['caller', 'has', str(s.fileno())])")
         program = self.run_program(sealed.PYTHON, "-c", code, sealed=True)

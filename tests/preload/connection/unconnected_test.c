@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -263,6 +264,96 @@ static void spawned_before_connect(const struct net *net)
     close(listener), close(gate[0]), close(gate[1]);
 }
 
+/* ---- children that share memory, or descriptors, and not both ---- */
+
+static const char *volatile child_text;
+static volatile int child_fd;
+
+/* A vfork(2) child writes on copies that it has made; its parent has other files at their numbers. */
+static void copied_by_a_vfork_child(const struct net *net)
+{
+    int pair[2], file = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    net_warm_pair(net, pair);
+    child_fd = pair[0];
+    child_text = "words ";
+    for (int way = 0; way < 3; way++) {
+        pid_t child = vfork();
+        if (child == 0) {
+            int copy = way == 0   ? dup2(child_fd, file)
+                       : way == 1 ? dup(child_fd)
+                                  : fcntl(child_fd, F_DUPFD, 70);
+            _exit(write(copy, child_text, 6) != 6);
+        }
+        assert_int_equal(suite_wait(child), 0);
+        expect_words(pair[1], "words ");
+    }
+    assert_int_equal(write(file, "lost", 4), 4);
+    assert_int_equal(write(pair[0], "last", 4), 4);
+    close(pair[0]), close(file);
+    expect_words(pair[1], "last");
+    net_expect_end(pair[1]);
+}
+
+/* It has a new connection at a number that its parent has another one at. */
+static void a_vfork_child_with_a_number_of_its_own(const struct net *net)
+{
+    struct sockaddr_in address;
+    int pair[2], listener = net_listen(net, 1, &address);
+    net_warm_pair(net, pair);
+    pid_t child = vfork();
+    if (child == 0) {
+        int fd = dup2(net_client(net, 0), pair[0]);
+        _exit(net_connect_to(fd, &address) < 0 && errno == EACCES);
+    }
+    assert_int_equal(suite_wait(child), net->sealed && suite_has_library());
+    close(listener);
+    assert_int_equal(write(pair[0], "last", 4), 4);
+    close(pair[0]);
+    expect_words(pair[1], "last");
+    net_expect_end(pair[1]);
+}
+
+static int do_nothing(void *argument)
+{
+    (void)argument;
+    return 0;
+}
+
+static void *own_descriptors(void *argument)
+{
+    bool *refused = argument;
+    *refused = unshare(CLONE_FILES) < 0 && errno == EINVAL;
+    *refused &= syscall(SYS_unshare, CLONE_FILES) < 0 && errno == EINVAL;
+    *refused &= close_range(~0u, ~0u, CLOSE_RANGE_UNSHARE) < 0 && errno == EINVAL;
+    return NULL;
+}
+
+static void expect_refused(long result)
+{
+    assert_int_equal(result, -1);
+    assert_int_equal(errno, EINVAL);
+}
+
+/* What one of them connects, the other would take for a plain descriptor. */
+static void a_table_without_its_memory(void)
+{
+    static char stack[1 << 16];
+    unsigned long arguments[8] = {CLONE_FILES, 0, 0, 0, SIGCHLD}; /* struct clone_args */
+    pthread_t thread;
+    bool refused = false;
+    if (!suite_has_library())
+        skip();
+    expect_refused(clone(do_nothing, stack + sizeof stack, CLONE_FILES | SIGCHLD, NULL));
+    expect_refused(syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0));
+    expect_refused(syscall(SYS_clone3, arguments, sizeof arguments));
+    assert_int_equal(pthread_create(&thread, NULL, own_descriptors, &refused), 0);
+    pthread_join(thread, NULL);
+    assert_true(refused);
+    assert_int_equal(unshare(CLONE_FILES), 0); /* there is one thread */
+    assert_int_equal(
+        suite_wait(clone(do_nothing, stack + sizeof stack, CLONE_VM | CLONE_FILES | SIGCHLD, NULL)), 0);
+}
+
 /* ---- a call that waits for the connection ---- */
 
 /* A connection that is not made until another one is accepted, for the backlog is full: it is being made when
@@ -403,10 +494,16 @@ static const struct suite_case cases[] = {
     {.name = "forked, and the child connects", .run = forked_and_the_child_connects},
     {.name = "passed to a child", .run = passed_to_a_child},
     {.name = "spawned before connect", .run = spawned_before_connect},
+    {.name = "copied by a vfork child", .run = copied_by_a_vfork_child},
+    {.name = "a vfork child with a number of its own", .run = a_vfork_child_with_a_number_of_its_own},
     {.name = "a write that waits", .run = a_write_that_waits},
     {.name = "a send under way", .run = a_send_under_way},
     {.name = "errors without a connection", .run = errors},
     {.name = "a number used again", .run = a_number_used_again},
+};
+
+static const struct suite_test tests[] = {
+    {.name = "a table without its memory", .run = a_table_without_its_memory},
 };
 
 static const struct suite_role test_roles[] = {{"writer", writer_role}};
@@ -415,5 +512,6 @@ int main(int argc, char **argv)
 {
     suite_roles(test_roles, suite_count(test_roles));
     suite_cases(cases, suite_count(cases));
+    suite_tests(tests, suite_count(tests));
     return suite_run(argc, argv);
 }
