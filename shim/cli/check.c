@@ -83,12 +83,8 @@ static int check_program(const char *name, const char *library)
 /* Gives the exit status. */
 static int check_configuration(void)
 {
-    if (!settings_name_ports()) {
-        message_error(
-            "nothing would be sealed: name the ports with -p, in SOCKSEAL_PORTS or in a configuration "
-            "file");
+    if (!settings_require_ports())
         return CLI_CONFIGURATION;
-    }
     if (settings_check() > 0)
         return CLI_CONFIGURATION;
     printf("configuration: good; ports %s, key file %s\n", getenv("SOCKSEAL_PORTS"), config_get()->key_file);

@@ -55,12 +55,8 @@ static int prepare(struct candidate *program, const char *name)
     }
     if (!settings_read_file(program->path))
         return CLI_CONFIGURATION;
-    if (!settings_name_ports()) {
-        message_error(
-            "nothing would be sealed: name the ports with -p, in SOCKSEAL_PORTS or in a configuration "
-            "file");
+    if (!settings_require_ports())
         return CLI_USAGE;
-    }
     if (settings_check() > 0)
         return CLI_CONFIGURATION;
     if (!preload_find(library) || !preload_set(library))

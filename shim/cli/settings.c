@@ -6,12 +6,14 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/configuration.h"
 #include "cli/message.h"
 #include "config/config.h"
 #include "config/startup.h"
+#include "config/variables.h"
 #include "diag/log.h"
 
 enum {
@@ -116,6 +118,20 @@ bool settings_name_ports(void)
 {
     const char *value = getenv("SOCKSEAL_PORTS");
     return value && *value;
+}
+
+bool settings_require_ports(void)
+{
+    struct variables_unknown unknown;
+    if (settings_name_ports())
+        return true;
+    for (char *const *at = environ; at && variables_next_unknown(&at, &unknown);)
+        if (unknown.likely)
+            message_error("%.*s is no variable of sockseal's; did you mean %s?", (int)unknown.len,
+                          unknown.name, unknown.likely);
+    message_error("nothing would be sealed: name the ports with -p, in SOCKSEAL_PORTS or in a configuration "
+                  "file");
+    return false;
 }
 
 /* Where messages of the library's code go in this program. */

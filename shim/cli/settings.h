@@ -24,6 +24,9 @@ bool settings_read_file(const char *program);
 /* Whether SOCKSEAL_PORTS names something. */
 bool settings_name_ports(void);
 
+/* The same; if it does not, with a message, which tells of misspelt variables too. */
+bool settings_require_ports(void);
+
 /* Checks all variables and the files that they name, each fault with a message; makes the names of files
  * absolute. Gives the number of faults. At most once. */
 unsigned settings_check(void);

@@ -52,6 +52,12 @@ class RunTest(CommandTest):
         self.assertEqual(result.returncode, USAGE)
         self.assertIn("SOCKSEAL_PORTS", result.stderr)
 
+    def test_a_misspelt_variable_is_named_where_no_port_is(self):
+        for words in (["true"], ["check"]):
+            result = self.sockseal(*words, env={"SOCKSEAL_PORT": "5000"})
+            self.assertIn("SOCKSEAL_PORT is no variable of sockseal's; did you mean SOCKSEAL_PORTS?", result.stderr)
+            self.assertNotEqual(result.returncode, 0)
+
     def test_a_rule_that_does_not_parse_ends_with_78(self):
         result = self.sockseal("-p", "http", "true")
         self.assertEqual(result.returncode, 78)
