@@ -105,7 +105,6 @@ struct conn_rx {
     uint8_t bulk;              /* the last record was a full one, of data alone */
     uint8_t answered;          /* data has come */
     _Atomic int32_t low_water; /* SO_RCVLOWAT that the program set, 0: none */
-    int32_t kernel_low;        /* the one that the kernel has, 0: 1 (record/rx_low_water.h) */
     _Atomic uint32_t readable; /* copy of queue.total, to be read without the lock */
     int64_t since_ms; /* when the call began that goes on, for SO_RCVTIMEO; 0: it is at its beginning */
     uintptr_t frame;  /* where the stack of the blocked reader is (record/sysio.h) */
@@ -159,6 +158,8 @@ struct conn {
     /* Belongs to the holder of both locks. */
     arena_ref handshake; /* chunk with the struct tls_handshake, until established */
     struct address local, peer;
+    int32_t
+        kernel_low;   /* SO_RCVLOWAT that the kernel has, 0: 1; with rx_lock alone (record/rx_low_water.h) */
     uint64_t key_tag; /* keyring_tag() of its key, with SOCKSEAL_REMOVED_KEYS=close; 0: not known */
     struct tls_session session;
 };

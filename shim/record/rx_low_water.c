@@ -21,16 +21,16 @@ static size_t fewest(const struct conn_rx *rx, size_t low)
 
 void rx_low_water_apply(const struct conn_handle *handle)
 {
-    struct conn_rx *rx = &handle->conn->rx;
-    if (!conn_is_established(handle->conn) || !fdtable_current(handle))
+    struct conn *conn = handle->conn;
+    if (!conn_is_established(conn) || !fdtable_current(handle))
         return; /* the handshake's messages are small */
-    const size_t bytes = conn_peer_closed(handle->conn) ? 1 : fewest(rx, rx_low_water(handle->conn));
+    const size_t bytes = conn_peer_closed(conn) ? 1 : fewest(&conn->rx, rx_low_water(conn));
     const int value = bytes < INT_MAX ? (int)bytes : INT_MAX;
-    const int before = rx->kernel_low > 1 ? rx->kernel_low : 1;
+    const int before = conn->kernel_low > 1 ? conn->kernel_low : 1;
     if (value != before && net_setsockopt(handle->fd, SOL_SOCKET, SO_RCVLOWAT, &value, sizeof value) == 0)
-        rx->kernel_low = value;
-    if (rx_low_water(handle->conn) == 1 && rx->kernel_low <= 1)
-        conn_rx_clear(handle->conn, RX_LOW_WATER);
+        conn->kernel_low = value;
+    if (rx_low_water(conn) == 1 && conn->kernel_low <= 1)
+        conn_rx_clear(conn, RX_LOW_WATER);
 }
 
 /* What is waited for must fit the connection's queue. The kernel has a bound, too: half of what the socket's

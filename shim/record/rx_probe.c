@@ -96,7 +96,7 @@ static void give_edge(const struct conn_handle *handle)
 {
     const int value = 1;
     net_setsockopt(handle->fd, SOL_SOCKET, SO_RCVLOWAT, &value, sizeof value);
-    handle->conn->rx.kernel_low = value;
+    handle->conn->kernel_low = value;
 }
 
 size_t rx_probe_available(const struct conn_handle *handle)
