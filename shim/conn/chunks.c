@@ -6,31 +6,31 @@
 
 enum { PIECE_ROOM = ARENA_CHUNK_SIZE - (int)sizeof(struct chunk_head) };
 
-static struct chunk_head *piece_of(arena_ref chunk)
+static struct chunk_head *piece_of(const void *slot, arena_ref chunk)
 {
-    return (struct chunk_head *)(void *)arena_chunk(chunk);
+    return (struct chunk_head *)(void *)arena_chunk(slot, chunk);
 }
 
-void chunks_adopt(struct chunk_list *list, arena_ref chunk, uint32_t off, uint32_t len)
+void chunks_adopt(void *slot, struct chunk_list *list, arena_ref chunk, uint32_t off, uint32_t len)
 {
-    *piece_of(chunk) = (struct chunk_head){.off = off, .len = len};
+    *piece_of(slot, chunk) = (struct chunk_head){.off = off, .len = len};
     if (list->last)
-        piece_of(list->last)->next = chunk;
+        piece_of(slot, list->last)->next = chunk;
     else
         list->first = chunk;
     list->last = chunk;
     list->total += len;
 }
 
-static bool add_piece(struct chunk_list *list)
+static bool add_piece(void *slot, struct chunk_list *list)
 {
-    arena_ref chunk = arena_chunk_take();
+    arena_ref chunk = arena_chunk_take(slot);
     if (chunk)
-        chunks_adopt(list, chunk, 0, 0);
+        chunks_adopt(slot, list, chunk, 0, 0);
     return chunk != 0;
 }
 
-size_t chunks_append(struct chunk_list *list, const uint8_t *data, size_t len, size_t limit)
+size_t chunks_append(void *slot, struct chunk_list *list, const uint8_t *data, size_t len, size_t limit)
 {
     size_t done = 0;
     if (list->total >= limit)
@@ -38,10 +38,10 @@ size_t chunks_append(struct chunk_list *list, const uint8_t *data, size_t len, s
     if (len > limit - list->total)
         len = limit - list->total;
     while (done < len) {
-        struct chunk_head *piece = list->last ? piece_of(list->last) : NULL;
+        struct chunk_head *piece = list->last ? piece_of(slot, list->last) : NULL;
         size_t room = piece ? PIECE_ROOM - piece->off - piece->len : 0;
         if (room == 0) {
-            if (!add_piece(list))
+            if (!add_piece(slot, list))
                 break;
             continue;
         }
@@ -54,21 +54,21 @@ size_t chunks_append(struct chunk_list *list, const uint8_t *data, size_t len, s
     return done;
 }
 
-uint8_t *chunks_head(const struct chunk_list *list, size_t *len)
+uint8_t *chunks_head(const void *slot, const struct chunk_list *list, size_t *len)
 {
     if (!list->first) {
         *len = 0;
         return NULL;
     }
-    struct chunk_head *piece = piece_of(list->first);
+    struct chunk_head *piece = piece_of(slot, list->first);
     *len = piece->len;
     return (uint8_t *)(piece + 1) + piece->off;
 }
 
-void chunks_drop(struct chunk_list *list, size_t len)
+void chunks_drop(void *slot, struct chunk_list *list, size_t len)
 {
     while (list->first && len > 0) {
-        struct chunk_head *piece = piece_of(list->first);
+        struct chunk_head *piece = piece_of(slot, list->first);
         uint32_t part = len < piece->len ? (uint32_t)len : piece->len;
         piece->off += part;
         piece->len -= part;
@@ -76,7 +76,7 @@ void chunks_drop(struct chunk_list *list, size_t len)
         len -= part;
         if (piece->len == 0) {
             arena_ref next = piece->next;
-            arena_chunk_give(list->first);
+            arena_chunk_give(slot, list->first);
             list->first = next;
             if (!next)
                 list->last = 0;
@@ -84,11 +84,12 @@ void chunks_drop(struct chunk_list *list, size_t len)
     }
 }
 
-int chunks_view(const struct chunk_list *list, size_t len, struct iovec *iov, int max)
+int chunks_view(const void *slot, const struct chunk_list *list, size_t len, struct iovec *iov, int max)
 {
     int count = 0;
-    for (arena_ref chunk = list->first; chunk && len > 0 && count < max; chunk = piece_of(chunk)->next) {
-        struct chunk_head *piece = piece_of(chunk);
+    for (arena_ref chunk = list->first; chunk && len > 0 && count < max;
+         chunk = piece_of(slot, chunk)->next) {
+        struct chunk_head *piece = piece_of(slot, chunk);
         size_t part = piece->len < len ? piece->len : len;
         iov[count++] = (struct iovec){(uint8_t *)(piece + 1) + piece->off, part};
         len -= part;
@@ -96,11 +97,11 @@ int chunks_view(const struct chunk_list *list, size_t len, struct iovec *iov, in
     return count;
 }
 
-size_t chunks_copy(const struct chunk_list *list, size_t skip, uint8_t *out, size_t len)
+size_t chunks_copy(const void *slot, const struct chunk_list *list, size_t skip, uint8_t *out, size_t len)
 {
     size_t done = 0;
-    for (arena_ref chunk = list->first; chunk && done < len; chunk = piece_of(chunk)->next) {
-        const struct chunk_head *piece = piece_of(chunk);
+    for (arena_ref chunk = list->first; chunk && done < len; chunk = piece_of(slot, chunk)->next) {
+        const struct chunk_head *piece = piece_of(slot, chunk);
         if (skip >= piece->len) {
             skip -= piece->len;
             continue;
@@ -115,20 +116,20 @@ size_t chunks_copy(const struct chunk_list *list, size_t skip, uint8_t *out, siz
     return done;
 }
 
-bool chunks_map(const struct chunk_list *list)
+bool chunks_map(const void *slot, const struct chunk_list *list)
 {
-    for (arena_ref chunk = list->first; chunk; chunk = piece_of(chunk)->next) {
-        if (!arena_chunk_map(chunk))
+    for (arena_ref chunk = list->first; chunk; chunk = piece_of(slot, chunk)->next) {
+        if (!arena_chunk_map(slot, chunk))
             return false;
     }
     return true;
 }
 
-void chunks_free(struct chunk_list *list)
+void chunks_free(void *slot, struct chunk_list *list)
 {
-    for (arena_ref chunk = list->first, next; chunk && arena_chunk_map(chunk); chunk = next) {
-        next = piece_of(chunk)->next;
-        arena_chunk_give(chunk);
+    for (arena_ref chunk = list->first, next; chunk && arena_chunk_map(slot, chunk); chunk = next) {
+        next = piece_of(slot, chunk)->next;
+        arena_chunk_give(slot, chunk);
     }
     *list = (struct chunk_list){0};
 }

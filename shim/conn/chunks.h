@@ -6,7 +6,7 @@
 /*
  * Queues of bytes that wait in chunks of the arena: decrypted bytes that the program has not read, or bytes
  * that the program wrote before keys were installed. Every chunk of a list that is used must be mapped in
- * this process (chunks_map()).
+ * this process (chunks_map()). The functions get the connection's slot, whose chunks these are.
  */
 
 #include <stddef.h>
@@ -28,29 +28,29 @@ struct chunk_head {
 
 /* Appends a whole chunk, which belongs to the list from then on. It holds `len` bytes, `off` bytes behind its
  * struct chunk_head. */
-void chunks_adopt(struct chunk_list *list, arena_ref chunk, uint32_t off, uint32_t len);
+void chunks_adopt(void *slot, struct chunk_list *list, arena_ref chunk, uint32_t off, uint32_t len);
 
 /* Appends a copy of `data`, as far as the list's total stays within `limit` and chunks are left. Gives how
  * many bytes were appended. */
-size_t chunks_append(struct chunk_list *list, const uint8_t *data, size_t len, size_t limit);
+size_t chunks_append(void *slot, struct chunk_list *list, const uint8_t *data, size_t len, size_t limit);
 
 /* The bytes at the list's head that lie in one piece; *len is 0 if the list is empty. */
-uint8_t *chunks_head(const struct chunk_list *list, size_t *len);
+uint8_t *chunks_head(const void *slot, const struct chunk_list *list, size_t *len);
 
 /* Drops `len` bytes from the list's head, or all if there are fewer. Chunks without bytes are given back. */
-void chunks_drop(struct chunk_list *list, size_t len);
+void chunks_drop(void *slot, struct chunk_list *list, size_t len);
 
 /* Points up to `max` elements of `iov` at the first `len` bytes of the list. Gives how many are used. */
-int chunks_view(const struct chunk_list *list, size_t len, struct iovec *iov, int max);
+int chunks_view(const void *slot, const struct chunk_list *list, size_t len, struct iovec *iov, int max);
 
 /* Copies up to `len` bytes, from `skip` bytes behind the head on, without dropping them. Gives how many. */
-size_t chunks_copy(const struct chunk_list *list, size_t skip, uint8_t *out, size_t len);
+size_t chunks_copy(const void *slot, const struct chunk_list *list, size_t skip, uint8_t *out, size_t len);
 
 /* Maps every chunk of the list in this process. False if the kernel refuses. */
-bool chunks_map(const struct chunk_list *list);
+bool chunks_map(const void *slot, const struct chunk_list *list);
 
 /* Empties the list and gives its chunks back. If the kernel refuses to map one, it and the rest of the list
- * are lost until the process tree ends. */
-void chunks_free(struct chunk_list *list);
+ * are lost until the connection ends. */
+void chunks_free(void *slot, struct chunk_list *list);
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "config/config.h"
+#include "conn/liveness.h"
 #include "conn/status.h"
 #include "sys/net.h"
 
@@ -14,23 +15,23 @@ uint32_t conn_layout(void)
     return (uint32_t)(sizeof(struct conn) << 16 | offsetof(struct conn, session));
 }
 
-bool conn_open_arena(void)
+/* Differs between all connections of this process, and likely from those of others. */
+static uint32_t new_generation(void)
 {
-    return arena_open(conn_layout());
+    static _Atomic uint32_t next;
+    uint32_t none = 0;
+    if (!atomic_load(&next))
+        atomic_compare_exchange_strong(&next, &none, (uint32_t)net_now_ns() | 1);
+    return atomic_fetch_add(&next, 2);
 }
 
-bool conn_attach_arena(int fd)
+static struct conn *begin_slot(arena_ref slot)
 {
-    return arena_attach(fd, conn_layout());
-}
-
-struct conn *conn_take_slot(void)
-{
-    arena_ref slot = arena_slot_take();
-    struct conn *conn = arena_slot_map(slot);
+    struct conn *conn = slot ? arena_slot(slot) : NULL;
     if (!conn)
         return NULL;
-    conn->slot = slot;
+    atomic_store(&conn->generation, new_generation());
+    atomic_store(&conn->status.phase, CONN_CONNECTING);
     conn->tx.attention = TX_NOT_READY;
     conn->rx.attention = RX_NOT_READY;
     return conn;
@@ -38,14 +39,22 @@ struct conn *conn_take_slot(void)
 
 struct conn *conn_new(enum tls_role role, bool connecting)
 {
-    struct conn *conn = conn_open_arena() ? conn_take_slot() : NULL;
-    arena_ref handshake = conn ? arena_chunk_take() : 0;
+    return conn_new_in(0, role, connecting);
+}
+
+struct conn *conn_new_in(arena_ref slot, enum tls_role role, bool connecting)
+{
+    struct conn *conn = begin_slot(slot ? slot : arena_slot_take(conn_layout()));
+    arena_ref handshake = conn ? arena_chunk_take(conn) : 0;
     if (!handshake) {
         if (conn)
-            arena_slot_give(conn->slot);
+            arena_slot_give(conn);
         return NULL;
     }
     conn->handshake = handshake;
+    if (!self_space) /* before the first one */
+        liveness_note_namespace();
+    conn->space = self_space;
     conn->session.role = (uint8_t)role;
     conn->status.deadline_ms = INT64_MAX;
     if (!connecting)
@@ -53,38 +62,50 @@ struct conn *conn_new(enum tls_role role, bool connecting)
     return conn;
 }
 
-/* Whether there is no such chunk, or it is mapped now. */
-static bool is_mapped(arena_ref chunk)
+struct conn *conn_import(int fd, uint32_t area, uint64_t cookie)
 {
-    return !chunk || arena_chunk_map(chunk);
+    const arena_ref slot = region_import(fd, area, conn_layout());
+    if (!slot)
+        return NULL;
+    arena_set_cookie(slot, cookie);
+    return arena_slot(slot);
+}
+
+/* Whether there is no such chunk, or it is mapped now. */
+static bool is_mapped(const struct conn *conn, arena_ref chunk)
+{
+    return !chunk || arena_chunk_map(conn, chunk);
 }
 
 bool conn_map_rx(struct conn *conn)
 {
-    return is_mapped(conn->rx.chunk) && is_mapped(conn->handshake) && chunks_map(&conn->rx.queue);
+    return is_mapped(conn, conn->rx.chunk) && is_mapped(conn, conn->handshake) &&
+           chunks_map(conn, &conn->rx.queue);
 }
 
 bool conn_map_tx(struct conn *conn)
 {
-    return is_mapped(conn->tx.chunk) && chunks_map(&conn->tx.queue) && chunks_map(&conn->tx.deferred);
+    return is_mapped(conn, conn->tx.chunk) && chunks_map(conn, &conn->tx.queue) &&
+           chunks_map(conn, &conn->tx.deferred);
 }
 
 void conn_empty(struct conn *conn)
 {
-    chunks_free(&conn->rx.queue);
-    chunks_free(&conn->tx.queue);
-    chunks_free(&conn->tx.deferred);
-    arena_chunk_give(conn->rx.chunk);
-    arena_chunk_give(conn->tx.chunk);
-    if (arena_chunk_map(conn->handshake)) {
-        tls_handshake_wipe((struct tls_handshake *)(void *)arena_chunk(conn->handshake));
-        arena_chunk_give(conn->handshake);
+    chunks_free(conn, &conn->rx.queue);
+    chunks_free(conn, &conn->tx.queue);
+    chunks_free(conn, &conn->tx.deferred);
+    arena_chunk_give(conn, conn->rx.chunk);
+    arena_chunk_give(conn, conn->tx.chunk);
+    if (arena_chunk_map(conn, conn->handshake)) {
+        tls_handshake_wipe((struct tls_handshake *)(void *)arena_chunk(conn, conn->handshake));
+        arena_chunk_give(conn, conn->handshake);
     }
     conn->rx.chunk = conn->tx.chunk = conn->handshake = 0;
     tls_session_wipe(&conn->session);
 }
 
-bool conn_retire(struct conn *conn)
+/* True: the connection is gone, and the slot is to be given back. */
+static bool retire(struct conn *conn)
 {
     if (!atomic_load(&conn->holders.unreferenced) || !lock_try(&conn->rx_lock))
         return false;
@@ -101,6 +122,7 @@ bool conn_retire(struct conn *conn)
     }
     if (retired) {
         conn_empty(conn);
+        atomic_store(&conn->status.phase, CONN_GONE);
         atomic_store(&conn->holders.unreferenced, 0);
     }
     lock_release(&conn->tx_lock);
@@ -110,8 +132,8 @@ bool conn_retire(struct conn *conn)
 
 void conn_reap(struct conn *conn)
 {
-    if (conn_retire(conn))
-        arena_slot_give(conn->slot);
+    if (retire(conn))
+        arena_slot_give(conn);
 }
 
 void conn_discard(struct conn *conn)

@@ -4,9 +4,9 @@
 #define SOCKSEAL_CONN_H
 
 /*
- * The connection of a sealed descriptor. There is one struct conn per TCP connection, in a slot of the arena,
- * shared by every process that holds the connection. It has four parts: who holds it, where it is in its life
- * (status), its receiving half and its sending half.
+ * The connection of a sealed descriptor. There is one struct conn per TCP connection, in a slot (shm/arena.h)
+ * that every process which holds the connection has mapped, and no other. It has four parts: who holds it,
+ * where it is in its life (status), its receiving half and its sending half.
  *
  *   - What is in struct conn_rx belongs to the holder of rx_lock, what is in struct conn_tx to the holder of
  *     tx_lock. The handshake needs both, taken in this order: rx_lock, then tx_lock.
@@ -33,14 +33,14 @@ enum {
 };
 
 /* Where a connection is in its life. Each phase is entered once, from the one before it or from
- * CONN_HANDSHAKE; the last two are final. */
+ * CONN_HANDSHAKE; the last one is final. */
 enum conn_phase {
+    CONN_GONE,        /* the slot is free, or not this process's any more */
     CONN_CONNECTING,  /* TCP is not connected yet, as far as is known */
     CONN_HANDSHAKE,   /* keys are not installed in both directions */
     CONN_ESTABLISHED, /* the handshake is complete */
     CONN_PEER_CLOSED, /* the same, and the peer's close_notify was read */
     CONN_PLAINTEXT,   /* SOCKSEAL_PLAINTEXT=accept, and the peer does not seal: bytes pass unchanged */
-    CONN_MIGRATED,    /* it has moved to another process tree: an empty stub (process/migrate.h) */
 };
 
 /* What the sending side has to do before, or instead of, encrypting and sending. No bit set: the fast path.
@@ -69,10 +69,10 @@ struct conn_holders {
     _Atomic uint32_t count; /* processes that have a descriptor for it */
     _Atomic int32_t pid[CONN_HOLDERS];
     _Atomic uint8_t unreferenced; /* no descriptor is left: reap it */
+    /* Processes of more than one PID namespace have it: ids tell nothing, and nobody is taken for dead. */
+    _Atomic uint8_t mixed;
     /* Its last holder is in exec(2) and will not use it: the new program is to close it. */
     _Atomic uint8_t close_after_exec;
-    /* A message with it was only peeked at (MSG_PEEK), and is still counted. */
-    _Atomic uint8_t peeked;
 };
 
 struct conn_status {
@@ -140,13 +140,13 @@ struct conn_tx {
 };
 
 struct conn {
-    /* The first five outlive the connection, since a thread that looked up an earlier connection of the slot
+    /* The first four outlive the connection, since a thread that looked up an earlier connection of the slot
      * may still touch them. */
     _Atomic uint32_t generation; /* which connection of the slot this is */
     _Atomic uint32_t pins;       /* threads that work on it without a descriptor of their own: conn_pin() */
     struct lock rx_lock, tx_lock;
-    arena_ref slot; /* the one that it is in */
 
+    uint32_t space; /* PID namespace of the process that made it: self_space; 0: not known */
     struct conn_holders holders;
     /* For conn/status.h: how long the handshake took, or before its end, how long TCP took to connect. It
      * stands where `status` would leave a gap. */
@@ -165,34 +165,31 @@ struct conn {
 };
 
 _Static_assert(sizeof(struct conn) <= ARENA_SLOT_SIZE, "a connection fits its slot");
-_Static_assert(offsetof(struct conn, holders) == ARENA_SLOT_KEPT,
-               "generation, locks and number outlive the connection");
+_Static_assert(offsetof(struct conn, space) == ARENA_SLOT_KEPT,
+               "generation, pins and locks outlive the connection");
 _Static_assert(sizeof(struct tls_handshake) <= ARENA_CHUNK_SIZE, "a handshake fits a chunk");
 
 /* Where a record is collected in rx.chunk: behind room for a struct chunk_head, so that the chunk can become
  * a part of rx.queue when the record is decrypted in place. */
 static inline uint8_t *conn_rx_data(const struct conn *conn)
 {
-    return arena_chunk(conn->rx.chunk) + sizeof(struct chunk_head);
+    return arena_chunk(conn, conn->rx.chunk) + sizeof(struct chunk_head);
 }
 
 /* A number that differs between builds that cannot read each other's slots. */
 uint32_t conn_layout(void);
 
-/* Makes the arena if this process has none. False if the kernel refuses the memory. */
-bool conn_open_arena(void);
-
-/* Uses the arena in this memfd, which another program of the process tree made, and keeps the descriptor.
- * False, with fd closed, if it cannot be used. */
-bool conn_attach_arena(int fd);
-
 /* Makes a connection for a descriptor that is to be sealed. `connecting`: TCP is not connected yet. NULL if
- * the arena has no room. Its locks are free. */
+ * the kernel refuses the memory. Its locks are free, but for a moment in which a thread may hold one that
+ * looked up an earlier connection of the slot. */
 struct conn *conn_new(enum tls_role role, bool connecting);
 
-/* Takes a slot; NULL if there is none. Its locks may be held for a moment by a thread that looked up an
- * earlier connection of the slot. */
-struct conn *conn_take_slot(void);
+/* The same in a slot that is the caller's: reserve_claim(). 0: in a new one. */
+struct conn *conn_new_in(arena_ref slot, enum tls_role role, bool connecting);
+
+/* The connection in an area of another process's region (shm/region.h), whose socket has this cookie. NULL if
+ * it cannot be mapped here. The caller has the table's lock (fdtable_lock()). */
+struct conn *conn_import(int fd, uint32_t area, uint64_t cookie);
 
 /* Maps the chunks that belong to the holder of rx_lock or tx_lock, which the caller is. False if the kernel
  * refuses. */
@@ -208,10 +205,6 @@ void conn_reap(struct conn *conn);
 
 /* Marks the connection as one without descriptors, and reaps it. */
 void conn_discard(struct conn *conn);
-
-/* conn_reap() except that the slot is left to the caller, who gives it back if this is true. A connection
- * without chunks may be in a slot of any arena. */
-bool conn_retire(struct conn *conn);
 
 /* A pin keeps the slot from being given to another connection. conn_pin() gives false if that has happened:
  * the generation is another one. */

@@ -3,7 +3,6 @@
 #include "conn/fdtable.h"
 
 #include <errno.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/socket.h>
@@ -133,7 +132,7 @@ struct conn_handle fdtable_resolve(int fd, uint64_t where)
     uint32_t generation = (uint32_t)(where >> 32);
     if (atomic_load_explicit(&conn->generation, memory_order_acquire) != generation)
         return without_connection(fd, where);
-    return (struct conn_handle){.conn = conn, .generation = generation, .fd = fd};
+    return (struct conn_handle){.conn = conn, .generation = generation, .slot = (arena_ref)where, .fd = fd};
 }
 
 struct conn_handle fdtable_find_now(int fd)
@@ -147,12 +146,12 @@ struct conn_handle fdtable_find_now(int fd)
 
 uint32_t fdtable_descriptors(const struct conn *conn)
 {
-    return atomic_load(&local_counts[conn->slot]);
+    return atomic_load(&local_counts[arena_slot_of(conn)]);
 }
 
 bool fdtable_only_descriptor(struct conn *conn)
 {
-    return atomic_load(&local_counts[conn->slot]) == 1 && holders_only(conn);
+    return atomic_load(&local_counts[arena_slot_of(conn)]) == 1 && holders_only(conn);
 }
 
 bool fdtable_lock(void)
@@ -180,9 +179,10 @@ static void raise_bound(int fd)
 
 static void add(int fd, struct conn *conn, uint32_t generation, bool counted)
 {
+    const arena_ref slot = arena_slot_of(conn);
     bool locked = fdtable_lock();
-    if (atomic_fetch_add(&local_counts[conn->slot], 1) == 0) {
-        atomic_store(&released[conn->slot], 0);
+    if (atomic_fetch_add(&local_counts[slot], 1) == 0) {
+        atomic_store(&released[slot], 0);
         if (!counted)
             holders_add(conn, sys_getpid());
         status_open(conn);
@@ -190,7 +190,7 @@ static void add(int fd, struct conn *conn, uint32_t generation, bool counted)
     raise_bound(fd);
     atomic_store(&flags[fd], 0);
     struct fdtable_entry *table = atomic_load(&fdtable_table);
-    atomic_store_explicit(&table[fd].where, (uint64_t)generation << 32 | conn->slot, memory_order_release);
+    atomic_store_explicit(&table[fd].where, (uint64_t)generation << 32 | slot, memory_order_release);
     fdtable_unlock(locked);
 }
 
@@ -239,6 +239,16 @@ void fdtable_settle_copies(void)
     }
 }
 
+bool fdtable_each_unconnected(bool (*visit)(int fd, void *context), void *context)
+{
+    struct fdtable_entry *table = atomic_load(&fdtable_table);
+    for (int fd = 0; table && fd < atomic_load(&bound); fd++) {
+        if ((uint32_t)atomic_load(&table[fd].where) == FDTABLE_UNCONNECTED && visit(fd, context))
+            return true;
+    }
+    return false;
+}
+
 void fdtable_forget_unconnected(int fd)
 {
     struct fdtable_entry *table = atomic_load(&fdtable_table);
@@ -280,13 +290,13 @@ static bool hide(const struct conn_handle *handle, bool *left, bool *last)
 {
     struct fdtable_entry *table = atomic_load(&fdtable_table);
     struct conn *conn = handle->conn;
-    uint64_t where = (uint64_t)handle->generation << 32 | conn->slot;
+    uint64_t where = (uint64_t)handle->generation << 32 | handle->slot;
     *left = *last = false;
     bool hidden = conn != &fdtable_dead &&
                   atomic_compare_exchange_strong(&table[handle->fd].where, &where, hidden_by_self());
     if (hidden) {
         atomic_store(&flags[handle->fd], 0);
-        *left = atomic_fetch_sub(&local_counts[conn->slot], 1) == 1;
+        *left = atomic_fetch_sub(&local_counts[handle->slot], 1) == 1;
         if (*left)
             status_close(conn);
         *last = *left && fdtable_release(conn);
@@ -337,14 +347,14 @@ void fdtable_publish_unconnected(int fd)
 
 bool fdtable_release(struct conn *conn)
 {
-    if (atomic_exchange(&released[conn->slot], 1))
+    if (atomic_exchange(&released[arena_slot_of(conn)], 1))
         return false;
     return holders_leave(conn, sys_getpid());
 }
 
 void fdtable_reclaim(struct conn *conn)
 {
-    if (atomic_exchange(&released[conn->slot], 0))
+    if (atomic_exchange(&released[arena_slot_of(conn)], 0))
         holders_add(conn, sys_getpid());
 }
 
@@ -369,7 +379,7 @@ int fdtable_shutdown(const struct conn_handle *handle, int how)
 int fdtable_any(const struct conn *conn, int but)
 {
     struct fdtable_entry *table = atomic_load(&fdtable_table);
-    arena_ref slot = conn->slot;
+    arena_ref slot = arena_slot_of(conn);
     for (int fd = 0; fd < atomic_load(&bound); fd++) {
         if (fd != but && (arena_ref)atomic_load(&table[fd].where) == slot)
             return fd;
@@ -412,12 +422,54 @@ void fdtable_each_connection(void (*visit)(struct conn *conn))
     }
 }
 
+static bool forget_release(arena_ref slot, void *context)
+{
+    (void)context;
+    atomic_store(&released[slot], 0);
+    return false;
+}
+
 void fdtable_after_fork(void)
 {
     atomic_store(&table_lock.word, 0); /* its holder is a thread of the parent's */
     status_after_fork();
     if (atomic_load(&fdtable_size))
-        memset((void *)released, 0, arena_slots_used() + 1);
+        region_each(forget_release, NULL);
+}
+
+/* Whether a thread of this process is in a system call with the lock: it is to find the lock when it comes
+ * back, so that no other process takes it for held. */
+static bool is_in_call(const struct lock *lock)
+{
+    const uint64_t owner = atomic_load(&lock->word) & LOCK_OWNER_BITS;
+    return owner && owner >> 32 == self_id() >> 32 && net_tgkill(sys_getpid(), (int)owner, 0) == 0;
+}
+
+void fdtable_leave(const struct conn_handle *handle)
+{
+    const struct conn *conn = handle->conn;
+    if (!region_is_shared(handle->slot) || arena_is_reserved(handle->slot) || is_in_call(&conn->rx_lock) ||
+        is_in_call(&conn->tx_lock))
+        return;
+    bool locked = fdtable_lock();
+    if (atomic_load(&local_counts[handle->slot]) == 0)
+        arena_slot_leave(handle->slot);
+    fdtable_unlock(locked);
+}
+
+static bool leave_unused(arena_ref slot, void *context)
+{
+    (void)context;
+    if ((!atomic_load(&fdtable_size) || atomic_load(&local_counts[slot]) == 0) && !arena_is_reserved(slot))
+        arena_slot_leave(slot);
+    return false;
+}
+
+void fdtable_sweep(void)
+{
+    bool locked = fdtable_lock();
+    region_each(leave_unused, NULL);
+    fdtable_unlock(locked);
 }
 
 void fdtable_drop_hidden(int fd)

@@ -19,6 +19,7 @@
 struct conn_handle {
     struct conn *conn;   /* NULL: the descriptor is not sealed */
     uint32_t generation; /* which connection of the slot; without one, whether it is unconnected */
+    arena_ref slot;
     int fd;
 };
 
@@ -79,7 +80,8 @@ static inline struct conn_handle fdtable_find(int fd)
         struct conn *conn = arena_slot((arena_ref)where);
         uint32_t generation = (uint32_t)(where >> 32);
         if (atomic_load_explicit(&conn->generation, memory_order_acquire) == generation)
-            return (struct conn_handle){.conn = conn, .generation = generation, .fd = fd};
+            return (struct conn_handle){
+                .conn = conn, .generation = generation, .slot = (arena_ref)where, .fd = fd};
     }
     return fdtable_resolve(fd, where);
 }
@@ -118,6 +120,9 @@ void fdtable_note_copies(void);
 /* Finds out which of this process's copies of unconnected sockets are connected. */
 void fdtable_settle_copies(void);
 
+/* Calls `visit` with each unconnected socket until it gives true; whether it did. */
+bool fdtable_each_unconnected(bool (*visit)(int fd, void *context), void *context);
+
 /* Takes an unconnected socket out of the table. */
 void fdtable_forget_unconnected(int fd);
 
@@ -131,7 +136,7 @@ static inline bool fdtable_current(const struct conn_handle *handle)
         return true;
     struct fdtable_entry *table = atomic_load_explicit(&fdtable_table, memory_order_relaxed);
     uint64_t where = atomic_load_explicit(&table[handle->fd].where, memory_order_acquire);
-    return where == ((uint64_t)handle->generation << 32 | handle->conn->slot) &&
+    return where == ((uint64_t)handle->generation << 32 | handle->slot) &&
            atomic_load_explicit(&handle->conn->generation, memory_order_acquire) == handle->generation;
 }
 
@@ -144,6 +149,14 @@ void fdtable_add(int fd, struct conn *conn, uint32_t generation);
 /* The same for a descriptor that another process or program has handed over. `counted`: this process is among
  * the connection's holders already. */
 void fdtable_adopt(int fd, struct conn *conn, bool counted);
+
+/* After the last descriptor of a connection was closed: takes its memory out of this process, if others can
+ * reach it (region_leave()), unless a thread of this process is in a call on it, or the slot is reserved
+ * (conn/reserve.h). */
+void fdtable_leave(const struct conn_handle *handle);
+
+/* The same for each connection that this process has no descriptor for, whatever its threads do. */
+void fdtable_sweep(void);
 
 /* Undoes fdtable_release(). */
 void fdtable_reclaim(struct conn *conn);

@@ -47,20 +47,21 @@ void holders_remove(struct conn *conn, int pid)
     atomic_fetch_sub(&conn->holders.count, 1);
 }
 
-bool holders_drop_dead(struct conn *conn, bool (*dead)(uint32_t pid))
-{
-    bool last = false;
-    for (int i = 0; i < CONN_HOLDERS; i++) {
-        int32_t pid = atomic_load(&conn->holders.pid[i]);
-        if (pid && dead((uint32_t)pid) && atomic_compare_exchange_strong(&conn->holders.pid[i], &pid, 0))
-            last = atomic_fetch_sub(&conn->holders.count, 1) == 1;
-    }
-    return last;
-}
-
 static void drop_dead(struct conn *conn)
 {
-    holders_drop_dead(conn, liveness_process_dead);
+    for (int i = 0; i < CONN_HOLDERS && !atomic_load(&conn->holders.mixed); i++) {
+        int32_t pid = atomic_load(&conn->holders.pid[i]);
+        if (pid && liveness_process_dead((uint32_t)pid) &&
+            atomic_compare_exchange_strong(&conn->holders.pid[i], &pid, 0))
+            atomic_fetch_sub(&conn->holders.count, 1);
+    }
+}
+
+void holders_meet(struct conn *conn)
+{
+    const uint32_t space = self_space;
+    if (space && conn->space && space != conn->space)
+        atomic_store(&conn->holders.mixed, 1);
 }
 
 bool holders_only(struct conn *conn)

@@ -31,8 +31,8 @@ bool holders_leave(struct conn *conn, int pid);
 /* Whether the id of process `pid` is recorded. It may be missing if there are more than CONN_HOLDERS. */
 bool holders_include(const struct conn *conn, int pid);
 
-/* Removes every recorded process that `dead` says is dead. Whether that left none. */
-bool holders_drop_dead(struct conn *conn, bool (*dead)(uint32_t pid));
+/* This process has got the connection from another one, perhaps of another PID namespace. */
+void holders_meet(struct conn *conn);
 
 /* Whether no other process than the caller's holds the connection. */
 bool holders_only(struct conn *conn);

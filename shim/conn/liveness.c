@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "shm/arena.h"
 #include "shm/self.h"
 #include "sys/net.h"
 #include "sys/text.h"
@@ -32,8 +31,6 @@ void liveness_note_namespace(void)
         return;
     }
     atomic_store(&self_space, (uint32_t)info.st_ino);
-    if (arena_present())
-        arena_note_namespace((uint64_t)info.st_ino);
 }
 
 /* Reads /proc/PID/stat (proc(5)). Gives the state letter, which follows the last ')'; 0 if it cannot be read.
@@ -65,11 +62,6 @@ void liveness_disable_proc(void)
     atomic_store(&proc_disabled, true);
 }
 
-bool liveness_gone(uint32_t id)
-{
-    return !arena_namespaces_mixed() && net_kill((int)id, 0) == -ESRCH;
-}
-
 /* The state letter of a thread in this process's namespace; 'X' if there is none, 0 if it is not known. */
 static char state_here(uint32_t id, int *threads)
 {
@@ -88,7 +80,7 @@ bool liveness_thread_dead(uint32_t id)
 static bool is_process_dead(uint32_t id)
 {
     int threads = 0;
-    char state = arena_namespaces_mixed() ? 0 : state_here(id, &threads);
+    char state = state_here(id, &threads);
     return state == 'X' || (state == 'Z' && threads <= 1);
 }
 

@@ -19,11 +19,7 @@ bool liveness_process_dead(uint32_t id);
 void liveness_begin_round(void);
 void liveness_end_round(void);
 
-/* Whether there is no process or thread of this id, not even a zombie. Asks kill(2), not /proc. */
-bool liveness_gone(uint32_t id);
-
-/* Finds out which PID namespace this process is in (self_space), and notes it in the arena. As soon as there
- * is more than one, the ids of processes tell nothing any more, and no process is taken for dead. */
+/* Finds out which PID namespace this process is in (self_space). */
 void liveness_note_namespace(void);
 
 /* From now on /proc is not read, so that zombies are not recognised (process/seccomp.h). */

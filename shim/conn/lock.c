@@ -114,13 +114,6 @@ void lock_wake(struct lock *lock)
     net_futex_wake(futex_of(lock), INT32_MAX);
 }
 
-void lock_free_dead(struct lock *lock)
-{
-    uint64_t word = atomic_load(&lock->word), owner = word & LOCK_OWNER_BITS;
-    if (owner && is_dead(owner))
-        atomic_compare_exchange_strong(&lock->word, &word, 0);
-}
-
 int lock_wait_unblocked(struct lock *lock)
 {
     const struct timespec check = {.tv_sec = 1};

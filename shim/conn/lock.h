@@ -111,7 +111,4 @@ static inline bool lock_unblock(struct lock *lock)
 /* Waits until no other thread has it blocked. 0, or -EINTR where a blocking call would be interrupted. */
 int lock_wait_unblocked(struct lock *lock);
 
-/* Frees the lock if its owner is gone. For a connection that no descriptor is left of. */
-void lock_free_dead(struct lock *lock);
-
 #endif

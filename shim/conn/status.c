@@ -40,9 +40,12 @@ static enum statuspage_state state_of(const struct conn *conn)
     static const uint8_t states[] = {
         [CONN_CONNECTING] = STATUSPAGE_CONNECTING, [CONN_HANDSHAKE] = STATUSPAGE_HANDSHAKE,
         [CONN_ESTABLISHED] = STATUSPAGE_SEALED,    [CONN_PEER_CLOSED] = STATUSPAGE_PEER_CLOSED,
-        [CONN_PLAINTEXT] = STATUSPAGE_PLAINTEXT,   [CONN_MIGRATED] = STATUSPAGE_UNUSED,
+        [CONN_PLAINTEXT] = STATUSPAGE_PLAINTEXT,   [CONN_GONE] = STATUSPAGE_UNUSED,
     };
-    return conn_failed(conn) ? STATUSPAGE_FAILED : (enum statuspage_state)states[conn_phase(conn)];
+    const size_t phase = conn_phase(conn); /* in shared memory: it may be anything */
+    if (conn_failed(conn))
+        return STATUSPAGE_FAILED;
+    return phase < sizeof states ? (enum statuspage_state)states[phase] : STATUSPAGE_UNUSED;
 }
 
 /* Writes all but the counts. If another thread is at it, that is enough: what changes later is the state. */
@@ -56,7 +59,7 @@ static void publish(const struct conn *conn, struct statuspage_entry *entry)
     entry->group = session->group;
     entry->handshake_us = conn_is_established(conn) ? conn->handshake_us : 0;
     entry->opened_us = conn->status.opened_us;
-    entry->cookie = arena_cookie(conn->slot);
+    entry->cookie = arena_cookie(arena_slot_of(conn));
     entry->local = publish_address(&conn->local);
     entry->peer = publish_address(&conn->peer);
     entry->identity_len = session->identity_len;
@@ -74,7 +77,7 @@ static void publish_state(const struct conn *conn, struct statuspage_entry *entr
 struct statuspage_entry *status_attach(const struct conn *conn)
 {
     struct statuspage_entry *entry = statusmem_take(), *other = NULL;
-    if (!atomic_compare_exchange_strong(&status_entries[conn->slot], &other, entry)) {
+    if (!atomic_compare_exchange_strong(&status_entries[arena_slot_of(conn)], &other, entry)) {
         statusmem_give(entry);
         return other;
     }
@@ -87,7 +90,7 @@ void status_open(struct conn *conn)
 {
     if (conn->status.opened_us == 0)
         conn->status.opened_us = net_now_ns() / 1000;
-    struct statuspage_entry *left = atomic_exchange(&status_entries[conn->slot], NULL);
+    struct statuspage_entry *left = atomic_exchange(&status_entries[arena_slot_of(conn)], NULL);
     if (left)
         statusmem_give(left);
     status_attach(conn);
@@ -104,8 +107,7 @@ static const char *how_it_ended(const struct conn *conn)
         return "closed during the handshake";
     case CONN_PEER_CLOSED:
         return "the peer had closed it";
-    case CONN_MIGRATED:
-        return "it went to another process";
+    case CONN_GONE:
     case CONN_ESTABLISHED:
     case CONN_PLAINTEXT:
         break;
@@ -130,7 +132,7 @@ static void log_end(const struct conn *conn, const struct statuspage_entry *entr
 
 void status_close(struct conn *conn)
 {
-    struct statuspage_entry *entry = atomic_exchange(&status_entries[conn->slot], NULL);
+    struct statuspage_entry *entry = atomic_exchange(&status_entries[arena_slot_of(conn)], NULL);
     if (!entry)
         return;
     if (!conn_is_connecting(conn))
@@ -162,7 +164,8 @@ void status_phase(struct conn *conn, enum conn_phase phase)
         note_handshake(conn);
     else if (phase == CONN_PLAINTEXT)
         statusmem_count(STATUSPAGE_PLAINTEXT_SERVED, 1);
-    struct statuspage_entry *entry = status_entries ? atomic_load(&status_entries[conn->slot]) : NULL;
+    struct statuspage_entry *entry =
+        status_entries ? atomic_load(&status_entries[arena_slot_of(conn)]) : NULL;
     if (!entry) /* not in this process's table yet, or a connection of a forked child's that it does not use
                  */
         return;
@@ -203,7 +206,8 @@ static enum statuspage_failure failure_of(const struct conn *conn, int error, bo
 void status_failed(struct conn *conn, int error, bool not_tls)
 {
     statusmem_count_failure(failure_of(conn, error, not_tls));
-    struct statuspage_entry *entry = status_entries ? atomic_load(&status_entries[conn->slot]) : NULL;
+    struct statuspage_entry *entry =
+        status_entries ? atomic_load(&status_entries[arena_slot_of(conn)]) : NULL;
     if (!entry)
         return;
     publish(conn, entry);

@@ -37,9 +37,9 @@ void status_after_fork(void);
 /* status_open() for a connection that was inherited. Gives its entry. */
 struct statuspage_entry *status_attach(const struct conn *conn);
 
-static inline struct statuspage_entry *status_entry(const struct conn *conn)
+static inline struct statuspage_entry *status_entry(const struct conn *conn, arena_ref slot)
 {
-    struct statuspage_entry *entry = atomic_load_explicit(&status_entries[conn->slot], memory_order_relaxed);
+    struct statuspage_entry *entry = atomic_load_explicit(&status_entries[slot], memory_order_relaxed);
     return __builtin_expect(entry != NULL, 1) ? entry : status_attach(conn);
 }
 
@@ -51,17 +51,17 @@ static inline void status_add(_Atomic uint64_t *count, uint64_t more)
 }
 
 /* The kernel has taken `records` records with `bytes` bytes of the program's; tx_lock held. */
-static inline void status_sent(const struct conn *conn, size_t bytes, size_t records)
+static inline void status_sent(const struct conn *conn, arena_ref slot, size_t bytes, size_t records)
 {
-    struct statuspage_entry *entry = status_entry(conn);
+    struct statuspage_entry *entry = status_entry(conn, slot);
     status_add(&entry->sent_bytes, bytes);
     status_add(&entry->sent_records, records);
 }
 
 /* A record with `bytes` bytes was decrypted; rx_lock held. */
-static inline void status_received(const struct conn *conn, size_t bytes)
+static inline void status_received(const struct conn *conn, arena_ref slot, size_t bytes)
 {
-    struct statuspage_entry *entry = status_entry(conn);
+    struct statuspage_entry *entry = status_entry(conn, slot);
     status_add(&entry->received_bytes, bytes);
     status_add(&entry->received_records, 1);
 }

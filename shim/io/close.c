@@ -10,6 +10,7 @@
 #include "conn/error.h"
 #include "conn/hold.h"
 #include "conn/pending.h"
+#include "conn/reserve.h"
 #include "diag/log.h"
 #include "record/handshake.h"
 #include "record/rx_probe.h"
@@ -220,6 +221,8 @@ bool close_release(const struct conn_handle *handle)
     } else if (last) {
         conn_discard(conn);
     }
+    fdtable_leave(handle);
+    reserve_sweep();
     return true;
 }
 
@@ -295,6 +298,8 @@ bool close_orphan_step(const struct conn_handle *handle, bool over)
     fdtable_publish(handle->fd);
     if (last)
         conn_discard(conn);
+    fdtable_leave(handle);
+    reserve_sweep();
     return true;
 }
 

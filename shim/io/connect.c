@@ -7,6 +7,7 @@
 
 #include "conn/address.h"
 #include "conn/pending.h"
+#include "conn/reserve.h"
 #include "io/progress.h"
 #include "io/socket.h"
 #include "record/handshake.h"
@@ -53,6 +54,8 @@ static int disconnect(const struct conn_handle *handle, const struct sockaddr *a
         fdtable_publish_unconnected(handle->fd);
     if (hidden && last)
         conn_discard(handle->conn);
+    if (hidden)
+        fdtable_leave(handle);
     return result;
 }
 
@@ -78,7 +81,8 @@ static int connect_again(const struct conn_handle *handle, const struct sockaddr
  * connected but not sealed. */
 static int connect_sealed(int fd, struct conn *conn, const struct sockaddr *address, socklen_t len)
 {
-    struct conn_handle handle = {.conn = conn, .generation = conn->generation, .fd = fd};
+    struct conn_handle handle = {
+        .conn = conn, .generation = conn->generation, .slot = arena_slot_of(conn), .fd = fd};
     bool inherit = !(net_fcntl(fd, F_GETFD, 0) & FD_CLOEXEC);
     int adopted = socket_seal(fd, conn, inherit);
     if (adopted < 0)
@@ -103,8 +107,7 @@ static int connect_sealed(int fd, struct conn *conn, const struct sockaddr *addr
 /* In a vfork(2) child: its parent's table has another socket at the number. */
 static bool is_parents(const struct conn_handle *handle)
 {
-    return handle->conn && !self_owns_tables() &&
-           arena_cookie(handle->conn->slot) != fdtable_cookie(handle->fd);
+    return handle->conn && !self_owns_tables() && arena_cookie(handle->slot) != fdtable_cookie(handle->fd);
 }
 
 int connect_to(int fd, const struct sockaddr *address, socklen_t len)
@@ -125,7 +128,7 @@ int connect_to(int fd, const struct sockaddr *address, socklen_t len)
     const int keys = socket_check_keys();
     if (keys < 0)
         return socket_without_key(keys);
-    struct conn *conn = conn_new(TLS_CLIENT, true);
+    struct conn *conn = conn_new_in(reserve_claim(fd), TLS_CLIENT, true);
     if (!conn)
         return socket_no_memory();
     socket_copy_peer(address, len, &peer);

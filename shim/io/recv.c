@@ -34,7 +34,7 @@ static struct io_result peek_locked(struct rx_fetch *fetch)
     size_t here, part = 0, done = 0;
     do {
         uint8_t *to = iov_cursor_piece(&fetch->memory, &here);
-        part = here ? chunks_copy(&conn->rx.queue, done, to, here) : 0;
+        part = here ? chunks_copy(conn, &conn->rx.queue, done, to, here) : 0;
         iov_cursor_advance(&fetch->memory, part);
         done += part;
     } while (part > 0);

@@ -31,11 +31,11 @@ static void serve_queue(struct rx_fetch *fetch)
     struct conn *conn = fetch->handle->conn;
     size_t len;
     while (fetch->memory.left > 0 && conn->rx.queue.total > 0) {
-        const uint8_t *data = chunks_head(&conn->rx.queue, &len);
+        const uint8_t *data = chunks_head(conn, &conn->rx.queue, &len);
         if (len > fetch->memory.left)
             len = fetch->memory.left;
         iov_cursor_scatter(&fetch->memory, data, len);
-        chunks_drop(&conn->rx.queue, len);
+        chunks_drop(conn, &conn->rx.queue, len);
     }
     atomic_store_explicit(&conn->rx.readable, conn->rx.queue.total, memory_order_release);
 }

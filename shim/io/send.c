@@ -29,13 +29,13 @@ ssize_t send_broken_pipe(int flags)
     return -EPIPE;
 }
 
-static size_t append_from(struct chunk_list *list, struct iov_cursor *source, size_t limit)
+static size_t append_from(struct conn *conn, struct chunk_list *list, struct iov_cursor *source, size_t limit)
 {
     size_t done = 0;
     while (source->left > 0) {
         size_t len;
         const uint8_t *data = iov_cursor_piece(source, &len);
-        size_t part = chunks_append(list, data, len, limit);
+        size_t part = chunks_append(conn, list, data, len, limit);
         iov_cursor_advance(source, part);
         done += part;
         if (part < len)
@@ -52,7 +52,7 @@ static struct io_result defer(struct conn *conn, struct iov_cursor *source)
     if (conn->tx.deferring || queued >= CONN_QUEUE_MAX) /* deferring: a handler above a handler */
         return io_done(-EAGAIN);
     conn->tx.deferring = 1;
-    size_t done = append_from(&conn->tx.deferred, source, CONN_QUEUE_MAX - queued);
+    size_t done = append_from(conn, &conn->tx.deferred, source, CONN_QUEUE_MAX - queued);
     conn->tx.deferring = 0;
     return io_done(done ? (ssize_t)done : -EAGAIN);
 }
@@ -65,7 +65,7 @@ static struct io_result enqueue_locked(const struct conn_handle *handle, struct 
     bool fits = source->left <= CONN_QUEUE_MAX - conn->tx.queue.total;
     if (!fits && source->left <= CONN_QUEUE_MAX && sysio_may_block(handle->fd, flags))
         return io_done(-EAGAIN);
-    size_t done = append_from(&conn->tx.queue, source, CONN_QUEUE_MAX);
+    size_t done = append_from(conn, &conn->tx.queue, source, CONN_QUEUE_MAX);
     txbuf_account(conn);
     if (source->left > 0)
         atomic_store(&conn->tx.edge_pending, 1);

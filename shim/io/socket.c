@@ -9,7 +9,6 @@
 #include "config/keyring.h"
 #include "conn/address.h"
 #include "conn/pending.h"
-#include "conn/reap.h"
 #include "crypto/secret.h"
 #include "diag/limit.h"
 #include "diag/log.h"
@@ -75,6 +74,7 @@ void socket_unseal(const struct conn_handle *handle)
     fdtable_publish_unconnected(handle->fd);
     if (last)
         conn_discard(handle->conn);
+    fdtable_leave(handle);
 }
 
 void socket_forget_stale(int fd)
@@ -100,7 +100,8 @@ static void take_low_water(int fd, struct conn *conn)
 
 int socket_seal(int fd, struct conn *conn, bool inherit)
 {
-    struct conn_handle handle = {.conn = conn, .generation = conn->generation, .fd = fd};
+    struct conn_handle handle = {
+        .conn = conn, .generation = conn->generation, .slot = arena_slot_of(conn), .fd = fd};
     if (!fdtable_init() || fd >= (int)fdtable_size) {
         conn_discard(conn);
         return -ENOMEM;
@@ -115,7 +116,7 @@ int socket_seal(int fd, struct conn *conn, bool inherit)
      * for the ClientHello. */
     lock_take(&conn->rx_lock);
     lock_take(&conn->tx_lock);
-    arena_set_cookie(conn->slot, fdtable_cookie(fd));
+    arena_set_cookie(handle.slot, fdtable_cookie(fd));
     fdtable_add(fd, conn, handle.generation);
     if (inherit)
         fdtable_set_flags(fd, FDTABLE_INHERIT);
@@ -128,7 +129,6 @@ int socket_seal(int fd, struct conn *conn, bool inherit)
         socket_unseal(&handle);
     else
         revoke_watch();
-    reap_dead_holders();
     return result;
 }
 

@@ -83,7 +83,8 @@ static ssize_t queue_to_pipe(const struct conn_handle *handle, int pipe, size_t 
     int result = private_pipe_take(&own);
     if (result < 0)
         return result;
-    long put = net_writev(own.write_end, iov, chunks_view(&handle->conn->rx.queue, len, iov, PIECES_MAX));
+    long put = net_writev(own.write_end, iov,
+                          chunks_view(handle->conn, &handle->conn->rx.queue, len, iov, PIECES_MAX));
     ssize_t moved = put > 0 ? move(handle, &own, pipe, (size_t)put, lost) : put;
     private_pipe_give(&own, put > moved ? (size_t)(put - (moved > 0 ? moved : 0)) : 0);
     if (moved > 0 && !*lost)

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 
 #include "conn/address.h"
+#include "conn/holders.h"
 #include "conn/pending.h"
 #include "diag/log.h"
 #include "io/socket.h"
@@ -27,6 +28,7 @@ static void join(int fd, struct conn *conn, uint32_t generation)
     const bool inherit = !(net_fcntl(fd, F_GETFD, 0) & FD_CLOEXEC);
     if (!fdtable_add_unconnected(fd, conn, generation))
         return;
+    holders_meet(conn);
     sysio_limits_used = true; /* it is not known whether the other process has set one */
     if (inherit) {
         fdtable_set_flags(fd, FDTABLE_INHERIT);
@@ -40,13 +42,14 @@ static void join(int fd, struct conn *conn, uint32_t generation)
 static bool find_and_join(int fd)
 {
     const uint64_t cookie = fdtable_cookie(fd);
-    struct conn *conn = cookie ? arena_slot_map(arena_find(cookie)) : NULL;
-    if (!conn)
+    const arena_ref slot = arena_find(cookie);
+    struct conn *conn = slot ? arena_slot(slot) : NULL;
+    if (!conn || conn_phase(conn) == CONN_GONE)
         return false;
     const uint32_t generation = atomic_load(&conn->generation);
     if (!conn_pin(conn, generation))
         return false;
-    const bool same = arena_cookie(conn->slot) == cookie && !atomic_load(&conn->holders.unreferenced);
+    const bool same = arena_cookie(slot) == cookie && !atomic_load(&conn->holders.unreferenced);
     if (same)
         join(fd, conn, generation);
     conn_unpin(conn);
@@ -58,7 +61,8 @@ static bool find_and_join(int fd)
 static bool find_in_child(int fd, struct conn_handle *found)
 {
     const uint64_t cookie = fdtable_cookie(fd);
-    const struct conn *conn = cookie ? arena_slot_map(arena_find(cookie)) : NULL;
+    const arena_ref slot = arena_find(cookie);
+    const struct conn *conn = slot ? arena_slot(slot) : NULL;
     const int other = conn ? fdtable_any(conn, fd) : -1;
     if (other < 0 || fdtable_cookie(other) != cookie)
         return false;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "config/config.h"
+#include "conn/reserve.h"
 #include "io/close.h"
 #include "io/connect.h"
 #include "io/socket.h"
@@ -117,8 +118,11 @@ DOOR int close(int fd)
     struct conn_handle handle = fdtable_find(fd);
     if (fdtable_is_own(fd))
         return (int)door_result(-EBADF, saved);
-    if (fdtable_is_unconnected(&handle))
+    if (fdtable_is_unconnected(&handle)) {
         fdtable_forget_unconnected(fd);
+        reserve_sweep();
+        errno = saved;
+    }
     if (!handle.conn)
         return real()->close(fd);
     return close_may_linger(&handle) ? close_lingering(&handle) : close_sealed(&handle, saved);

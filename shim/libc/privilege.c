@@ -48,8 +48,10 @@ static int dropping(void)
 static int changing(void)
 {
     int saved = errno;
-    if (active())
+    if (active()) {
         privilege_before_change();
+        privilege_leave_others();
+    }
     return errno = saved;
 }
 

@@ -34,12 +34,9 @@
 pid_t _Fork(void);
 pid_t __fork(void) __THROW;
 
-/* Processes that share the arena from the start can pass connections to each other later (SCM_RIGHTS). */
 static void before_fork(void)
 {
     int saved = errno;
-    if (config_get()->active)
-        conn_open_arena();
     fork_prepare();
     errno = saved;
 }

@@ -447,13 +447,15 @@ static bool is_looked_at(const struct raw_call *entry, long first)
     return false;
 }
 
-static void begin_change(enum change change)
+static void begin_change(long number, enum change change)
 {
     int saved = errno;
     if (change == RIGHTS)
         privilege_before_drop();
     else if (change == THREAD)
         privilege_before_change();
+    if (number == SYS_unshare || number == SYS_setns)
+        privilege_leave_others();
     errno = saved;
 }
 
@@ -477,7 +479,7 @@ DOOR long syscall(long number, ...)
     if (!config_get()->active)
         return raw_pass(number, a);
     const struct raw_call entry = raw_call_of(number);
-    begin_change(entry.change);
+    begin_change(number, entry.change);
     long result = is_looked_at(&entry, a[0]) ? entry.call(a) : raw_pass(number, a);
     end_change(entry.change);
     return result;

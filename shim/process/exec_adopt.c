@@ -3,6 +3,7 @@
 #include "process/exec_adopt.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "config/config.h"
 #include "conn/address.h"
@@ -16,6 +17,7 @@
 #include "io/socket.h"
 #include "io/unconnected.h"
 #include "process/exec_handover.h"
+#include "process/inherit.h"
 #include "record/sysio.h"
 #include "sys/descriptors.h"
 #include "sys/file.h"
@@ -24,12 +26,14 @@
 
 /* What exec_handover_begin() wrote. */
 struct inheritance {
-    int arena, pid, counted, standard[EXEC_HANDOVER_STANDARD];
+    int manifest, pid, counted, standard[EXEC_HANDOVER_STANDARD];
+    const struct exec_place *places; /* mapped */
+    size_t count;
 };
 
 static bool parse(const char *text, struct inheritance *from)
 {
-    int *const numbers[] = {&from->arena,       &from->pid,         &from->counted,
+    int *const numbers[] = {&from->manifest,    &from->pid,         &from->counted,
                             &from->standard[0], &from->standard[1], &from->standard[2]};
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         if ((i && *text++ != ',') || !text_take_number(&text, numbers[i]))
@@ -38,15 +42,48 @@ static bool parse(const char *text, struct inheritance *from)
     return true;
 }
 
-static void take_arena(const char *text, struct inheritance *from)
+static bool read_manifest(struct inheritance *from)
 {
-    if (parse(text, from) && conn_attach_arena(from->arena) && fdtable_init())
+    struct stat info;
+    if (sys_fstat(from->manifest, &info) < 0 || info.st_size < (off_t)sizeof(struct exec_manifest))
+        return false;
+    const struct exec_manifest *head = net_mmap((size_t)info.st_size, PROT_READ, MAP_PRIVATE, from->manifest);
+    if (head == MAP_FAILED)
+        return false;
+    inherit_join(head->tree);
+    from->places = (const struct exec_place *)(const void *)(head + 1);
+    from->count = ((size_t)info.st_size - sizeof *head) / sizeof *from->places;
+    return true;
+}
+
+static void take_manifest(const char *text, struct inheritance *from)
+{
+    if (parse(text, from) && read_manifest(from) && fdtable_init())
         return;
     log_line(LOG_ERROR,
              "the sealed connections that the program before handed over cannot be used (%s='%s'): was it "
              "run by another version of the library?",
              "SOCKSEAL_STATE", text);
     sys_exit_group(CONFIG_EXIT_STATUS);
+}
+
+/* The regions are mapped, as far as they are used. */
+static void close_manifest(const struct inheritance *from)
+{
+    for (size_t i = 0; i < from->count; i++)
+        sys_close(from->places[i].region);
+    net_munmap((void *)((uintptr_t)from->places - sizeof(struct exec_manifest)),
+               sizeof(struct exec_manifest) + from->count * sizeof *from->places);
+    sys_close(from->manifest);
+}
+
+static const struct exec_place *find_place(const struct inheritance *from, uint64_t cookie)
+{
+    for (size_t i = 0; cookie && i < from->count; i++) {
+        if (from->places[i].cookie == cookie)
+            return &from->places[i];
+    }
+    return NULL;
 }
 
 /* The standard descriptors come by other numbers, so that nothing was written to them before the library was
@@ -80,6 +117,7 @@ static void recover_locks(const struct conn_handle *handle)
 static void take_over(int fd, struct conn *conn, bool counted)
 {
     bool inherit = !(net_fcntl(fd, F_GETFD, 0) & FD_CLOEXEC);
+    holders_meet(conn);
     fdtable_adopt(fd, conn, counted || holders_include(conn, sys_getpid()));
     struct conn_handle handle = fdtable_find(fd);
     recover_locks(&handle);
@@ -99,14 +137,16 @@ static void take_over(int fd, struct conn *conn, bool counted)
         pending_add(fd);
 }
 
-static void take_over_slot(int fd, arena_ref slot, bool counted)
+static void take_over_place(int fd, const struct exec_place *place, bool counted)
 {
-    struct conn *conn = arena_slot_map(slot);
-    if (conn) {
+    bool locked = fdtable_lock();
+    struct conn *conn = conn_import(place->region, place->area, place->cookie);
+    if (conn)
         take_over(fd, conn, counted);
+    fdtable_unlock(locked);
+    if (conn)
         return;
-    }
-    segments_report();
+    region_report();
     net_shutdown(fd, SHUT_RDWR); /* it cannot be used here, and must not be taken for a plain one */
 }
 
@@ -123,9 +163,12 @@ static void adopt(int fd, void *context)
     uint64_t cookie = fdtable_cookie(fd); /* 0: it is no socket, or the kernel does not tell */
     if (!cookie && !address_is_tcp(fd))
         return;
-    arena_ref slot = cookie ? arena_find(cookie) : 0;
-    if (slot)
-        take_over_slot(fd, slot, from->counted && from->pid == sys_getpid());
+    const struct exec_place *place = find_place(from, cookie);
+    const arena_ref known = arena_find(cookie);
+    if (place)
+        take_over_place(fd, place, from->counted && from->pid == sys_getpid());
+    else if (known)
+        take_over(fd, arena_slot(known), false);
     else if (accept_is_listener(fd))
         accept_prepare_listener(fd); /* this program, too, may give up its right to read the keys */
     else if (!unconnected_note(fd))
@@ -134,15 +177,17 @@ static void adopt(int fd, void *context)
 
 void exec_adopt_stray(int fd)
 {
-    adopt(fd, &(struct inheritance){.arena = -1});
+    adopt(fd, &(struct inheritance){.manifest = -1});
 }
 
 void exec_adopt_inherited(const char *text)
 {
-    struct inheritance from = {.arena = -1};
+    struct inheritance from = {.manifest = -1};
     if (text) {
-        take_arena(text, &from);
+        take_manifest(text, &from);
         move_back(&from);
     }
     descriptors_each(adopt, &from);
+    if (text)
+        close_manifest(&from);
 }

@@ -2,6 +2,7 @@
  * Copyright (c) 2026 the sockseal authors */
 #include "process/exec_handover.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #include "config/config.h"
@@ -13,9 +14,11 @@
 #include "io/close.h"
 #include "io/exit.h"
 #include "io/worker.h"
+#include "process/inherit.h"
 #include "shm/ownfd.h"
 #include "shm/self.h"
 #include "sys/descriptors.h"
+#include "sys/file.h"
 #include "sys/net.h"
 
 /* What becomes of a sealed descriptor of this process at exec. */
@@ -85,12 +88,79 @@ static void mark_close_after_exec(struct exec_handover *plan, const struct conn_
         plan->aside[handle->fd] = net_fcntl(handle->fd, F_DUPFD, ownfd_base());
 }
 
+/* Takes both locks for a copy: what is sent or received afterwards would be missing in it. A thread that is
+ * in a call would go on. */
+static bool lock_both(struct conn *conn)
+{
+    if (lock_take(&conn->rx_lock) != LOCK_TAKEN)
+        return false;
+    if (lock_take(&conn->tx_lock) == LOCK_TAKEN)
+        return true;
+    lock_release(&conn->rx_lock);
+    return false;
+}
+
+static void unlock_both(struct conn *conn)
+{
+    bool blocked;
+    if (!lock_mine(&conn->tx_lock, &blocked))
+        return;
+    lock_release(&conn->tx_lock);
+    lock_release(&conn->rx_lock);
+}
+
+/* A copy in a region of its own; 0: there is none. */
+static arena_ref copy_out(struct conn *conn)
+{
+    arena_ref slot = lock_both(conn) ? arena_slot_copy(conn, conn_layout()) : 0;
+    if (!slot) {
+        unlock_both(conn);
+        return 0;
+    }
+    struct conn *copy = arena_slot(slot);
+    atomic_store(&copy->rx_lock.word, 0);
+    atomic_store(&copy->tx_lock.word, 0);
+    return slot;
+}
+
+/* Puts a connection into the manifest. Each is put there once. */
+static void hand_over(struct exec_handover *plan, arena_ref slot, bool ours)
+{
+    struct exec_place place = {.cookie = arena_cookie(slot)};
+    struct conn *conn = arena_slot(slot);
+    const bool alone = ours && holders_only(conn);
+    const arena_ref copy = alone && region_is_crowded(slot) ? copy_out(conn) : 0;
+    place.region = region_export(copy ? copy : slot, &place.area);
+    if (place.region < 0) {
+        plan->error = -EACCES;
+        return;
+    }
+    set_flag(place.region, false);
+    if (sys_call3(SYS_write, plan->manifest, sys_ptr(&place), sizeof place) != (long)sizeof place)
+        plan->error = -ENOMEM;
+}
+
+/* The first descriptor of the connection that is handed over: the others find the same place. */
+static void hand_over_once(struct exec_handover *plan, const struct conn_handle *handle)
+{
+    struct exec_place place;
+    long at = (long)sizeof(struct exec_manifest);
+    for (; fdtable_descriptors(handle->conn) > 1 && sys_call(SYS_pread64, plan->manifest, sys_ptr(&place),
+                                                             sizeof place, at, 0, 0) == (long)sizeof place;
+         at += (long)sizeof place) {
+        if (place.cookie == arena_cookie(handle->slot))
+            return;
+    }
+    hand_over(plan, handle->slot, true);
+}
+
 static void prepare(struct exec_handover *plan, const struct conn_handle *handle)
 {
     struct conn *conn = handle->conn;
     switch (fate_of(handle)) {
     case FATE_SURVIVES:
         set_flag(handle->fd, false);
+        hand_over_once(plan, handle);
         break;
     case FATE_LEFT:
         if (!fdtable_release(conn))
@@ -100,6 +170,7 @@ static void prepare(struct exec_handover *plan, const struct conn_handle *handle
         /* fall through */
     case FATE_CLOSE_AFTER:
         mark_close_after_exec(plan, handle);
+        hand_over_once(plan, handle);
         break;
     case FATE_CLOSED:
         break;
@@ -111,42 +182,44 @@ static void restore(struct exec_handover *plan, const struct conn_handle *handle
     (void)plan;
     set_flag(handle->fd, true);
     handle->conn->holders.close_after_exec = 0;
+    unlock_both(handle->conn);
     fdtable_reclaim(handle->conn);
 }
 
-/* A descriptor in a vfork child that the next program gets: its connection, or NULL. *marked: the parent has
- * it at the same number, and the program wants it to survive. */
-static struct conn *found_in_child(int fd, bool *marked)
+/* A descriptor in a vfork child that the next program gets: the slot of its connection, or 0. *marked: the
+ * parent has it at the same number, and the program wants it to survive. */
+static arena_ref found_in_child(int fd, bool *marked)
 {
     const bool inherit = (fdtable_flags(fd) & (FDTABLE_INHERIT | FDTABLE_ORPHAN)) == FDTABLE_INHERIT;
     const int flags = net_fcntl(fd, F_GETFD, 0);
     *marked = false;
     if (flags < 0 || ((flags & FD_CLOEXEC) && !inherit)) /* most end here, after one system call */
-        return NULL;
+        return 0;
     const uint64_t cookie = fdtable_cookie(fd);
     struct conn_handle here = cookie ? fdtable_find(fd) : (struct conn_handle){0};
-    const bool same = here.conn && here.conn != &fdtable_dead && arena_cookie(here.conn->slot) == cookie;
+    const bool same = here.conn && here.conn != &fdtable_dead && arena_cookie(here.slot) == cookie;
     *marked = same && inherit;
     if (!cookie || ((flags & FD_CLOEXEC) && !*marked))
-        return NULL;
-    return same ? here.conn : arena_slot_map(arena_find(cookie));
+        return 0;
+    return same ? here.slot : arena_find(cookie);
 }
 
 static void count_in_child(int fd, void *context)
 {
     struct exec_handover *plan = context;
     bool marked;
-    plan->surviving += found_in_child(fd, &marked) != NULL;
+    plan->surviving += found_in_child(fd, &marked) != 0;
 }
 
 static void prepare_in_child(int fd, void *context)
 {
     bool marked;
-    struct conn *conn = found_in_child(fd, &marked);
-    (void)context;
-    if (!conn)
+    const arena_ref slot = found_in_child(fd, &marked);
+    if (!slot)
         return;
+    struct conn *conn = arena_slot(slot);
     set_flag(fd, false);
+    hand_over(context, slot, false);
     if (!holders_include(conn, sys_getpid()))
         holders_add(conn, sys_getpid());
 }
@@ -154,10 +227,11 @@ static void prepare_in_child(int fd, void *context)
 static void restore_in_child(int fd, void *context)
 {
     bool marked;
-    struct conn *conn = found_in_child(fd, &marked);
+    const arena_ref slot = found_in_child(fd, &marked);
     (void)context;
-    if (!conn)
+    if (!slot)
         return;
+    struct conn *conn = arena_slot(slot);
     if (marked)
         set_flag(fd, true);
     if (holders_include(conn, sys_getpid()))
@@ -166,7 +240,7 @@ static void restore_in_child(int fd, void *context)
 
 bool exec_handover_plan(struct exec_handover *plan)
 {
-    *plan = (struct exec_handover){.standard = {-1, -1, -1}, .aside = {-1, -1, -1}};
+    *plan = (struct exec_handover){.standard = {-1, -1, -1}, .aside = {-1, -1, -1}, .manifest = -1};
     if (!atomic_load(&fdtable_size))
         return false;
     plan->ours = self_owns_tables();
@@ -220,6 +294,31 @@ static void move_back(struct exec_handover *plan)
     }
 }
 
+/* The regions' descriptors are to be closed at an exec again. */
+static void close_manifest(struct exec_handover *plan)
+{
+    struct exec_place place;
+    if (plan->manifest < 0)
+        return;
+    sys_call3(SYS_lseek, plan->manifest, sizeof(struct exec_manifest), SEEK_SET);
+    while (sys_read(plan->manifest, &place, sizeof place) == (long)sizeof place)
+        set_flag(place.region, true);
+    sys_close(plan->manifest);
+    plan->manifest = -1;
+    if (plan->ours)
+        fdtable_sweep(); /* the copies */
+}
+
+static int open_manifest(struct exec_handover *plan)
+{
+    const struct exec_manifest head = {.tree = inherit_tree()};
+    plan->manifest = (int)sys_call3(SYS_memfd_create, sys_ptr("sockseal-manifest"), MFD_CLOEXEC, 0);
+    if (plan->manifest < 0)
+        return plan->manifest;
+    long written = sys_call3(SYS_write, plan->manifest, sys_ptr(&head), sizeof head);
+    return written == (long)sizeof head ? 0 : written < 0 ? (int)written : -ENOMEM;
+}
+
 /* Restores all flags. Those of the standard descriptors follow the descriptors, which are moved last. */
 static void put_back(struct exec_handover *plan)
 {
@@ -228,25 +327,33 @@ static void put_back(struct exec_handover *plan)
         each_sealed(plan, restore);
     else
         descriptors_each(restore_in_child, NULL);
+    close_manifest(plan);
+}
+
+static int refuse(int error)
+{
+    log_line(
+        LOG_ERROR,
+        "a sealed connection cannot be given to another program: its memory is not this process's alone, "
+        "or the kernel gives none (memfd_create)");
+    return error == -EMFILE || error == -ENFILE || error == -ENOMEM ? error : -EACCES;
 }
 
 static int begin(struct exec_handover *plan)
 {
-    int arena = ownfd_get(OWNFD_ARENA), error = 0;
     const bool state = plan->surviving + plan->close_after_exec > 0;
-    if (state && arena < 0) {
-        log_line(LOG_ERROR,
-                 "a sealed connection cannot be given to another program: the kernel gave no memory for "
-                 "that (memfd_create)");
-        return -EACCES;
+    int error = state ? open_manifest(plan) : 0;
+    if (error < 0) {
+        close_manifest(plan);
+        return refuse(error);
     }
     if (plan->ours)
         each_sealed(plan, prepare);
     else
-        descriptors_each(prepare_in_child, NULL);
-    if (plan->late) {
+        descriptors_each(prepare_in_child, plan);
+    if (plan->late || plan->error < 0) {
         put_back(plan);
-        return -EAGAIN;
+        return plan->late ? -EAGAIN : refuse(plan->error);
     }
     if (!state)
         return 0;
@@ -256,8 +363,8 @@ static int begin(struct exec_handover *plan)
         put_back(plan);
         return error;
     }
-    set_flag(arena, false);
-    snprintf(plan->text, sizeof plan->text, "%d,%d,%d,%d,%d,%d", arena, sys_getpid(), plan->ours,
+    set_flag(plan->manifest, false);
+    snprintf(plan->text, sizeof plan->text, "%d,%d,%d,%d,%d,%d", plan->manifest, sys_getpid(), plan->ours,
              plan->standard[0], plan->standard[1], plan->standard[2]);
     return 0;
 }
@@ -273,9 +380,6 @@ int exec_handover_begin(struct exec_handover *plan)
 
 void exec_handover_undo(struct exec_handover *plan)
 {
-    int arena = ownfd_get(OWNFD_ARENA);
-    if (arena >= 0)
-        set_flag(arena, true);
     put_back(plan);
     worker_resume();
 }

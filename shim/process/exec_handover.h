@@ -5,8 +5,12 @@
 
 /*
  * exec(2): sealed descriptors that the program has not marked close-on-exec reach the next program, with the
- * state of their connections. That state is in the arena, whose memfd goes along. The next program finds a
- * descriptor's connection by its socket (arena_find()), whatever its number is.
+ * state of their connections. That state is in regions (shm/region.h), whose descriptors go along. A file,
+ * the manifest, says for each socket which area of which region its connection is in: the next program finds
+ * it there by SO_COOKIE, whatever the descriptor's number is.
+ *
+ * A region of several connections would bring the memory of others along. If no other process holds the
+ * connection, a copy in a region of its own goes along instead, and it stays locked here until the exec.
  *
  * For the kernel every sealed descriptor is close-on-exec, so that a call that passes no door gives it to
  * nobody. The flag is cleared for the exec alone. The standard descriptors go by other numbers, and an empty
@@ -24,14 +28,28 @@
  */
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum { EXEC_HANDOVER_TEXT = 128, EXEC_HANDOVER_STANDARD = 3 };
+
+/* The manifest is one struct exec_manifest and, for each connection, one struct exec_place. */
+struct exec_manifest {
+    uint64_t tree; /* inherit_tree() */
+};
+
+struct exec_place {
+    uint64_t cookie;
+    int32_t region;
+    uint32_t area;
+};
 
 struct exec_handover {
     bool any;                  /* this process has sealed descriptors */
     bool ours;                 /* the descriptor table is this process's */
     unsigned surviving;        /* sealed descriptors that the next program gets */
     bool late;                 /* another process has released a connection since the plan was made */
+    int manifest;              /* -1: there is none */
+    int error;                 /* why a connection cannot be handed over, or 0 */
     unsigned close_after_exec; /* connections that it is to end */
     int standard[EXEC_HANDOVER_STANDARD]; /* the numbers of 0, 1 and 2 meanwhile; -1: not moved */
     int aside[EXEC_HANDOVER_STANDARD];    /* copies of those to close after exec; -1: none */

@@ -6,14 +6,17 @@
 #include "conn/holders.h"
 #include "conn/liveness.h"
 #include "conn/pending.h"
+#include "conn/reserve.h"
 #include "io/private_pipe.h"
 #include "io/worker.h"
+#include "process/inherit.h"
 #include "shm/self.h"
 #include "sys/net.h"
 
 static void name_self(struct conn *conn)
 {
     holders_name(conn, (int)*self_process); /* self_claim() came before */
+    holders_meet(conn);
 }
 
 static void uncount(struct conn *conn)
@@ -34,7 +37,9 @@ void fork_prepare(void)
     if (fork_depth++ == 0)
         fork_locked = fdtable_lock();
     fdtable_note_copies();
+    reserve_copies();
     fdtable_each_connection(holders_count);
+    region_share_all(); /* what is made from here on is out of the child's reach */
     atomic_store(&fork_counted, true);
 }
 
@@ -90,14 +95,18 @@ static void repair(void)
     worker_after_fork();
     fdtable_after_fork();
     fdtable_note_copies();
+    region_share_all();
     if (atomic_load(&fdtable_size))
         repair_table();
+    reserve_sweep();
+    fdtable_sweep();
     worker_resume();
 }
 
 void fork_begin(void)
 {
     self_begin(repair);
+    inherit_tree(); /* children have the same */
 }
 
 void fork_in_child(void)

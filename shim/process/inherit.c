@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "shm/self.h"
+#include "sys/net.h"
 
 void inherit_copied(const struct conn_handle *from, int to, bool inherit)
 {
@@ -13,6 +14,22 @@ void inherit_copied(const struct conn_handle *from, int to, bool inherit)
     fdtable_add(to, from->conn, from->generation);
     if (inherit)
         fdtable_set_flags(to, FDTABLE_INHERIT);
+}
+
+static _Atomic uint64_t tree;
+
+uint64_t inherit_tree(void)
+{
+    uint64_t none = 0;
+    if (!atomic_load(&tree))
+        atomic_compare_exchange_strong(&tree, &none,
+                                       (uint64_t)sys_getpid() << 40 ^ (uint64_t)net_now_ns() ^ 1);
+    return atomic_load(&tree);
+}
+
+void inherit_join(uint64_t number)
+{
+    atomic_store(&tree, number);
 }
 
 bool inherit_any(void)

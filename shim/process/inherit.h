@@ -14,6 +14,11 @@
 /* Enters a new descriptor `to`, close-on-exec for the kernel, as another one of the connection of `from`. */
 void inherit_copied(const struct conn_handle *from, int to, bool inherit);
 
+/* A number that is the same in processes that have forked from each other, or have handed sealed descriptors
+ * over by exec. inherit_join() makes it that of the program before. */
+uint64_t inherit_tree(void);
+void inherit_join(uint64_t tree);
+
 /* Whether this process has a sealed descriptor that the program has not marked close-on-exec. */
 bool inherit_any(void);
 

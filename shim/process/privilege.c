@@ -5,11 +5,22 @@
 #include <sched.h>
 
 #include "config/keyring.h"
+#include "conn/fdtable.h"
+#include "conn/reserve.h"
 #include "diag/log.h"
 #include "io/worker.h"
 #include "shm/ownfd.h"
 #include "shm/self.h"
 #include "sys/sys.h"
+
+void privilege_leave_others(void)
+{
+    if (!self_owns_tables())
+        return;
+    reserve_sweep();
+    fdtable_sweep();
+    region_restrict();
+}
 
 void privilege_before_drop(void)
 {
@@ -18,6 +29,7 @@ void privilege_before_drop(void)
         return;
     keyring_prepare();
     privilege_keep_log();
+    privilege_leave_others();
 }
 
 void privilege_before_change(void)

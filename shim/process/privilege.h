@@ -8,7 +8,8 @@
 /*
  * A server that starts as root becomes another user, which may not read the key file or write the log file,
  * and often listens and accepts only then. So the keys are read into memory before, which forked children
- * inherit and exec ends, and the log file is kept open by a descriptor of the library's own.
+ * inherit and exec ends, and the log file is kept open by a descriptor of the library's own. And what the
+ * process could reach of others' connections is out of its reach from then on.
  */
 
 /* To be called before the process gives up rights to open files: its user, groups, root directory. Does
@@ -21,6 +22,11 @@ void privilege_before_drop(void);
  * either. */
 void privilege_before_change(void);
 void privilege_after_change(void);
+
+/* Gives up what this process could reach of connections that it does not hold: what it has kept of those that
+ * it has closed, and the descriptors of memory that holds others' connections too. privilege_before_drop()
+ * includes it; a filter, a namespace or another sandbox is entered behind it. */
+void privilege_leave_others(void);
 
 /* Keeps the log file open, if there is one. */
 void privilege_keep_log(void);

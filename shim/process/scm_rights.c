@@ -4,24 +4,26 @@
 
 #include <alloca.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "config/config.h"
 #include "conn/fdtable.h"
 #include "conn/holders.h"
+#include "conn/reserve.h"
 #include "diag/log.h"
 #include "process/exec_adopt.h"
-#include "process/migrate.h"
-#include "shm/ownfd.h"
+#include "process/inherit.h"
 #include "sys/file.h"
 #include "sys/net.h"
 #include "sys/real.h"
 
-enum { HANDOFF_FDS = 2 }; /* the sealed descriptor, and the arena */
+enum { HANDOFF_FDS = 2 }; /* the sealed descriptor, and that of its region (shm/region.h) */
 
 struct handoff_message {
     char magic[16];
     uint64_t cookie;
+    uint64_t tree;        /* inherit_tree() of the sender */
+    uint32_t area;        /* the connection's, in the region that comes along */
+    uint32_t unconnected; /* the area is reserved for it (conn/reserve.h) */
 };
 
 static const char MAGIC[16] = "sockseal-passed";
@@ -63,8 +65,10 @@ bool scm_rights_concerns(const struct msghdr *message)
             const struct conn_handle handle = fdtable_find(rights_at(part, i));
             if (handle.conn)
                 return true;
-            if (fdtable_is_unconnected(&handle))
+            if (fdtable_is_unconnected(&handle)) {
                 fdtable_note_copies();
+                return true;
+            }
         }
     }
     return false;
@@ -72,10 +76,13 @@ bool scm_rights_concerns(const struct msghdr *message)
 
 /* Sends the message and the descriptors to one end of a pair. The other end, with these in its queue, is the
  * hand-off socket. */
-static int fill(int end, const struct conn_handle *handle, int arena)
+static int fill(int end, const struct conn_handle *handle, int region, uint32_t area)
 {
     union control control = {0};
-    struct handoff_message note = {.cookie = arena_cookie(handle->conn->slot)};
+    struct handoff_message note = {.cookie = arena_cookie(handle->slot),
+                                   .tree = inherit_tree(),
+                                   .area = area,
+                                   .unconnected = !handle->conn};
     struct iovec iov = {&note, sizeof note};
     struct msghdr message = {.msg_iov = &iov,
                              .msg_iovlen = 1,
@@ -85,7 +92,7 @@ static int fill(int end, const struct conn_handle *handle, int arena)
     control.head = (struct cmsghdr){
         .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(HANDOFF_FDS * sizeof(int))};
     rights_set(&control.head, 0, handle->fd);
-    rights_set(&control.head, 1, arena);
+    rights_set(&control.head, 1, region);
     long sent = sys_call3(SYS_sendmsg, end, sys_ptr(&message), MSG_DONTWAIT | MSG_NOSIGNAL);
     return sent < 0 ? (int)sent : 0;
 }
@@ -93,21 +100,24 @@ static int fill(int end, const struct conn_handle *handle, int arena)
 /* Gives the hand-off socket or -errno. While it is in a queue, it counts as one holder of the connection. */
 static int make_handoff(const struct conn_handle *handle)
 {
-    int ends[2], arena = ownfd_get(OWNFD_ARENA);
+    int ends[2];
+    uint32_t area;
     if (handle->conn == &fdtable_dead)
         return -EBADF;
-    if (arena < 0)
+    const int region = region_export(handle->slot, &area);
+    if (region < 0)
         return -EACCES;
     long made = sys_call(SYS_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sys_ptr(ends), 0, 0);
     if (made < 0)
         return (int)made;
-    int error = fill(ends[0], handle, arena);
+    int error = fill(ends[0], handle, region, area);
     sys_close(ends[0]);
     if (error < 0) {
         sys_close(ends[1]);
         return error;
     }
-    holders_count(handle->conn);
+    if (handle->conn)
+        holders_count(handle->conn);
     return ends[1];
 }
 
@@ -116,13 +126,14 @@ struct posting {
     struct conn **conns;
     int *handoffs;
     size_t count;
+    bool family; /* the receiver is a process of the same tree */
 };
 
 static void close_handoffs(const struct posting *posting, bool sent)
 {
     for (size_t i = 0; i < posting->count; i++) {
         sys_close(posting->handoffs[i]);
-        if (!sent)
+        if (!sent && posting->conns[i])
             holders_uncount(posting->conns[i]);
     }
 }
@@ -132,7 +143,9 @@ static int replace_with_handoffs(struct cmsghdr *part, struct posting *posting)
 {
     for (size_t i = 0; i < rights_count(part); i++) {
         struct conn_handle handle = fdtable_find(rights_at(part, i));
-        if (!handle.conn)
+        if (fdtable_is_unconnected(&handle) && posting->family)
+            handle.slot = reserve_for(handle.fd);
+        if (!handle.conn && !handle.slot)
             continue;
         int handoff = make_handoff(&handle);
         if (handoff < 0)
@@ -176,12 +189,26 @@ static bool is_own_user(int fd)
     return peer_of(fd, &peer) && peer.uid == sys_geteuid();
 }
 
+static bool has_sealed(const struct msghdr *message)
+{
+    for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part;
+         part = CMSG_NXTHDR((struct msghdr *)(uintptr_t)message, part)) {
+        for (size_t i = 0; i < rights_count(part); i++) {
+            if (fdtable_has(rights_at(part, i)))
+                return true;
+        }
+    }
+    return false;
+}
+
 ssize_t scm_rights_send(int fd, const struct msghdr *message, int flags)
 {
     struct msghdr copy = *message;
-    struct posting posting = {0};
+    struct ucred peer;
+    struct posting posting = {.family = peer_of(fd, &peer) && is_of_family(fd, peer.pid)};
     const size_t most = message->msg_controllen / sizeof(int);
-    if (message->msg_name || is_foreign(fd)) { /* the owner of an address is not known */
+    /* The owner of an address is not known. */
+    if ((message->msg_name || is_foreign(fd)) && has_sealed(message)) {
         log_line(LOG_ERROR,
                  "a sealed connection cannot be passed to another user's process, sendmsg is refused");
         return -EACCES;
@@ -234,53 +261,6 @@ static bool take_out(int handoff, bool peek, struct handoff_message *note, int f
     return false;
 }
 
-static bool same_file(int one, int other)
-{
-    struct stat a, b;
-    return one >= 0 && sys_fstat(one, &a) == 0 && sys_fstat(other, &b) == 0 && a.st_ino == b.st_ino &&
-           a.st_dev == b.st_dev;
-}
-
-static struct conn *find_here(uint64_t cookie)
-{
-    return fdtable_init() ? arena_slot_map(arena_find(cookie)) : NULL;
-}
-
-/* A connection of another process tree. It may have been migrated already: another descriptor of it was in
- * the message, or the message was peeked at before. */
-static struct conn *find_elsewhere(int arena, uint64_t cookie, bool peek, bool *counted)
-{
-    struct conn *here = find_here(cookie);
-    if (here && conn_phase(here) != CONN_MIGRATED) {
-        *counted = !peek && atomic_exchange(&here->holders.peeked, 0);
-        if (!peek && !*counted)
-            migrate_arrived(arena, cookie);
-        return here;
-    }
-    struct conn *conn = fdtable_init() ? migrate_in(arena, cookie, here, peek) : NULL;
-    if (!conn)
-        return NULL;
-    *counted = !peek; /* else the message is still a holder */
-    atomic_store(&conn->holders.peeked, peek);
-    arena_set_cookie(conn->slot, cookie);
-    return conn;
-}
-
-/* The connection, in an arena that this process has. NULL: it cannot be used here. *counted: the message
- * counts among its holders. */
-static struct conn *find(int handoff, int arena, uint64_t cookie, bool peek, bool *counted)
-{
-    if (!arena_present() && is_own_user(handoff)) {
-        int copy = net_fcntl(arena, F_DUPFD_CLOEXEC, 0);
-        if (copy >= 0)
-            conn_attach_arena(copy); /* or another thread has made one meanwhile */
-    }
-    *counted = same_file(ownfd_get(OWNFD_ARENA), arena) && !peek;
-    if (same_file(ownfd_get(OWNFD_ARENA), arena))
-        return find_here(cookie);
-    return is_own_user(handoff) ? find_elsewhere(arena, cookie, peek, counted) : NULL;
-}
-
 /* The program has the descriptor already, so it is shut down. */
 static void refuse(int fd)
 {
@@ -291,28 +271,40 @@ static void refuse(int fd)
     net_shutdown(fd, SHUT_RDWR);
 }
 
+/* Puts the sealed descriptor in the place of the hand-off socket, and enters it. False: its connection cannot
+ * be used here. */
+static bool enter(int fd, const struct handoff_message *note, const int fds[static HANDOFF_FDS], int flags)
+{
+    bool locked = fdtable_lock();
+    struct conn *conn = conn_import(fds[1], note->area, note->cookie);
+    if (conn && note->unconnected) {
+        reserve_arrived(arena_slot_of(conn));
+        sys_call3(SYS_dup3, fds[0], fd, flags & MSG_CMSG_CLOEXEC ? O_CLOEXEC : 0);
+        fdtable_note_unconnected(fd, true);
+    } else if (conn) {
+        sys_call3(SYS_dup3, fds[0], fd, flags & MSG_CMSG_CLOEXEC ? O_CLOEXEC : 0);
+        exec_adopt_passed(fd, conn);
+        if (!(flags & MSG_PEEK)) /* the message has arrived */
+            holders_uncount(conn);
+    }
+    fdtable_unlock(locked);
+    return conn;
+}
+
 static void receive_handoff(int fd, int flags)
 {
     struct handoff_message note;
     int fds[HANDOFF_FDS];
-    const bool peek = flags & MSG_PEEK;
-    if (!take_out(fd, peek, &note, fds))
+    if (!take_out(fd, flags & MSG_PEEK, &note, fds))
         return;
-    bool counted;
     /* A forged message must not give this socket the connection of another one. */
-    bool same = fdtable_cookie(fds[0]) == note.cookie;
-    struct conn *conn = same ? find(fd, fds[1], note.cookie, peek, &counted) : NULL;
-    sys_close(fds[1]);
-    if (!conn) {
-        sys_close(fds[0]);
-        refuse(fd);
-        return;
-    }
-    sys_call3(SYS_dup3, fds[0], fd, flags & MSG_CMSG_CLOEXEC ? O_CLOEXEC : 0);
+    const bool same = note.cookie && fdtable_cookie(fds[0]) == note.cookie;
+    const bool trusted = note.tree == inherit_tree() || is_own_user(fd);
+    const bool entered = same && trusted && fdtable_init() && enter(fd, &note, fds, flags);
     sys_close(fds[0]);
-    exec_adopt_passed(fd, conn);
-    if (counted) /* the message has arrived */
-        holders_uncount(conn);
+    sys_close(fds[1]);
+    if (!entered)
+        refuse(fd);
 }
 
 void scm_rights_received(struct msghdr *message, int flags)

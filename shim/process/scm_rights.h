@@ -7,13 +7,12 @@
  * SCM_RIGHTS (unix(7)): descriptors that are passed to another process. A process that got a sealed one
  * without its connection's state would send in the clear. It is not known which process will read a message,
  * so the sealed descriptor is not in it. A hand-off socket takes its place: the library in the receiving
- * process takes the sealed descriptor and the arena out of it. A process without the library has a socket
- * that is of no use.
+ * process takes the sealed descriptor and that of its region out of it, and maps the connection's area. A
+ * process without the library has a socket that is of no use.
  *
- * A process of the same tree has the arena already. One that has none yet maps it, and into another tree the
- * connection is migrated (process/migrate.h), if the sender runs under the same user, since the receiver
- * believes the contents of the arena. Between users it is refused: the sender gets EACCES if it is connected
- * to another user's process; otherwise the receiver gets a socket that is shut down, and a log line.
+ * Sender and receiver share the connection from then on. Between process trees of different users that is
+ * refused: the sender gets EACCES if it is connected to another user's process; otherwise the receiver gets a
+ * socket that is shut down, and a log line.
  */
 
 #include <stdbool.h>

@@ -86,6 +86,7 @@ static const struct {
     {SYS_fcntl, {{BPF_LOW(1), F_DUPFD_CLOEXEC}}},
     {SYS_fcntl, {{BPF_LOW(1), F_DUPFD}}},
     {SYS_fcntl, {{BPF_LOW(1), F_ADD_SEALS}}},
+    {SYS_fcntl, {{BPF_LOW(1), F_GET_SEALS}}},
     {SYS_fcntl, {{BPF_LOW(1), F_GETPIPE_SZ}}},
     {SYS_memfd_create, {{BPF_LOW(1), MFD_CLOEXEC}}},
     {SYS_memfd_create, {{BPF_LOW(1), MFD_CLOEXEC | MFD_ALLOW_SEALING}}},
@@ -97,8 +98,19 @@ static const struct {
     {SYS_rt_sigaction, {{BPF_LOW(1), 0}, {BPF_HIGH(1), 0}}}, /* asks only */
     {SYS_prlimit64, {{BPF_LOW(2), 0}, {BPF_HIGH(2), 0}}},    /* the same */
     {SYS_mmap, {{BPF_LOW(2), PROT_READ | PROT_WRITE}, {BPF_LOW(3), MAP_PRIVATE | MAP_ANONYMOUS}}},
+    /* shm/region.h */
+    {SYS_mmap, {{BPF_LOW(2), PROT_READ | PROT_WRITE}, {BPF_LOW(3), MAP_SHARED | MAP_NORESERVE}}},
+    {SYS_mmap, {{BPF_LOW(2), PROT_READ | PROT_WRITE}, {BPF_LOW(3), MAP_SHARED | MAP_NORESERVE | MAP_FIXED}}},
     {SYS_mmap,
-     {{BPF_LOW(2), PROT_READ | PROT_WRITE}, {BPF_LOW(3), MAP_SHARED | MAP_NORESERVE}}}, /* segments.h */
+     {{BPF_LOW(2), PROT_READ | PROT_WRITE}, {BPF_LOW(3), MAP_SHARED | MAP_NORESERVE | MAP_ANONYMOUS}}},
+    {SYS_mmap,
+     {{BPF_LOW(2), PROT_READ | PROT_WRITE},
+      {BPF_LOW(3), MAP_SHARED | MAP_NORESERVE | MAP_ANONYMOUS | MAP_FIXED}}},
+    {SYS_mmap,
+     {{BPF_LOW(2), PROT_READ | PROT_WRITE}, {BPF_LOW(3), MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE}}},
+    {SYS_mmap,
+     {{BPF_LOW(2), PROT_READ | PROT_WRITE},
+      {BPF_LOW(3), MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED}}},
     {SYS_madvise, {{BPF_LOW(2), MADV_REMOVE}}},
     {SYS_madvise, {{BPF_LOW(2), MADV_DONTDUMP}}},
     {SYS_madvise, {{BPF_LOW(2), MADV_WIPEONFORK}}},
@@ -200,13 +212,13 @@ static void get_ready(bool needed)
 {
     worker_forbid();
     environment_mark_filtered();
-    if (needed && conn_open_arena())
-        fdtable_init();
     if (needed) {
+        fdtable_init();
         keyring_freeze();
         private_pipe_ready();
     }
     liveness_disable_proc();
+    privilege_leave_others();
     privilege_keep_log();
     log_stop_opening();
 }
@@ -238,6 +250,7 @@ bool seccomp_widen(const struct sock_fprog *from, struct sock_fprog *to,
 void seccomp_warn_strict(void)
 {
     worker_forbid();
+    privilege_leave_others();
     log_line(LOG_WARN,
              "this program allows itself nothing but read, write and exit (seccomp): with sealed connections "
              "it will be killed");

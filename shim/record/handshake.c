@@ -32,7 +32,7 @@ void (*handshake_advanced)(const struct conn_handle *handle);
 
 static struct tls_handshake *state_of(const struct conn *conn)
 {
-    return (struct tls_handshake *)(void *)arena_chunk(conn->handshake);
+    return (struct tls_handshake *)(void *)arena_chunk(conn, conn->handshake);
 }
 
 /* What decides which keys count for a connection. */
@@ -178,7 +178,7 @@ static void finish(const struct conn_handle *handle)
     arena_ref state = conn->handshake;
     tls_handshake_wipe(state_of(conn));
     conn->handshake = 0;
-    arena_chunk_give(state);
+    arena_chunk_give(conn, state);
     note_key(conn);
     describe_learn_local(conn, handle->fd);
     conn_enter(conn, CONN_ESTABLISHED);
@@ -315,7 +315,7 @@ static void become_plaintext(const struct conn_handle *handle)
     struct conn *conn = handle->conn;
     error_note(handle, LOG_WARN,
                "the peer does not seal, and SOCKSEAL_PLAINTEXT=accept serves it in the clear");
-    arena_chunk_give(conn->rx.chunk);
+    arena_chunk_give(conn, conn->rx.chunk);
     conn->rx.chunk = 0;
     conn->rx.have = 0;
     conn_enter(conn, CONN_PLAINTEXT);
@@ -374,7 +374,7 @@ static int advance(const struct conn_handle *handle)
 {
     struct conn *conn = handle->conn;
     const bool could_send = conn->tx.can_send;
-    if (!conn->rx.chunk && !(conn->rx.chunk = arena_chunk_take())) {
+    if (!conn->rx.chunk && !(conn->rx.chunk = arena_chunk_take(conn))) {
         error_set(handle, ENOBUFS, "no memory for the handshake");
         return -1;
     }
@@ -402,7 +402,7 @@ static int advance(const struct conn_handle *handle)
     conn->rx.have = over ? 0 : (uint32_t)(have - (size_t)used);
     memmove(data, data + used, conn->rx.have);
     if (conn->rx.have == 0) {
-        arena_chunk_give(conn->rx.chunk);
+        arena_chunk_give(conn, conn->rx.chunk);
         conn->rx.chunk = 0;
     }
     return !over && could_send == conn->tx.can_send;

@@ -220,7 +220,7 @@ struct rx_step rx_queue_gather(const struct conn_handle *handle, size_t want, bo
 void rx_queue_taken(const struct conn_handle *handle, size_t len)
 {
     struct conn *conn = handle->conn;
-    chunks_drop(&conn->rx.queue, len);
+    chunks_drop(conn, &conn->rx.queue, len);
     atomic_store_explicit(&conn->rx.readable, conn->rx.queue.total, memory_order_release);
     rx_queue_settle(handle);
 }
@@ -247,7 +247,7 @@ void rx_queue_free_idle_chunk(struct conn *conn)
 {
     if (conn->rx.have > 0 || !conn->rx.chunk)
         return;
-    arena_chunk_give(conn->rx.chunk);
+    arena_chunk_give(conn, conn->rx.chunk);
     conn->rx.chunk = 0;
 }
 

@@ -22,7 +22,7 @@ enum {
 
 bool rx_record_has_chunk(struct conn *conn)
 {
-    if (!conn->rx.chunk && !(conn->rx.chunk = arena_chunk_take()))
+    if (!conn->rx.chunk && !(conn->rx.chunk = arena_chunk_take(conn)))
         limit_line(LOG_ERROR, "a sealed connection cannot receive: no memory is left for its records");
     return conn->rx.chunk;
 }
@@ -103,9 +103,9 @@ static bool add_to_queue(struct conn *conn, const uint8_t *data, size_t len)
     struct conn_rx *rx = &conn->rx;
     bool added = true;
     if (len < COPY_BELOW && rx->queue.first) {
-        added = chunks_append(&rx->queue, data, len, SIZE_MAX) == len;
+        added = chunks_append(conn, &rx->queue, data, len, SIZE_MAX) == len;
     } else {
-        chunks_adopt(&rx->queue, rx->chunk, TLS_RECORD_HEADER, (uint32_t)len);
+        chunks_adopt(conn, &rx->queue, rx->chunk, TLS_RECORD_HEADER, (uint32_t)len);
         rx->chunk = 0;
     }
     atomic_store_explicit(&rx->readable, rx->queue.total, memory_order_release);
@@ -146,7 +146,7 @@ struct rx_step rx_record_take(const struct conn_handle *handle, uint8_t *record,
     conn->rx.bulk = event == TLS_EVENT_DATA && len == TLS_PLAINTEXT_MAX;
     if (event != TLS_EVENT_DATA || len == 0)
         return act_on(handle, event);
-    status_received(conn, len);
+    status_received(conn, handle->slot, len);
     if (!memory && !add_to_queue(conn, queued, len)) {
         error_set(handle, ENOBUFS, "no memory for received data");
         return rx_error(-ENOBUFS);

@@ -18,27 +18,28 @@
 
 /* Encrypts what waits in the queue, behind the ciphertext that is to be sent next, as far as there is room.
  * So a client's Finished and its first data leave in one segment. */
-static bool seal_queue(struct conn *conn)
+static bool seal_queue(const struct conn_handle *handle)
 {
+    struct conn *conn = handle->conn;
     size_t have, sealed_len;
     if (!txbuf_make_room(conn))
         return false;
     while (conn->tx.queue.total > 0) {
         size_t room = ARENA_CHUNK_SIZE - conn->tx.len;
-        const uint8_t *data = chunks_head(&conn->tx.queue, &have);
+        const uint8_t *data = chunks_head(conn, &conn->tx.queue, &have);
         if (room <= TLS_SEAL_OVERHEAD)
             break;
         if (have > room - TLS_SEAL_OVERHEAD)
             have = room - TLS_SEAL_OVERHEAD;
         if (have > TLS_PLAINTEXT_MAX)
             have = TLS_PLAINTEXT_MAX;
-        uint8_t *record = arena_chunk(conn->tx.chunk) + conn->tx.len;
+        uint8_t *record = arena_chunk(conn, conn->tx.chunk) + conn->tx.len;
         if (tls_session_seal(&conn->session, data, have, record, &sealed_len) != TLS_OK)
             return false;
         conn->tx.len += (uint32_t)sealed_len;
-        chunks_drop(&conn->tx.queue, have);
+        chunks_drop(conn, &conn->tx.queue, have);
         conn->tx.sent_data = 1;
-        status_sent(conn, have, 1);
+        status_sent(conn, handle->slot, have, 1);
     }
     txbuf_account(conn);
     return true;
@@ -62,11 +63,11 @@ struct io_result tx_flush_plaintext(const struct conn_handle *handle, int flags)
     struct conn *conn = handle->conn;
     while (conn->tx.queue.total > 0) {
         size_t len;
-        const uint8_t *data = chunks_head(&conn->tx.queue, &len);
+        const uint8_t *data = chunks_head(conn, &conn->tx.queue, &len);
         struct io_result sent = sysio_send(handle, data, len, flags);
         if (!io_ok(sent))
             return sent;
-        chunks_drop(&conn->tx.queue, (size_t)sent.value);
+        chunks_drop(conn, &conn->tx.queue, (size_t)sent.value);
         txbuf_account(conn);
     }
     return io_done(0);
@@ -85,7 +86,7 @@ static struct io_result flush_chunk(const struct conn_handle *handle, int flags)
     if (conn->tx.off + conn->tx.len > ARENA_CHUNK_SIZE)
         return failed(handle, "the state of the connection is damaged");
     struct io_result sent =
-        sysio_send(handle, arena_chunk(conn->tx.chunk) + conn->tx.off, conn->tx.len, flags);
+        sysio_send(handle, arena_chunk(conn, conn->tx.chunk) + conn->tx.off, conn->tx.len, flags);
     if (!io_ok(sent))
         return sent;
     conn->tx.off += (uint32_t)sent.value;
@@ -104,7 +105,7 @@ struct io_result tx_flush_with(const struct conn_handle *handle, int flags)
     if (conn_tx_has(conn, TX_PARTIAL) && !tx_record_end_partial(conn))
         return failed(handle, "a record that was sent in part cannot be completed");
     for (;;) {
-        if (conn->tx.can_send && conn->tx.queue.total > 0 && !seal_queue(conn))
+        if (conn->tx.can_send && conn->tx.queue.total > 0 && !seal_queue(handle))
             return failed(handle, "the queued data cannot be sealed");
         if (conn->tx.len == 0)
             break;
@@ -121,7 +122,7 @@ static void drop_all(struct conn *conn)
 {
     conn->tx.len = 0;
     txbuf_free_idle(conn);
-    chunks_drop(&conn->tx.queue, SIZE_MAX);
+    chunks_drop(conn, &conn->tx.queue, SIZE_MAX);
     txbuf_account(conn);
 }
 
@@ -157,12 +158,12 @@ static void queue_deferred(const struct conn_handle *handle)
     struct chunk_list taken = take_deferred(conn);
     size_t len;
     while (taken.total > 0) {
-        const uint8_t *data = chunks_head(&taken, &len);
-        if (chunks_append(&conn->tx.queue, data, len, SIZE_MAX) < len) {
+        const uint8_t *data = chunks_head(conn, &taken, &len);
+        if (chunks_append(conn, &conn->tx.queue, data, len, SIZE_MAX) < len) {
             error_set(handle, ENOBUFS, "no memory for what a signal handler has written");
             len = SIZE_MAX;
         }
-        chunks_drop(&taken, len);
+        chunks_drop(conn, &taken, len);
     }
     txbuf_account(conn);
     if (fdtable_current(handle) && tx_flush_locked(handle) == -EAGAIN)

@@ -82,9 +82,10 @@ static struct io_result begin_partial(const struct conn_handle *handle, const ui
                                       size_t sent)
 {
     struct conn *conn = handle->conn;
-    if (!conn->tx.chunk && !(conn->tx.chunk = arena_chunk_take()))
+    if (!conn->tx.chunk && !(conn->tx.chunk = arena_chunk_take(conn)))
         return no_memory(handle);
-    enum tls_result result = tls_session_recover(&conn->session, record, size, arena_chunk(conn->tx.chunk));
+    enum tls_result result =
+        tls_session_recover(&conn->session, record, size, arena_chunk(conn, conn->tx.chunk));
     if (result != TLS_OK)
         return failed(handle, result);
     conn->tx.partial = (struct conn_partial){
@@ -106,7 +107,7 @@ static struct io_result sent_in_part(const struct conn_handle *handle, struct io
     size_t whole = sent / full, inside = sent % full, size = batch->plain - whole * TLS_PLAINTEXT_MAX;
     conn->session.tx.sequence = batch->first_sequence + whole;
     iov_cursor_advance(start, whole * TLS_PLAINTEXT_MAX);
-    status_sent(conn, whole * TLS_PLAINTEXT_MAX, whole);
+    status_sent(conn, handle->slot, whole * TLS_PLAINTEXT_MAX, whole);
     if (inside == 0)
         return io_done(-EAGAIN);
     if (size > TLS_PLAINTEXT_MAX)
@@ -115,7 +116,7 @@ static struct io_result sent_in_part(const struct conn_handle *handle, struct io
     if (content_sent(inside) >= size) {
         conn->session.tx.sequence++;
         iov_cursor_advance(start, size);
-        status_sent(conn, size, 1);
+        status_sent(conn, handle->slot, size, 1);
         return keep_cipher(handle, cipher + sent, size + TLS_SEAL_OVERHEAD - inside);
     }
     iov_cursor_advance(start, content_sent(inside));
@@ -125,14 +126,14 @@ static struct io_result sent_in_part(const struct conn_handle *handle, struct io
 /* Encrypts the partial record anew with `len` bytes of content, which are in tx.chunk, and padding. */
 static enum tls_result seal_partial(struct conn *conn, size_t len, uint8_t *cipher, size_t *size)
 {
-    return tls_session_seal_padded(&conn->session, arena_chunk(conn->tx.chunk), len,
+    return tls_session_seal_padded(&conn->session, arena_chunk(conn, conn->tx.chunk), len,
                                    conn->tx.partial.size - len, cipher, size);
 }
 
 static void end_partial(struct conn *conn)
 {
     conn_tx_clear(conn, TX_PARTIAL);
-    arena_chunk_give(conn->tx.chunk);
+    arena_chunk_give(conn, conn->tx.chunk);
     conn->tx.chunk = 0;
 }
 
@@ -144,7 +145,7 @@ bool tx_record_end_partial(struct conn *conn)
         return false;
     bool done = seal_partial(conn, conn->tx.partial.have, cipher, &size) == TLS_OK;
     if (done) {
-        status_sent(conn, conn->tx.partial.have, 1);
+        status_sent(conn, arena_slot_of(conn), conn->tx.partial.have, 1); /* rare */
         end_partial(conn);
         done = txbuf_append(conn, cipher + conn->tx.partial.sent, size - conn->tx.partial.sent);
     }
@@ -168,7 +169,7 @@ static struct io_result resumed(const struct conn_handle *handle, struct iov_cur
         return io_done(-EAGAIN);
     }
     iov_cursor_advance(source, len - had);
-    status_sent(conn, len, 1);
+    status_sent(conn, handle->slot, len, 1);
     end_partial(conn);
     return sent < size ? keep_cipher(handle, cipher + sent, size - sent) : io_done(0);
 }
@@ -182,7 +183,7 @@ static struct io_result resume_with(const struct conn_handle *handle, struct iov
     struct iov_cursor ahead = *source;
     if (more > source->left)
         more = source->left;
-    iov_cursor_gather(&ahead, arena_chunk(conn->tx.chunk) + had, more);
+    iov_cursor_gather(&ahead, arena_chunk(conn, conn->tx.chunk) + had, more);
     enum tls_result result = seal_partial(conn, had + more, cipher, &size);
     if (result != TLS_OK)
         return failed(handle, result);
@@ -230,7 +231,7 @@ static struct io_result send_batches(const struct conn_handle *handle, struct io
             *source = start;
             return stopped(handle, source, &batch, cipher, sent);
         }
-        status_sent(conn, batch.plain, batch.records);
+        status_sent(conn, handle->slot, batch.plain, batch.records);
     }
     return io_done(0);
 }
@@ -246,7 +247,7 @@ struct io_result tx_record_send_small(const struct conn_handle *handle, struct i
     struct io_result sent = sysio_send(handle, cipher, batch.cipher, flags);
     if (sent_all(&batch, sent)) {
         source->left = 0;
-        status_sent(handle->conn, batch.plain, 1);
+        status_sent(handle->conn, handle->slot, batch.plain, 1);
         return io_done(0);
     }
     return stopped(handle, source, &batch, cipher, sent);

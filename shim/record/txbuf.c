@@ -16,9 +16,9 @@ void txbuf_account(struct conn *conn)
 
 bool txbuf_make_room(struct conn *conn)
 {
-    if (!conn->tx.chunk && !(conn->tx.chunk = arena_chunk_take()))
+    if (!conn->tx.chunk && !(conn->tx.chunk = arena_chunk_take(conn)))
         return false;
-    uint8_t *base = arena_chunk(conn->tx.chunk);
+    uint8_t *base = arena_chunk(conn, conn->tx.chunk);
     if (conn->tx.off)
         memmove(base, base + conn->tx.off, conn->tx.len);
     conn->tx.off = 0;
@@ -31,7 +31,7 @@ bool txbuf_append(struct conn *conn, const uint8_t *data, size_t len)
         return true;
     if (conn_tx_has(conn, TX_PARTIAL) || !txbuf_make_room(conn) || len > ARENA_CHUNK_SIZE - conn->tx.len)
         return false;
-    memcpy(arena_chunk(conn->tx.chunk) + conn->tx.len, data, len);
+    memcpy(arena_chunk(conn, conn->tx.chunk) + conn->tx.len, data, len);
     conn->tx.len += (uint32_t)len;
     txbuf_account(conn);
     return true;
@@ -41,7 +41,7 @@ void txbuf_free_idle(struct conn *conn)
 {
     conn->tx.off = 0;
     if (conn->tx.len == 0 && !conn_tx_has(conn, TX_PARTIAL)) {
-        arena_chunk_give(conn->tx.chunk);
+        arena_chunk_give(conn, conn->tx.chunk);
         conn->tx.chunk = 0;
     }
 }

@@ -9,7 +9,22 @@
 
 #include "sys/net.h"
 
-static _Atomic int owned[OWNFD_KINDS] = {[0 ... OWNFD_KINDS - 1] = -1};
+/* Each descriptor plus one; 0: there is none. */
+static _Atomic int owned[OWNFD_KINDS];
+
+/* One past the highest kind that there was a descriptor of, and the lowest number of a descriptor. */
+static _Atomic int kinds;
+static _Atomic int lowest = INT32_MAX;
+
+static void note(enum ownfd_kind kind, int fd)
+{
+    int seen = atomic_load(&kinds);
+    while ((int)kind >= seen && !atomic_compare_exchange_weak(&kinds, &seen, (int)kind + 1)) {
+    }
+    seen = atomic_load(&lowest);
+    while (fd < seen && !atomic_compare_exchange_weak(&lowest, &seen, fd)) {
+    }
+}
 
 int ownfd_base(void)
 {
@@ -32,17 +47,18 @@ int ownfd_duplicate(int fd)
  * that is recorded now. */
 static int keep(enum ownfd_kind kind, int fd, bool *first)
 {
-    int high = fd < 0 ? -1 : ownfd_duplicate(fd), none = -1;
+    int high = fd < 0 ? -1 : ownfd_duplicate(fd), none = 0;
     *first = false;
     if (fd >= 0)
         sys_close(fd);
     if (high < 0)
         return -1;
-    *first = atomic_compare_exchange_strong(&owned[kind], &none, high);
+    note(kind, high);
+    *first = atomic_compare_exchange_strong(&owned[kind], &none, high + 1);
     if (*first)
         return high;
     sys_close(high);
-    return none;
+    return none - 1;
 }
 
 int ownfd_keep(enum ownfd_kind kind, int fd)
@@ -60,19 +76,20 @@ bool ownfd_keep_first(enum ownfd_kind kind, int fd)
 
 int ownfd_get(enum ownfd_kind kind)
 {
-    return atomic_load_explicit(&owned[kind], memory_order_acquire);
+    return atomic_load_explicit(&owned[kind], memory_order_acquire) - 1;
 }
 
 void ownfd_drop(enum ownfd_kind kind)
 {
-    int fd = atomic_exchange(&owned[kind], -1);
+    int fd = atomic_exchange(&owned[kind], 0) - 1;
     if (fd >= 0)
         sys_close(fd);
 }
 
 bool ownfd_is(int fd)
 {
-    for (int kind = 0; fd >= 0 && kind < OWNFD_KINDS; kind++) {
+    const int count = fd < atomic_load(&lowest) ? 0 : atomic_load(&kinds);
+    for (int kind = 0; kind < count; kind++) {
         if (fd == ownfd_get((enum ownfd_kind)kind))
             return true;
     }
@@ -81,20 +98,23 @@ bool ownfd_is(int fd)
 
 int ownfd_bound(void)
 {
+    const int count = atomic_load(&kinds);
     int bound = 0;
-    for (int kind = 0; kind < OWNFD_KINDS; kind++)
+    for (int kind = 0; kind < count; kind++)
         bound = ownfd_get((enum ownfd_kind)kind) >= bound ? ownfd_get((enum ownfd_kind)kind) + 1 : bound;
     return bound;
 }
 
 bool ownfd_make_way(int fd)
 {
+    const int count = ownfd_is(fd) ? atomic_load(&kinds) : 0;
     bool log = false;
-    for (int kind = 0; kind < OWNFD_KINDS; kind++) {
-        int same = fd, moved = fd == ownfd_get((enum ownfd_kind)kind) ? ownfd_duplicate(fd) : -1;
+    for (int kind = 0; kind < count; kind++) {
+        int same = fd + 1, moved = fd == ownfd_get((enum ownfd_kind)kind) ? ownfd_duplicate(fd) : -1;
         if (moved < 0)
             continue;
-        if (atomic_compare_exchange_strong(&owned[kind], &same, moved))
+        note((enum ownfd_kind)kind, moved);
+        if (atomic_compare_exchange_strong(&owned[kind], &same, moved + 1))
             log |= kind == OWNFD_LOG;
         else
             sys_close(moved);

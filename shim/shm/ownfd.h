@@ -12,7 +12,6 @@
 
 enum ownfd_kind {
     OWNFD_EPOLL,     /* connections with something pending (conn/pending.h) */
-    OWNFD_ARENA,     /* the memory that a process tree shares (shm/segments.h) */
     OWNFD_LOG,       /* the log file */
     OWNFD_PIPE_READ, /* this and the next two: io/private_pipe.h */
     OWNFD_PIPE_WRITE,
@@ -21,7 +20,8 @@ enum ownfd_kind {
     OWNFD_WAKE,     /* wakes the worker (io/worker.h) */
     OWNFD_COUNTERS, /* this and the next: shm/statusmem.h */
     OWNFD_CONNECTIONS,
-    OWNFD_KINDS
+    OWNFD_REGIONS, /* this and the following: memory of connections, by the region's number (shm/region.h) */
+    OWNFD_KINDS = OWNFD_REGIONS + 4096
 };
 
 /* The lowest number that is given to descriptors of the library's own. */

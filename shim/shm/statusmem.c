@@ -55,7 +55,7 @@ static int make_memfd(const char *name, long size)
 
 static void *map(int fd, size_t len, long offset)
 {
-    void *memory = net_mmap_at(len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, offset);
+    void *memory = net_mmap_over(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, offset);
     return memory == MAP_FAILED ? NULL : memory;
 }
 

