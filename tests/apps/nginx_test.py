@@ -57,6 +57,10 @@ http {{
 """
 
 
+def requests_of(wrk):
+    return int(re.search(rb"(\d+) requests in", bytes(wrk.out.data)).group(1))
+
+
 class Case(sealed.TestCase):
     def setUp(self):
         for program in ("wrk", "ab", "curl", "wget"):
@@ -147,8 +151,7 @@ class Case(sealed.TestCase):
         """wrk's exit status, answers that are no success, and errors but for those of reading. wrk calls EAGAIN after a
         readiness of epoll an error; that is what half a record looks like, and the kernel allows it too."""
         status = client.status(90)
-        text = bytes(client.out.data).decode()
-        requests = int(re.search(r"(\d+) requests in", text).group(1))
+        text, requests = bytes(client.out.data).decode(), requests_of(client)
         self.assertGreater(requests, 100, text)
         read = re.search(r"read (\d+)", text)
         self.assertLess(int(read.group(1)) if read else 0, requests / 50, text)
@@ -218,8 +221,16 @@ class Load(Case):
     @both_modes
     def test_wrk_with_400_connections(self):
         _, url = self.serve()
-        return [self.wrk_ended(self.start_wrk(url + path, seconds=self.SECONDS, connections=400)) for path in
-                ("/page.html", "/16k")]
+        return [self.wrk_ended(self.wrk_answered(url + path, connections=400)) for path in ("/page.html", "/16k")]
+
+    def wrk_answered(self, url, **options):
+        """wrk, for as long as a busy machine needs to make all connections."""
+        for seconds in self.SECONDS, 5, 25:
+            client = self.start_wrk(url, seconds=seconds, **options)
+            client.status(90)
+            if requests_of(client) > 100:
+                break
+        return client
 
     @full_only
     @both_modes
