@@ -199,10 +199,22 @@ void fdtable_add(int fd, struct conn *conn, uint32_t generation)
     add(fd, conn, generation, false);
 }
 
+void fdtable_note_child_copy(int fd)
+{
+    struct fdtable_entry *table = atomic_load(&fdtable_table);
+    uint64_t none = 0;
+    if ((uint32_t)fd < atomic_load(&fdtable_size))
+        atomic_compare_exchange_strong(&table[fd].where, &none, FDTABLE_UNCONNECTED);
+}
+
 void fdtable_note_unconnected(int fd, bool copied)
 {
-    if (fd < 0 || !self_owns_tables() || !fdtable_init() || (uint32_t)fd >= atomic_load(&fdtable_size))
+    if (fd < 0 || !fdtable_init() || (uint32_t)fd >= atomic_load(&fdtable_size))
         return;
+    if (!self_owns_tables()) {
+        fdtable_note_child_copy(fd);
+        return;
+    }
     struct fdtable_entry *table = atomic_load(&fdtable_table);
     const uint64_t entry = (uint64_t)(copied ? 0 : atomic_load(&copies)) << 32 | FDTABLE_UNCONNECTED;
     uint64_t where = atomic_load(&table[fd].where);
@@ -212,14 +224,6 @@ void fdtable_note_unconnected(int fd, bool copied)
     while ((!where || (uint32_t)where == FDTABLE_UNCONNECTED) &&
            !atomic_compare_exchange_weak(&table[fd].where, &where, entry)) {
     }
-}
-
-void fdtable_note_child_copy(int fd)
-{
-    struct fdtable_entry *table = atomic_load(&fdtable_table);
-    uint64_t none = 0;
-    if ((uint32_t)fd < atomic_load(&fdtable_size))
-        atomic_compare_exchange_strong(&table[fd].where, &none, FDTABLE_UNCONNECTED);
 }
 
 void fdtable_note_copies(void)

@@ -28,10 +28,10 @@ static int copied_in_child(int to)
 /* A copy of a socket that has no connection yet. */
 static int copied_unconnected(int to)
 {
-    if (to >= 0 && self_owns_tables())
+    if (to >= 0)
         fdtable_note_unconnected(to, true);
     fdtable_note_copies();
-    return copied_in_child(to);
+    return to;
 }
 
 /* A copy of a sealed descriptor at the lowest number from `least` on. A vfork(2) child has descriptors of its
