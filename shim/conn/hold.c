@@ -3,19 +3,38 @@
 #include "conn/hold.h"
 
 #include <errno.h>
+#include <signal.h>
 
 #include "conn/error.h"
+#include "sys/sys.h"
+
+static bool is_on(const stack_t *stack, uintptr_t address)
+{
+    return address - (uintptr_t)stack->ss_sp < stack->ss_size;
+}
 
 /*
- * Whether this thread is in a signal handler that interrupted its own call, which holds the lock. If the lock
- * is marked as blocked, there is another possibility: the call was left by siglongjmp(3), and its stack frame
- * is gone. The address of that frame tells (record/sysio.c). The stack grows down: a handler's frames are
- * below it, and those of a later call are not.
+ * Whether a frame is that of a call which this thread has been interrupted in, by a signal handler that it is
+ * in now. It may also be gone, since the call was left by siglongjmp(3). The stack grows down: a handler's
+ * frames are below it, and those of a later call are not. From an alternate stack (sigaltstack(2)) the frames
+ * of the ordinary one are taken for interrupted ones, wherever it lies.
  */
+static bool is_interrupted(uintptr_t frame)
+{
+    const uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+    stack_t alternate;
+    if (sys_call3(SYS_sigaltstack, 0, sys_ptr(&alternate), 0) < 0 || (alternate.ss_flags & SS_DISABLE))
+        return here < frame;
+    const bool now = is_on(&alternate, here), then = is_on(&alternate, frame);
+    return now == then ? here < frame : now;
+}
+
+/* Whether this thread is in a signal handler that interrupted its own call, which holds the lock. If the lock
+ * is not marked as blocked there is no other possibility. The frame is recorded by record/sysio.c. */
 static bool is_above_own(const struct lock *lock, const uintptr_t *frame)
 {
     bool blocked;
-    return lock_mine(lock, &blocked) && (!blocked || (uintptr_t)__builtin_frame_address(0) < *frame);
+    return lock_mine(lock, &blocked) && (!blocked || is_interrupted(*frame));
 }
 
 bool hold_above_own_send(const struct conn *conn)

@@ -20,7 +20,7 @@ static _Atomic uint32_t watcher; /* the thread that polls the private epoll for 
 static void wake_worker(void)
 {
     const uint64_t one = 1;
-    int wake = atomic_load(&asleep) ? ownfd_get(OWNFD_WAKE) : -1;
+    int wake = atomic_load(&asleep) ? ownfd_get_checked(OWNFD_WAKE) : -1;
     if (wake >= 0)
         sys_write(wake, &one, sizeof one);
 }
@@ -220,8 +220,10 @@ int64_t pending_deadline(void)
 
 void pending_after_fork(void)
 {
-    ownfd_drop(OWNFD_EPOLL);
-    ownfd_drop(OWNFD_WAKE);
+    if (ownfd_get_checked(OWNFD_EPOLL) >= 0)
+        ownfd_drop(OWNFD_EPOLL);
+    if (ownfd_get_checked(OWNFD_WAKE) >= 0)
+        ownfd_drop(OWNFD_WAKE);
     for (int fd = 0; fd < fdtable_bound(); fd++)
         fdtable_clear_flags(fd, FDTABLE_WATCH_IN | FDTABLE_WATCH_OUT);
     atomic_store(&unwatched, atomic_load(&pending_count));

@@ -3,6 +3,7 @@
 #include "io/worker.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <stdatomic.h>
 
 #include "conn/pending.h"
@@ -10,6 +11,7 @@
 #include "io/revoke.h"
 #include "shm/ownfd.h"
 #include "shm/self.h"
+#include "sys/file.h"
 #include "sys/net.h"
 #include "sys/thread.h"
 
@@ -24,12 +26,14 @@ static _Atomic bool running;   /* there is a worker, or a thread is about to sta
 static _Atomic int holds;      /* calls of worker_hold() without their worker_resume() */
 static _Atomic bool had;       /* the first of these calls has ended a worker */
 static _Atomic bool forbidden; /* none is started any more */
+static _Atomic bool
+    leaves; /* worker_hold() did not wait for the end of this one: it is to end all the same */
 static struct thread thread;
 
 /* The eventfd that wakes the worker, so that it ends; -1 if there is no descriptor left. */
 static int wake_descriptor(void)
 {
-    int fd = ownfd_get(OWNFD_WAKE);
+    int fd = ownfd_get_checked(OWNFD_WAKE);
     if (fd >= 0)
         return fd;
     int made = net_eventfd();
@@ -40,7 +44,7 @@ static int wake_descriptor(void)
 static void clear_wake(void)
 {
     uint64_t count;
-    int fd = ownfd_get(OWNFD_WAKE);
+    int fd = ownfd_get_checked(OWNFD_WAKE);
     if (fd >= 0)
         sys_read(fd, &count, sizeof count);
 }
@@ -48,6 +52,11 @@ static void clear_wake(void)
 static bool has_work(void)
 {
     return pending_any() || revoke_next() != INT64_MAX;
+}
+
+static bool is_to_end(void)
+{
+    return atomic_load(&holds) || atomic_load(&leaves);
 }
 
 /* When it has something to do without an event. */
@@ -87,10 +96,10 @@ static void make_progress(int epoll)
 static void work(void)
 {
     pending_set_carried(true);
-    for (int idle = 0; has_work() && !atomic_load(&holds);) {
+    for (int idle = 0; has_work() && !is_to_end();) {
         int epoll = pending_epoll();
         bool event = wait_for_event(epoll, wake_descriptor());
-        if (atomic_load(&holds))
+        if (is_to_end())
             break;
         make_progress(epoll);
         idle = event ? idle + 1 : 0;
@@ -110,7 +119,7 @@ static int run(void *context)
         work();
         atomic_store(&running, false);
         free = false;
-    } while (has_work() && !atomic_load(&holds) && atomic_compare_exchange_strong(&running, &free, true));
+    } while (has_work() && !is_to_end() && atomic_compare_exchange_strong(&running, &free, true));
     return 0;
 }
 
@@ -127,20 +136,31 @@ static bool start(void)
     return started;
 }
 
+/* No signal handler may fork in between: its child would find a worker that is being started, and start it.
+ */
+static void start_undisturbed(void)
+{
+    bool free = false;
+    sigset_t all, mask;
+    sigfillset(&all);
+    sys_sigprocmask(SIG_SETMASK, &all, &mask);
+    if (may_start() && atomic_compare_exchange_strong(&running, &free, true)) {
+        wake_descriptor();
+        atomic_store(&leaves, false);
+        if (!may_start() || !start())
+            atomic_store(&running, false);
+    }
+    sys_sigprocmask(SIG_SETMASK, &mask, NULL);
+}
+
 /* Sets `running`, then checks `holds`. worker_hold() counts its hold, then checks `running`. So one of the
  * two sees the other. */
 void worker_carry(void)
 {
-    bool free = false;
-    if (atomic_load(&forbidden)) {
+    if (atomic_load(&forbidden))
         revoke_impossible();
-        return;
-    }
-    if (!may_start() || !atomic_compare_exchange_strong(&running, &free, true))
-        return;
-    wake_descriptor();
-    if (!may_start() || !start())
-        atomic_store(&running, false);
+    else if (may_start() && !atomic_load(&running))
+        start_undisturbed();
 }
 
 static bool exists(void)
@@ -152,7 +172,7 @@ static void end(void)
 {
     const uint64_t one = 1;
     const int64_t limit_ms = net_now_ms() + END_MS;
-    int wake = ownfd_get(OWNFD_WAKE);
+    int wake = ownfd_get_checked(OWNFD_WAKE);
     if (wake >= 0)
         sys_write(wake, &one, sizeof one);
     while (exists() && net_now_ms() < limit_ms) {
@@ -161,7 +181,12 @@ static void end(void)
         else
             sys_call3(SYS_sched_yield, 0, 0, 0);
     }
-    clear_wake();
+    /* It is stuck in a system call, and keeps the rights that are about to be changed. It does nothing more
+     * with them. What it leaves is carried on with the next call that brings work. */
+    if (exists())
+        atomic_store(&leaves, true); /* and the eventfd stays set */
+    else
+        clear_wake();
 }
 
 void worker_hold(void)
@@ -195,5 +220,6 @@ void worker_after_fork(void)
 {
     thread_forget(&thread);
     atomic_store(&running, false);
+    atomic_store(&leaves, false);
     atomic_store(&holds, 1);
 }

@@ -118,8 +118,9 @@ static const struct {
     {SYS_prctl, {{BPF_LOW(0), PR_GET_SECUREBITS}}}, /* this and the next: process/library.c */
     {SYS_prctl, {{BPF_LOW(0), PR_CAPBSET_READ}}},
     {SYS_prctl, {{BPF_LOW(0), PR_CAP_AMBIENT}, {BPF_LOW(1), PR_CAP_AMBIENT_IS_SET}}},
-    {SYS_unshare, {{BPF_LOW(0), CLONE_THREAD}}}, /* asks only */
-    {SYS_setfsuid, {{BPF_LOW(0), UINT32_MAX}}},  /* asks only */
+    {SYS_sigaltstack, {{BPF_LOW(0), 0}, {BPF_HIGH(0), 0}}}, /* asks only */
+    {SYS_unshare, {{BPF_LOW(0), CLONE_THREAD}}},            /* asks only */
+    {SYS_setfsuid, {{BPF_LOW(0), UINT32_MAX}}},             /* asks only */
     {SYS_setfsgid, {{BPF_LOW(0), UINT32_MAX}}},
 };
 

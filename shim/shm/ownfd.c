@@ -6,7 +6,9 @@
 #include <stdint.h>
 #include <sys/resource.h>
 #include <sys/select.h>
+#include <sys/stat.h>
 
+#include "sys/file.h"
 #include "sys/net.h"
 
 /* Each descriptor plus one; 0: there is none. */
@@ -77,6 +79,18 @@ bool ownfd_keep_first(enum ownfd_kind kind, int fd)
 int ownfd_get(enum ownfd_kind kind)
 {
     return atomic_load_explicit(&owned[kind], memory_order_acquire) - 1;
+}
+
+int ownfd_get_checked(enum ownfd_kind kind)
+{
+    struct stat st;
+    int fd = ownfd_get(kind);
+    /* Files of the kernel's without an inode of their own have no type (anon_inodes); another eventfd would
+     * be woken once too often. */
+    if (fd < 0 || (sys_fstat(fd, &st) == 0 && (st.st_mode & S_IFMT) == 0))
+        return fd;
+    atomic_compare_exchange_strong(&owned[kind], &fd, -1);
+    return -1;
 }
 
 void ownfd_drop(enum ownfd_kind kind)

@@ -40,6 +40,10 @@ int ownfd_duplicate(int fd);
 /* The descriptor of this kind, or -1. */
 int ownfd_get(enum ownfd_kind kind);
 
+/* The same for an eventfd, or an epoll. If the program has closed it past the doors, and another file has the
+ * number, that is left to the program: -1. */
+int ownfd_get_checked(enum ownfd_kind kind);
+
 /* Closes it, if there is one. */
 void ownfd_drop(enum ownfd_kind kind);
 

@@ -7,6 +7,7 @@
 #include "suite.h"
 
 #include "net.h"
+#include "sys/sys.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -19,6 +20,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -476,6 +480,114 @@ static void forks_beside_the_worker(const struct net *net)
     delivered(net, fork_again_and_again, false);
 }
 
+/* ---- what the worker has of the program's ---- */
+
+static void raw_sleep_ms(int ms)
+{
+    sys_call3(SYS_nanosleep, sys_ptr(&(struct timespec){.tv_nsec = ms * 1000000L}), 0, 0);
+}
+
+/* A thread of the process other than its first: the worker, or -1. */
+static pid_t worker_of(pid_t process)
+{
+    char path[300];
+    pid_t found = -1;
+    snprintf(path, sizeof path, "/proc/%d/task", (int)process);
+    DIR *tasks = opendir(path);
+    for (struct dirent *task; tasks && (task = readdir(tasks));) {
+        if (task->d_name[0] != '.' && atoi(task->d_name) != process)
+            found = atoi(task->d_name);
+    }
+    if (tasks)
+        closedir(tasks);
+    return found;
+}
+
+/* Changes something that the kernel keeps for each thread, when it is told to. Says in how many threads it is
+ * not so, at once and in the end. */
+static void change_when_told(const struct client *client, int told, int answer)
+{
+    char byte;
+    int threads;
+    connect_and_write(client);
+    say(client);
+    if (sys_read(told, &byte, 1) != 1 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        _exit(4);
+    threads = threads_with(getpid(), "NoNewPrivs:\t0");
+    sys_write(answer, &threads, sizeof threads);
+    for (int i = 0; i < 3000 && (threads = threads_with(getpid(), "NoNewPrivs:\t0")) > 0; i++)
+        raw_sleep_ms(1);
+    _exit(threads);
+}
+
+/* The worker is stopped while a right of the program's is changed. It may not go on as it was. */
+static void a_worker_that_is_stuck(const struct net *net)
+{
+    struct client client = {.net = net};
+    int ends[2], back[2], threads = 0;
+    if (!net->sealed || !suite_has_library())
+        skip();
+    int listener = net_listen(net, 4, &client.address);
+    assert_int_equal(pipe(ends) | pipe(back), 0);
+    client.said = back[1];
+    pid_t child = suite_fork(), said;
+    if (child == 0)
+        change_when_told(&client, ends[0], back[1]);
+    assert_int_equal(read(back[0], &said, sizeof said), sizeof said);
+    pid_t worker = worker_of(child);
+    assert_true(worker > 0);
+    if (ptrace(PTRACE_SEIZE, worker, NULL, NULL) < 0)
+        skip();
+    assert_int_equal(ptrace(PTRACE_INTERRUPT, worker, NULL, NULL), 0);
+    assert_int_equal(waitpid(worker, NULL, __WALL), worker);
+    assert_int_equal(write(ends[1], "g", 1), 1);
+    assert_int_equal(read(back[0], &threads, sizeof threads), sizeof threads);
+    assert_int_equal(threads, 1);
+    assert_int_equal(ptrace(PTRACE_DETACH, worker, NULL, NULL), 0);
+    assert_int_equal(suite_wait(child), 0);
+    close(listener);
+    for (int i = 0; i < 2; i++)
+        close(ends[i]), close(back[i]);
+}
+
+static int find_eventfd(void)
+{
+    char path[64], target[64];
+    for (int fd = 3; fd < 1024; fd++) {
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        ssize_t len = readlink(path, target, sizeof target - 1);
+        target[len > 0 ? len : 0] = 0;
+        if (strcmp(target, "anon_inode:[eventfd]") == 0)
+            return fd;
+    }
+    return -1;
+}
+
+/* The program closes the descriptor that wakes the worker, past the doors, and has a pipe at its number. */
+static int taken_role(int argc, char **argv)
+{
+    int ends[2], listener, left = 0;
+    (void)argc, (void)argv;
+    net_connect_unanswered(&net_sealed, &listener);
+    int wake = find_eventfd();
+    if (wake < 0 || pipe(ends) < 0 || sys_call3(SYS_dup3, ends[1], wake, 0) != wake)
+        return 2;
+    pid_t child = fork();
+    if (child == 0)
+        _exit(sys_call3(SYS_fcntl, wake, F_GETFD, 0) < 0);
+    if (suite_wait(child) != 0)
+        return 3;
+    return sys_call3(SYS_ioctl, ends[0], FIONREAD, sys_ptr(&left)) < 0 || left ? 4 : 0;
+}
+
+static void a_waking_descriptor_s_number_is_taken(const struct net *net)
+{
+    const char *none[] = {NULL};
+    if (!net->sealed || !suite_has_library())
+        skip();
+    assert_int_equal(suite_wait(suite_spawn("taken", none, none, -1, -1)), 0);
+}
+
 int main(int argc, char **argv)
 {
     static const struct suite_case cases[] = {
@@ -503,7 +615,13 @@ int main(int argc, char **argv)
          .run = closed_within_their_handshakes,
          .limit_s = 60},
         {.name = "forks beside the worker", .run = forks_beside_the_worker, .limit_s = 30},
+        {.name = "a worker that is stuck", .run = a_worker_that_is_stuck, .limit_s = 30},
+        {.name = "the waking descriptor's number is taken",
+         .run = a_waking_descriptor_s_number_is_taken,
+         .limit_s = 30},
     };
+    static const struct suite_role roles[] = {{"taken", taken_role}};
+    suite_roles(roles, suite_count(roles));
     suite_cases(cases, suite_count(cases));
     return suite_run(argc, argv);
 }

@@ -16,8 +16,10 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <threads.h>
 #include <unistd.h>
@@ -34,7 +36,7 @@ static void jump_out(int number)
 }
 
 enum { LOOKED_AT = 20 << 20 };
-static int looked_at; /* by the handler */
+static volatile sig_atomic_t looked_at; /* by the handler */
 
 static void write_in_handler(int number)
 {
@@ -301,6 +303,76 @@ static void a_handler_in_the_thick_of_it(const struct net *net)
     close(pair[0]), close(pair[1]);
 }
 
+/* A thread whose alternate stack lies above its ordinary one. */
+struct stacks {
+    _Alignas(4096) uint8_t ordinary[1 << 18], alternate[1 << 16];
+};
+
+struct low_writer {
+    int fd;
+    _Atomic pid_t thread;
+    struct stacks *stacks;
+};
+
+enum { LOW_BYTES = 8 << 20 };
+static uint8_t low_data[LOW_BYTES];
+
+static void *write_below(void *context)
+{
+    struct low_writer *writer = context;
+    const stack_t alternate = {.ss_sp = writer->stacks->alternate,
+                               .ss_size = sizeof writer->stacks->alternate};
+    bool good = sigaltstack(&alternate, NULL) == 0;
+    writer->thread = (pid_t)syscall(SYS_gettid);
+    return good && net_write_all(writer->fd, low_data, sizeof low_data) == sizeof low_data ? context : NULL;
+}
+
+static void send_in_handler(int number)
+{
+    int kept = errno;
+    (void)number;
+    const ssize_t sent = send(handler_fd, "s", 1, MSG_DONTWAIT);
+    alarms = alarms + (sent == 1);
+    looked_at = sent < 0 && errno != EAGAIN ? errno : -1;
+    errno = kept;
+}
+
+static void a_handler_on_an_alternate_stack(const struct net *net)
+{
+    int pair[2];
+    pthread_t thread;
+    pthread_attr_t attributes;
+    void *done;
+    struct low_writer writer = {.stacks = mmap(NULL, sizeof *writer.stacks, PROT_READ | PROT_WRITE,
+                                               MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)};
+    struct sigaction action = {.sa_handler = send_in_handler, .sa_flags = SA_ONSTACK | SA_RESTART};
+    net_warm_pair(net, pair);
+    handler_fd = writer.fd = pair[0];
+    alarms = 0;
+    sigaction(SIGUSR1, &action, NULL);
+    pthread_attr_init(&attributes);
+    pthread_attr_setstack(&attributes, writer.stacks->ordinary, sizeof writer.stacks->ordinary);
+    assert_int_equal(pthread_create(&thread, &attributes, write_below, &writer), 0);
+    for (int i = 0; i < 2; i++) {
+        while (!writer.thread)
+            net_sleep_ms(1);
+        suite_until_blocked(writer.thread);
+        looked_at = 0;
+        pthread_kill(thread, SIGUSR1);
+        while (!looked_at)
+            net_sleep_ms(1);
+        assert_int_equal(looked_at, -1);
+    }
+    assert_int_equal(net_read_all(pair[1], low_data, sizeof low_data), sizeof low_data);
+    pthread_join(thread, &done);
+    assert_non_null(done);
+    close(pair[0]);
+    assert_int_equal(net_read_all(pair[1], low_data, sizeof low_data), (size_t)alarms);
+    close(pair[1]);
+    pthread_attr_destroy(&attributes);
+    munmap(writer.stacks, sizeof *writer.stacks);
+}
+
 /* What a handler may leave behind an interrupted write is bounded, however often that is interrupted. */
 static void a_handler_that_nobody_reads(const struct net *net)
 {
@@ -501,6 +573,7 @@ static const struct suite_case cases[] = {
     {.name = "jumping out of a read", .run = jumping_out_of_a_read},
     {.name = "a handler writes", .run = a_handler_writes},
     {.name = "a handler in the thick of it", .run = a_handler_in_the_thick_of_it},
+    {.name = "a handler on an alternate stack", .run = a_handler_on_an_alternate_stack},
     {.name = "a handler that nobody reads", .run = a_handler_that_nobody_reads},
     {.name = "a handler reads", .run = a_handler_reads},
     {.name = "a handler looks", .run = a_handler_looks},
