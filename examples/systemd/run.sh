@@ -25,8 +25,16 @@ for drop_in in redis-server-sockseal.conf sockseal.conf; do
     SYSTEMD_UNIT_PATH=$dir/units: systemd-analyze verify --man=no --recursive-errors=no redis-server.service
     # It passes over what it does not know with a warning, and that counts as a fault here.
     SYSTEMD_UNIT_PATH=$dir/units: systemd-analyze verify --man=no --recursive-errors=no redis-server.service 2>&1 |
-        lacks .
+        tee verified
+    lacks . verified
 done
+
+say "systemd-analyze verify: sockseal-metrics.timer and its service"
+sed "s|/usr/bin/sockseal|$sockseal|" "$here/sockseal-metrics.service" >units/sockseal-metrics.service
+cp "$here/sockseal-metrics.timer" units
+SYSTEMD_UNIT_PATH=$dir/units: systemd-analyze verify --man=no --recursive-errors=no sockseal-metrics.timer \
+    sockseal-metrics.service 2>&1 | tee verified
+lacks . verified
 
 # The drop-in's own command with systemd's specifiers put in, on another port and with a configuration of this directory.
 variant redis-server-sockseal.conf
@@ -79,6 +87,10 @@ if [ "$(id -u)" = 0 ] && unshare --mount true 2>/dev/null; then
     cat command-line
     start service env TRACE= unshare --mount sh service
     until_true "$sockseal" ping -k keys 127.0.0.1 6420
+    # As a root without more capabilities than sockseal-metrics.service has.
+    rights=$(sed -n 's/^CapabilityBoundingSet=//p' "$here/sockseal-metrics.service" | tr 'A-Z ' 'a-z,' | sed 's/cap_/+/g')
+    setpriv --bounding-set="-all,$rights" "$sockseal" status --prometheus -o sockseal.prom
+    grep 'handshakes_total.*redis-server' sockseal.prom
     "$sockseal" -p connect:6420 -k keys redis-cli -p 6420 set greeting hello
     grep 'may execute' service.log
     grep -q 'may execute.*no' service.log

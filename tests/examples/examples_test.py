@@ -58,6 +58,10 @@ def add_tests():
 class Pages(unittest.TestCase):
     def test_every_example_has_a_page_and_a_script(self):
         self.assertGreaterEqual(len(NAMES), 10)
+        with open(os.path.join(EXAMPLES, "README.md"), encoding="utf-8") as file:
+            index = file.read()
+        for name in NAMES:
+            self.assertIn(f"({name}/README.md)", index)
         for path in glob.glob(os.path.join(EXAMPLES, "*", "")):
             self.assertTrue(os.access(path + "run.sh", os.X_OK), path)
             with open(path + "README.md", encoding="utf-8") as file:

@@ -18,7 +18,7 @@ import tempfile
 import unittest
 
 # packages: dpkg-dev debhelper dh-apparmor util-linux
-# time-limit: 300
+# time-limit: 600
 # full-limit: 1500
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
