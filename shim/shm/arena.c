@@ -3,7 +3,9 @@
 #include "shm/arena.h"
 
 #include <string.h>
+#include <sys/auxv.h>
 
+#include "shm/pages.h"
 #include "sys/net.h"
 
 /* So many free chunks of this process keep their pages, about; those of further ones go back to the kernel.
@@ -180,7 +182,9 @@ void arena_chunk_give(void *slot, arena_ref chunk)
         if (!(atomic_fetch_or(word_of(tail->warm, chunk), bit_of(chunk)) & bit_of(chunk)))
             atomic_fetch_add(&resident, 1);
     } else {
-        net_madvise(bytes, ARENA_CHUNK_SIZE, MADV_REMOVE);
+        const struct pages pages = pages_within(bytes, ARENA_CHUNK_SIZE, getauxval(AT_PAGESZ));
+        if (pages.len)
+            net_madvise(pages.start, pages.len, MADV_REMOVE);
     }
     atomic_fetch_and(word_of(tail->taken, chunk), ~bit_of(chunk));
 }

@@ -20,6 +20,7 @@
 
 #include "shm/arena.h"
 #include "shm/ownfd.h"
+#include "shm/pages.h"
 
 enum { MANY = 200, LAYOUT = 7, OTHER_LAYOUT = 8 };
 
@@ -94,6 +95,48 @@ static void the_pages_of_many_free_chunks_go_back(void **state)
         resident += is_resident(arena_chunk(slots[i], 1));
     assert_in_range(resident, 1, MANY * 3 / 4);
     give_all(slots, MANY);
+}
+
+/* Pages may be larger than what chunks are a multiple of. */
+static void a_chunk_given_back_leaves_its_neighbours_alone(void **state)
+{
+    enum { SLOTS = 3 };
+    uint8_t *slots[SLOTS];
+    (void)state;
+    for (int i = 0; i < SLOTS; i++) {
+        slots[i] = take();
+        for (int chunk = 1; chunk <= ARENA_CHUNKS; chunk++)
+            memset(arena_chunk(slots[i], take_and_touch(slots[i])), chunk, ARENA_CHUNK_SIZE);
+    }
+    for (int i = 0; i < SLOTS; i++) { /* more than keep their pages */
+        for (arena_ref chunk = 1; chunk <= ARENA_CHUNKS; chunk += i == SLOTS - 1 ? 3 : 1)
+            arena_chunk_give(slots[i], chunk);
+    }
+    for (int chunk = 1; chunk <= ARENA_CHUNKS; chunk++) {
+        const uint8_t *bytes = arena_chunk(slots[SLOTS - 1], (arena_ref)chunk);
+        for (int at = 0; chunk % 3 != 1 && at < ARENA_CHUNK_SIZE; at++)
+            assert_int_equal(bytes[at], chunk);
+    }
+    give_all(slots, SLOTS);
+}
+
+static void only_whole_pages_of_a_chunk_go_back(void **state)
+{
+    static _Alignas(65536) uint8_t area[64 * ARENA_CHUNK_SIZE];
+    (void)state;
+    for (size_t page = 4096; page <= 65536; page *= 4) {
+        for (uint8_t *chunk = area; chunk < area + sizeof area; chunk += ARENA_CHUNK_SIZE) {
+            const struct pages pages = pages_within(chunk, ARENA_CHUNK_SIZE, page);
+            if (pages.len == 0)
+                continue;
+            assert_int_equal((size_t)(pages.start - area) % page, 0);
+            assert_int_equal(pages.len % page, 0);
+            assert_true(pages.start >= chunk && pages.start + pages.len <= chunk + ARENA_CHUNK_SIZE);
+        }
+    }
+    assert_int_equal(pages_within(area, ARENA_CHUNK_SIZE, 4096).len, ARENA_CHUNK_SIZE);
+    assert_int_equal(pages_within(area, ARENA_CHUNK_SIZE, 16384).len, 16384);
+    assert_int_equal(pages_within(area, ARENA_CHUNK_SIZE, 65536).len, 0);
 }
 
 /* The chunks of a connection are all different, and its own. */
@@ -236,6 +279,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(single_chunks_keep_their_pages),
         cmocka_unit_test(the_pages_of_many_free_chunks_go_back),
+        cmocka_unit_test(a_chunk_given_back_leaves_its_neighbours_alone),
+        cmocka_unit_test(only_whole_pages_of_a_chunk_go_back),
         cmocka_unit_test(all_chunks_of_a_slot),
         cmocka_unit_test(any_reference_stays_inside),
         cmocka_unit_test(what_was_given_back_is_empty),

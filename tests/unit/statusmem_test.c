@@ -2,7 +2,8 @@
  * Copyright (c) 2026 the sockseal authors */
 
 /* The memory of what a process publishes of its connections (shm/statusmem.h). Every case in a process of its
- * own. */
+ * own.
+ * emulated: no (qemu-user forks with MADV_WIPEONFORK memory as it is) */
 
 #include <setjmp.h>
 #include <stdarg.h>
