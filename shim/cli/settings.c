@@ -25,6 +25,7 @@ enum {
     OPTION_GROUPS,
     OPTION_CONNECT_TIMEOUT,
     OPTION_CLOSE_TIMEOUT,
+    OPTION_LOG_FORMAT,
     OPTION_UNSEALED
 };
 
@@ -41,6 +42,7 @@ static const struct {
     {'t', "SOCKSEAL_HANDSHAKE_TIMEOUT", NULL},
     {OPTION_CONNECT_TIMEOUT, "SOCKSEAL_CONNECT_TIMEOUT", NULL},
     {OPTION_CLOSE_TIMEOUT, "SOCKSEAL_CLOSE_TIMEOUT", NULL},
+    {OPTION_LOG_FORMAT, "SOCKSEAL_LOG_FORMAT", NULL},
     {'l', "SOCKSEAL_LOG", NULL},
     {OPTION_GROUPS, "SOCKSEAL_GROUPS", NULL},
     {OPTION_LOG_FILE, "SOCKSEAL_LOG_FILE", NULL},
@@ -61,6 +63,7 @@ static const struct option long_options[] = {
     {"close-timeout", required_argument, NULL, OPTION_CLOSE_TIMEOUT},
     {"log", required_argument, NULL, 'l'},
     {"log-file", required_argument, NULL, OPTION_LOG_FILE},
+    {"log-format", required_argument, NULL, OPTION_LOG_FORMAT},
     {"plaintext", required_argument, NULL, OPTION_PLAINTEXT},
     {"keylog-file", required_argument, NULL, OPTION_KEYLOG_FILE},
     {"strict", no_argument, NULL, OPTION_STRICT},

@@ -91,6 +91,12 @@ static enum log_level read_log_level(void)
                                        "'quiet', 'error', 'warn', 'info' or 'debug'");
 }
 
+static enum log_format read_log_format(void)
+{
+    static const struct choice choices[] = {{"text", LOG_FORMAT_TEXT}, {"json", LOG_FORMAT_JSON}, {NULL, 0}};
+    return (enum log_format)read_choice("SOCKSEAL_LOG_FORMAT", choices, LOG_FORMAT_TEXT, "'text' or 'json'");
+}
+
 /* Gives a whole number from 1 to `max`. */
 static unsigned read_number(const char *variable, unsigned max, unsigned otherwise, const char *expected)
 {
@@ -289,6 +295,7 @@ static void load(struct config *config, const char *ports)
     config->log_file = read_path("SOCKSEAL_LOG_FILE", loaded.log_file);
     log_setup(LOG_WARN, config->log_file);
     log_name_journal(getenv("JOURNAL_STREAM"));
+    log_set_format(read_log_format());
     log_setup(read_log_level(), config->log_file);
     read_names(false);
     read_variables(config, ports);
@@ -336,6 +343,7 @@ unsigned config_examine(void)
     read_names(true);
     config->log_file = read_path("SOCKSEAL_LOG_FILE", loaded.log_file);
     (void)read_log_level();
+    (void)read_log_format();
     if (ports)
         read_variables(config, ports);
     return faults;

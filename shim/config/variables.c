@@ -9,7 +9,7 @@ const char *const variables_names[VARIABLES_COUNT] = {
     "SOCKSEAL_PORTS",           "SOCKSEAL_KEY_FILE",      "SOCKSEAL_IDENTITY",          "SOCKSEAL_PLAINTEXT",
     "SOCKSEAL_SUITES",          "SOCKSEAL_STRICT",        "SOCKSEAL_HANDSHAKE_TIMEOUT", "SOCKSEAL_LOG",
     "SOCKSEAL_LOG_FILE",        "SOCKSEAL_KEYLOG_FILE",   "SOCKSEAL_REMOVED_KEYS",      "SOCKSEAL_GROUPS",
-    "SOCKSEAL_CONNECT_TIMEOUT", "SOCKSEAL_CLOSE_TIMEOUT",
+    "SOCKSEAL_CONNECT_TIMEOUT", "SOCKSEAL_CLOSE_TIMEOUT", "SOCKSEAL_LOG_FORMAT",
 };
 
 /* Names that are not for the user: what programs of a tree leave to each other, and the tests' own. */

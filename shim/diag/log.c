@@ -14,14 +14,16 @@
 
 #include "diag/escape.h"
 #include "diag/logfile.h"
+#include "diag/logline.h"
 #include "sys/file.h"
 #include "sys/net.h"
 #include "sys/text.h"
 
-enum { LINE_MAX_LEN = 1024, STANDARD_ERROR = 2 };
+enum { STANDARD_ERROR = 2 };
 
 static _Atomic int threshold = LOG_WARN;
 static const char *_Atomic log_file;
+static _Atomic int format = LOG_FORMAT_TEXT;
 static _Atomic int kept = -1;
 static atomic_bool closed;
 static void (*_Atomic diverted)(enum log_level level, const char *text);
@@ -31,21 +33,6 @@ static struct {
     dev_t device;
     _Atomic ino_t inode;
 } journal;
-
-enum { PRIORITY_LEN = 3 }; /* "<4>", which every line starts with in memory */
-
-static const char *level_name(enum log_level level)
-{
-    static const char *const names[] = {"", "error", "warning", "info", "debug"};
-    return names[level];
-}
-
-/* Of syslog(3), as the journal reads it at the start of a line (sd-daemon(3)). */
-static int priority(enum log_level level)
-{
-    static const int priorities[] = {0, 3, 4, 6, 7};
-    return priorities[level];
-}
 
 void log_name_journal(const char *stream)
 {
@@ -68,6 +55,12 @@ void log_setup(enum log_level new_threshold, const char *file)
 {
     atomic_store(&threshold, (int)new_threshold);
     atomic_store(&log_file, file);
+    logline_name_program(program_invocation_short_name);
+}
+
+void log_set_format(enum log_format new_format)
+{
+    atomic_store(&format, (int)new_format);
 }
 
 int log_open(void)
@@ -114,9 +107,9 @@ static bool is_internet_socket(int fd)
            (domain == AF_INET || domain == AF_INET6);
 }
 
-/* Without SIGPIPE and SIGXFSZ, which would end a program when its standard error has no reader, or because
- * it has set itself a limit. */
-static void write_quietly(int fd, const char *line, size_t len)
+/* False if the kernel does not take it. Without SIGPIPE and SIGXFSZ, which would end a program when its
+ * standard error has no reader, or because it has set itself a limit. */
+static bool write_quietly(int fd, const char *line, size_t len)
 {
     sigset_t raised, before, pending;
     sigemptyset(&raised);
@@ -133,70 +126,86 @@ static void write_quietly(int fd, const char *line, size_t len)
         sys_sigtake(&raised);
     }
     sys_sigprocmask(SIG_SETMASK, &before, NULL);
+    return result >= 0;
+}
+
+static enum log_format chosen_format(void)
+{
+    return (enum log_format)atomic_load(&format);
 }
 
 /* Gives up rather than wait: a pipe that is never emptied must not stop the program. (A writable pipe has
  * room for PIPE_BUF bytes, which is more than a line.) */
-static void write_to_standard_error(const char *line, size_t len)
+static void write_to_standard_error(enum log_level level, const char *text)
 {
-    size_t skip = is_journal(STANDARD_ERROR) ? 0 : PRIORITY_LEN;
+    char line[LOGLINE_SIZE];
+    const enum logline_target target = is_journal(STANDARD_ERROR) ? LOGLINE_STDERR_JOURNAL : LOGLINE_STDERR;
     struct pollfd writable = {.fd = STANDARD_ERROR, .events = POLLOUT};
     const struct timespec now = {0, 0};
     if (!is_internet_socket(STANDARD_ERROR) && net_ppoll(&writable, 1, &now) == 1 &&
         (writable.revents & POLLOUT))
-        write_quietly(STANDARD_ERROR, line + skip, len - skip);
+        write_quietly(STANDARD_ERROR, line, logline_make(line, target, chosen_format(), level, text));
 }
 
-static bool write_to_file(const char *line, size_t len)
+static enum logline_target target_of_file(void)
 {
+    switch (logfile_daemon(atomic_load(&log_file))) {
+    case LOGFILE_SYSLOG:
+        return LOGLINE_SYSLOG;
+    case LOGFILE_JOURNALD:
+        return LOGLINE_JOURNALD;
+    case LOGFILE_NONE:
+        break;
+    }
+    return LOGLINE_FILE;
+}
+
+static bool write_to_file(enum log_level level, const char *text)
+{
+    char line[LOGLINE_SIZE];
     int opened = log_open(), fd = opened >= 0 ? opened : atomic_load(&kept);
     if (fd < 0)
         return false;
-    write_quietly(fd, line + PRIORITY_LEN, len - PRIORITY_LEN);
+    const bool written =
+        write_quietly(fd, line, logline_make(line, target_of_file(), chosen_format(), level, text));
     if (opened >= 0)
         sys_close(opened);
-    return true;
+    return written;
 }
 
-/* Puts the newline at the end of a line of `wanted` bytes, of which as many as fit are there. Gives the
- * length. */
-static size_t end_line(char line[static LINE_MAX_LEN], size_t wanted)
+/* Ends a text of `wanted` bytes, of which as many as fit are there. */
+static void end_text(char text[static LOGLINE_TEXT], size_t wanted)
 {
     size_t len = wanted;
-    if (len > LINE_MAX_LEN - 2) {
-        len = LINE_MAX_LEN - 2;
-        memcpy(line + len - 3, "...", 3);
+    if (len > LOGLINE_TEXT - 1) {
+        len = LOGLINE_TEXT - 1;
+        memcpy(text + len - 3, "...", 3);
     }
-    escape_line(line, len);
-    line[len++] = '\n';
-    return len;
+    escape_line(text, len);
 }
 
-/* A line whose text starts behind `prefix` bytes. */
-static void deliver(enum log_level level, char *line, size_t prefix, size_t len)
+static void deliver(enum log_level level, const char *text)
 {
     void (*sink)(enum log_level, const char *) = atomic_load(&diverted);
-    if (sink) {
-        line[len - 1] = '\0';
-        sink(level, line + prefix);
-    } else if (!write_to_file(line, len)) {
-        write_to_standard_error(line, len);
-    }
+    if (sink)
+        sink(level, text);
+    else if (!write_to_file(level, text))
+        write_to_standard_error(level, text);
 }
 
-void log_line(enum log_level level, const char *format, ...)
+void log_line(enum log_level level, const char *line, ...)
 {
     if (level == LOG_QUIET || !log_enabled(level))
         return;
     int saved = errno;
-    char line[LINE_MAX_LEN];
-    int prefix = snprintf(line, sizeof line, "<%d>sockseal[%d]: %s: ", priority(level), sys_getpid(),
-                          level_name(level));
+    char text[LOGLINE_TEXT];
     va_list arguments;
-    va_start(arguments, format);
-    int body = vsnprintf(line + prefix, sizeof line - (size_t)prefix, format, arguments);
+    va_start(arguments, line);
+    int wanted = vsnprintf(text, sizeof text, line, arguments);
     va_end(arguments);
-    if (body >= 0)
-        deliver(level, line, (size_t)prefix, end_line(line, (size_t)prefix + (size_t)body));
+    if (wanted >= 0) {
+        end_text(text, (size_t)wanted);
+        deliver(level, text);
+    }
     errno = saved;
 }

@@ -4,16 +4,20 @@
 #define SOCKSEAL_LOG_H
 
 /*
- * Log lines: one write(2) each, "sockseal[PID]: error: …\n", to standard error or, opened for appending for
- * each line, to SOCKSEAL_LOG_FILE. Never through the doors, never through stdio, keeps errno, allocates
- * nothing, takes no lock.
+ * Log lines: one write(2) each, to standard error or, opened for each line, to SOCKSEAL_LOG_FILE: a file, or
+ * the socket of a log daemon. What they look like is in logline.h. Never through the doors, never through
+ * stdio, keeps errno, allocates nothing, takes no lock.
  */
 
 enum log_level { LOG_QUIET, LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 
 /* Sets the threshold and the file (NULL: standard error; the string is not copied). Before: LOG_WARN,
  * standard error. */
 void log_setup(enum log_level threshold, const char *file);
+
+/* SOCKSEAL_LOG_FORMAT; text before. */
+void log_set_format(enum log_format format);
 
 /* Takes the value of JOURNAL_STREAM (systemd.exec(5)), or NULL: where standard error is that stream, lines
  * begin with their priority, "<4>". */

@@ -6,6 +6,9 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "sys/file.h"
@@ -22,6 +25,22 @@ static bool names_descriptor(const char *path)
         if (strcmp(path, names[i]) == 0)
             return true;
     return false;
+}
+
+enum logfile_daemon logfile_daemon(const char *path)
+{
+    static const struct {
+        const char *end;
+        enum logfile_daemon daemon;
+    } names[] = {
+        {"/journal/socket", LOGFILE_JOURNALD}, {"/dev/log", LOGFILE_SYSLOG}, {"/dev-log", LOGFILE_SYSLOG}};
+    const size_t len = path ? strlen(path) : 0;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const size_t end = strlen(names[i].end);
+        if (len >= end && strcmp(path + len - end, names[i].end) == 0)
+            return names[i].daemon;
+    }
+    return LOGFILE_NONE;
 }
 
 /* What is wrong with the open file, or NULL. */
@@ -58,6 +77,31 @@ static int examine(int fd, enum logfile_kind kind, const char **reason)
     return result < 0 ? result : -EPERM;
 }
 
+/* A datagram socket that sends to the daemon. It never blocks. A descriptor, or -errno. */
+static int open_daemon(const char *path, const char **reason)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct stat st;
+    *reason = NULL;
+    if (strlen(path) >= sizeof address.sun_path)
+        return -ENAMETOOLONG;
+    strcpy(address.sun_path, path);
+    int result = sys_stat(path, &st);
+    if (result == 0 && !S_ISSOCK(st.st_mode))
+        *reason = "it is no socket of a log daemon";
+    else if (result == 0 && st.st_uid != 0 && st.st_uid != sys_geteuid())
+        *reason = "it belongs to another user";
+    if (result < 0 || *reason)
+        return result < 0 ? result : -EPERM;
+    int fd = (int)sys_call3(SYS_socket, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    result = fd < 0 ? fd : (int)sys_call3(SYS_connect, fd, sys_ptr(&address), sizeof address);
+    if (result == 0)
+        return fd;
+    if (fd >= 0)
+        sys_close(fd);
+    return result;
+}
+
 static int open_existing(const char *path, int more, unsigned mode, const char **reason)
 {
     *reason = NULL;
@@ -69,6 +113,8 @@ static int open_existing(const char *path, int more, unsigned mode, const char *
 
 int logfile_open(const char *path, enum logfile_kind kind, const char **reason)
 {
+    if (kind == LOGFILE_LOG && logfile_daemon(path) != LOGFILE_NONE)
+        return open_daemon(path, reason);
     int fd = open_existing(path, O_CREAT, kind == LOGFILE_SECRET ? 0600 : 0640, reason);
     return fd < 0 || names_descriptor(path) ? fd : examine(fd, kind, reason);
 }
@@ -94,10 +140,11 @@ static int check_directory(const char *path, const char **reason)
 
 int logfile_check(const char *path, enum logfile_kind kind, const char **reason)
 {
-    int fd = open_existing(path, 0, 0, reason);
-    if (fd == -ENOENT)
+    const bool daemon = kind == LOGFILE_LOG && logfile_daemon(path) != LOGFILE_NONE;
+    int fd = daemon ? open_daemon(path, reason) : open_existing(path, 0, 0, reason);
+    if (fd == -ENOENT && !daemon)
         return check_directory(path, reason);
-    if (fd >= 0 && !names_descriptor(path))
+    if (fd >= 0 && !daemon && !names_descriptor(path))
         fd = examine(fd, kind, reason);
     if (fd < 0)
         return fd;

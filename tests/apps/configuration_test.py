@@ -57,6 +57,7 @@ class Variables(sealed.TestCase):
                 ("SOCKSEAL_CONNECT_TIMEOUT", ("soon", "-1", "0", "10s"), ("1", "30")),
                 ("SOCKSEAL_CLOSE_TIMEOUT", ("soon", "-1", "0", "10s"), ("1", "30")),
                 ("SOCKSEAL_LOG", ("loud", "INFO!"), ("quiet", "error", "warn", "info", "debug")),
+                ("SOCKSEAL_LOG_FORMAT", ("xml", "JSON"), ("text", "json")),
                 ("SOCKSEAL_STRICT", ("maybe",), ("0", "1"))):
             for value in bad:
                 self.ends_at_load(variable, value, value)

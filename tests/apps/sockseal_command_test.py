@@ -20,12 +20,12 @@ from command import BUILD, CANNOT_INVOKE, CONFIGURATION, FAILED, LIBRARY, NOT_FO
 class RunTest(CommandTest):
     def test_options_set_the_variables_and_the_preload(self):
         result = self.sockseal("run", "-p", "9", "-k", "keys", "-i", "me", "-s", "chacha20", "-t", "5", "-l", "error",
-                               "--log-file", "log", "--plaintext", "accept", "--connect-timeout", "60", "--close-timeout", "3", "--strict", "--", "env")
+                               "--log-file", "log", "--log-format", "json", "--plaintext", "accept", "--connect-timeout", "60", "--close-timeout", "3", "--strict", "--", "env")
         self.assertEqual(result.returncode, 0, result.stderr)
         lines = result.stdout.splitlines()
         for line in ("SOCKSEAL_PORTS=9", "SOCKSEAL_KEY_FILE=" + self.path("keys"), "SOCKSEAL_IDENTITY=me", "SOCKSEAL_SUITES=chacha20",
                      "SOCKSEAL_HANDSHAKE_TIMEOUT=5", "SOCKSEAL_LOG=error", "SOCKSEAL_LOG_FILE=" + self.path("log"),
-                     "SOCKSEAL_CONNECT_TIMEOUT=60", "SOCKSEAL_CLOSE_TIMEOUT=3", "SOCKSEAL_PLAINTEXT=accept", "SOCKSEAL_STRICT=1", "LD_PRELOAD=" + LIBRARY):
+                     "SOCKSEAL_LOG_FORMAT=json", "SOCKSEAL_CONNECT_TIMEOUT=60", "SOCKSEAL_CLOSE_TIMEOUT=3", "SOCKSEAL_PLAINTEXT=accept", "SOCKSEAL_STRICT=1", "LD_PRELOAD=" + LIBRARY):
             self.assertIn(line, lines)
 
     def test_run_is_implied(self):

@@ -42,7 +42,8 @@ static void clear_environment(void)
                                             "SOCKSEAL_REMOVED_KEYS",
                                             "SOCKSEAL_GROUPS",
                                             "SOCKSEAL_CONNECT_TIMEOUT",
-                                            "SOCKSEAL_CLOSE_TIMEOUT"};
+                                            "SOCKSEAL_CLOSE_TIMEOUT",
+                                            "SOCKSEAL_LOG_FORMAT"};
     for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++)
         unsetenv(variables[i]);
 }
