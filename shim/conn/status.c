@@ -96,6 +96,13 @@ void status_open(struct conn *conn)
     status_attach(conn);
 }
 
+/* Microseconds since the connection was opened, or since `later` such microseconds. At least 1. */
+static uint32_t elapsed_us(const struct conn *conn, uint32_t later)
+{
+    const int64_t us = net_now_ns() / 1000 - conn->status.opened_us - later;
+    return us < 1 ? 1 : us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
+}
+
 static const char *how_it_ended(const struct conn *conn)
 {
     const int error = atomic_load(&conn->status.error);
@@ -137,21 +144,18 @@ void status_close(struct conn *conn)
         return;
     if (!conn_is_connecting(conn))
         log_end(conn, entry);
-    statusmem_count(STATUSPAGE_CLOSED_SENT, entry->sent_bytes);
-    statusmem_count(STATUSPAGE_CLOSED_RECEIVED, entry->received_bytes);
+    const uint64_t sent = entry->sent_bytes, received = entry->received_bytes;
+    statusmem_count(STATUSPAGE_CLOSED_SENT, sent);
+    statusmem_count(STATUSPAGE_CLOSED_RECEIVED, received);
+    PROBE4(close, arena_slot_of(conn), sent, received, elapsed_us(conn, 0));
     statusmem_give(entry);
-}
-
-/* Microseconds since the connection was opened, or since `later` such microseconds. At least 1. */
-static uint32_t elapsed_us(const struct conn *conn, uint32_t later)
-{
-    const int64_t us = net_now_ns() / 1000 - conn->status.opened_us - later;
-    return us < 1 ? 1 : us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
 }
 
 static void note_handshake(struct conn *conn)
 {
     conn->handshake_us = elapsed_us(conn, conn->handshake_us);
+    PROBE5(handshake, arena_slot_of(conn), conn->session.role == TLS_SERVER, conn->session.suite,
+           conn->session.group, conn->handshake_us);
     statusmem_count(conn->session.role == TLS_CLIENT ? STATUSPAGE_HANDSHAKES_OUT : STATUSPAGE_HANDSHAKES_IN,
                     1);
 }
@@ -205,7 +209,9 @@ static enum statuspage_failure failure_of(const struct conn *conn, int error, bo
 
 void status_failed(struct conn *conn, int error, bool not_tls)
 {
-    statusmem_count_failure(failure_of(conn, error, not_tls));
+    const enum statuspage_failure failure = failure_of(conn, error, not_tls);
+    statusmem_count_failure(failure);
+    PROBE3(failure, arena_slot_of(conn), error, failure);
     struct statuspage_entry *entry =
         status_entries ? atomic_load(&status_entries[arena_slot_of(conn)]) : NULL;
     if (!entry)

@@ -70,6 +70,16 @@ class Symbols(unittest.TestCase):
             places = [os.path.join(ROOT, base, name) for base in ("", "shim", "tests")]
             self.assertTrue(any(os.path.isfile(place) for place in places), name)
 
+    @unittest.skipUnless(glob.glob("/usr/include/**/sys/sdt.h", recursive=True), "there is no sys/sdt.h")
+    def test_the_probes_are_in_the_library(self):
+        notes = subprocess.run(["readelf", "-n", os.path.join(BUILD, "libsockseal.so")], capture_output=True, text=True, check=True).stdout
+        found = set(re.findall(r"Provider: sockseal\n\s+Name: (\w+)\n", notes))
+        self.assertEqual(found, {"handshake", "seal", "open", "failure", "close"})
+        with open(os.path.join(ROOT, "shim", "cli", "sockseal.7"), encoding="utf-8") as file:
+            page = file.read()
+        for name in found:
+            self.assertIn("\\fB%s\\fR(" % name, page)
+
     def test_thread_local_storage_is_small_and_static(self):
         segments = output("readelf", "-lW", os.path.join(BUILD, "libsockseal.so"))
         tls = re.search(r"^\s+TLS\s+\S+\s+\S+\s+\S+\s+\S+\s+0x([0-9a-f]+)", segments, re.MULTILINE)
