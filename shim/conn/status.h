@@ -57,7 +57,7 @@ static inline void status_sent(const struct conn *conn, arena_ref slot, size_t b
     struct statuspage_entry *entry = status_entry(conn, slot);
     status_add(&entry->sent_bytes, bytes);
     status_add(&entry->sent_records, records);
-    PROBE3(seal, arena_slot_of(conn), bytes, records);
+    PROBE3(seal, slot, bytes, records);
 }
 
 /* A record with `bytes` bytes was decrypted; rx_lock held. */
@@ -66,7 +66,7 @@ static inline void status_received(const struct conn *conn, arena_ref slot, size
     struct statuspage_entry *entry = status_entry(conn, slot);
     status_add(&entry->received_bytes, bytes);
     status_add(&entry->received_records, 1);
-    PROBE2(open, arena_slot_of(conn), bytes);
+    PROBE2(open, slot, bytes);
 }
 
 #endif
