@@ -114,9 +114,10 @@ void lock_wake(struct lock *lock)
     net_futex_wake(futex_of(lock), INT32_MAX);
 }
 
-int lock_wait_unblocked(struct lock *lock)
+int lock_wait_unblocked(struct lock *lock, int64_t until_ms)
 {
-    const struct timespec check = {.tv_sec = 1};
+    enum { CHECK_OTHERS_MS = 1000 };
+    const int64_t check_ms = net_now_ms() + CHECK_OTHERS_MS;
     uint64_t word = atomic_load_explicit(&lock->word, memory_order_acquire);
     if (!(word & LOCK_BLOCKED_BIT) || (word & LOCK_OWNER_BITS) == self_id())
         return 0;
@@ -124,6 +125,8 @@ int lock_wait_unblocked(struct lock *lock)
      * thread of this process cannot die alone while it holds the lock, so a time-out is needed only for an
      * owner in another process. */
     bool local = in_this_process(word & LOCK_OWNER_BITS);
-    long result = sleep_on(lock, word, local ? NULL : &check);
+    const int64_t end_ms = local || until_ms < check_ms ? until_ms : check_ms;
+    const struct timespec span = net_span_until(end_ms);
+    long result = sleep_on(lock, word, end_ms == INT64_MAX ? NULL : &span);
     return result == -EINTR ? -EINTR : 0;
 }

@@ -108,7 +108,8 @@ static inline bool lock_unblock(struct lock *lock)
     return true;
 }
 
-/* Waits until no other thread has it blocked. 0, or -EINTR where a blocking call would be interrupted. */
-int lock_wait_unblocked(struct lock *lock);
+/* Waits until no other thread has it blocked, or until a time of net_now_ms() (INT64_MAX: no limit). 0, or
+ * -EINTR where a blocking call would be interrupted. */
+int lock_wait_unblocked(struct lock *lock, int64_t until_ms);
 
 #endif

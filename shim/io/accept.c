@@ -48,7 +48,7 @@ static int wait_acceptable(int fd, int flags)
             return -EAGAIN;
         if (ready > 0)
             return 0;
-        if (!sysio_restarts())
+        if (limit != INT64_MAX || !sysio_restarts()) /* with a limit the kernel restarts none (signal(7)) */
             return -EINTR;
     }
 }

@@ -333,13 +333,22 @@ static void shut_sending(const struct conn_handle *handle)
     }
 }
 
+/* Whether TCP's connection is over, because of a reset for example: shutdown(2) gives ENOTCONN then, and what
+ * SO_ERROR has to tell stays there. */
+static bool tcp_is_over(int fd)
+{
+    uint8_t state = 0; /* the first byte of struct tcp_info */
+    socklen_t len = sizeof state;
+    return net_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &state, &len) == 0 && state == TCP_CLOSE;
+}
+
 int close_shutdown(const struct conn_handle *handle, int how)
 {
     struct conn *conn = handle->conn;
     const bool known = how == SHUT_RD || how == SHUT_WR || how == SHUT_RDWR;
     if (conn_is_connecting(conn))
         handshake_progress(handle); /* TCP may be connected by now */
-    if (!known || conn_failed(conn) || conn_is_connecting(conn)) {
+    if (!known || conn_failed(conn) || conn_is_connecting(conn) || tcp_is_over(handle->fd)) {
         int result = net_shutdown(handle->fd, how);
         if (result == 0 && how != SHUT_WR)
             conn->status.read_shut = 1;

@@ -136,7 +136,7 @@ int connect_to(int fd, const struct sockaddr *address, socklen_t len)
     return connect_sealed(fd, conn, address, len);
 }
 
-int connect_wait(const struct conn_handle *handle, int flags)
+int connect_wait(const struct conn_handle *handle, int flags, int64_t until_ms)
 {
     struct conn *conn = handle->conn;
     for (;;) {
@@ -148,7 +148,10 @@ int connect_wait(const struct conn_handle *handle, int flags)
             long said = net_recv(handle->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
             return said < 0 ? (int)said : -EPIPE;
         }
-        if (progress_wait(handle->fd, POLLOUT, INT64_MAX) == -EINTR && !sysio_restarts())
-            return -EINTR;
+        const int ready = progress_wait(handle->fd, POLLOUT, until_ms);
+        if (ready == 0)
+            return -EAGAIN;
+        if (ready == -EINTR && (until_ms != INT64_MAX || !sysio_restarts()))
+            return -EINTR; /* with a limit the kernel restarts none (signal(7)) */
     }
 }

@@ -12,7 +12,8 @@
 int connect_to(int fd, const struct sockaddr *address, socklen_t len);
 
 /* For a call on a descriptor that TCP may not have connected yet: 0 when it has, else the -errno that the
- * kernel gives to such a call. Waits if the descriptor and the MSG_ `flags` allow blocking. */
-int connect_wait(const struct conn_handle *handle, int flags);
+ * kernel gives to such a call. Waits if the descriptor and the MSG_ `flags` allow blocking, and until the
+ * program's own limit at `until_ms` (sysio_limit()): -EAGAIN. */
+int connect_wait(const struct conn_handle *handle, int flags, int64_t until_ms);
 
 #endif

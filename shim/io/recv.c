@@ -83,8 +83,9 @@ static int wait_established(const struct conn_handle *handle, int flags)
 {
     struct conn *conn = handle->conn;
     int result = progress_patiently(handle);
+    const int64_t limit = sysio_limit(handle->fd, SO_RCVTIMEO);
     if (conn_is_connecting(conn)) {
-        int waited = connect_wait(handle, flags);
+        int waited = connect_wait(handle, flags, limit);
         if (waited < 0)
             return waited;
     } else if (result < 0) {
@@ -96,10 +97,9 @@ static int wait_established(const struct conn_handle *handle, int flags)
         return 0;
     if (!sysio_may_block(handle->fd, flags))
         return -EAGAIN;
-    int64_t limit = sysio_limit(handle->fd, SO_RCVTIMEO);
     for (;;) {
         result = progress_handshake(handle, false, limit);
-        if (result == -EINTR && sysio_restarts())
+        if (result == -EINTR && limit == INT64_MAX && sysio_restarts())
             continue;
         return result == 0 ? -EAGAIN : result;
     }

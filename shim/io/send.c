@@ -142,6 +142,7 @@ static bool has_room(int fd)
  * IO_RETRY_LOOKUP. */
 static struct io_result become_writer(const struct conn_handle *handle, int flags)
 {
+    int64_t limit = 0; /* SO_SNDTIMEO, once it matters */
     for (unsigned yields = 0;;) {
         switch (hold_tx(handle, HOLD_WAIT)) {
         case HOLD_TAKEN:
@@ -157,7 +158,13 @@ static struct io_result become_writer(const struct conn_handle *handle, int flag
             if (!sysio_may_block(handle->fd, flags)) {
                 if (!has_room(handle->fd) || !sysio_yield(&yields))
                     return io_done(-EAGAIN);
-            } else if (lock_wait_unblocked(&handle->conn->tx_lock) == -EINTR && !sysio_restarts())
+                break;
+            }
+            limit = limit ? limit : sysio_limit(handle->fd, SO_SNDTIMEO);
+            if (net_now_ms() >= limit)
+                return io_done(-EAGAIN);
+            if (lock_wait_unblocked(&handle->conn->tx_lock, limit) == -EINTR &&
+                (limit != INT64_MAX || !sysio_restarts()))
                 return io_done(-EINTR);
         }
     }
@@ -268,7 +275,7 @@ static struct io_result wait_for_keys(const struct conn_handle *handle, struct i
         int result = progress_handshake(handle, true, until);
         conn->tx.waited = 1;
         learn_grace(result > 0);
-        if (result == -EINTR && done == 0 && sysio_restarts())
+        if (result == -EINTR && done == 0 && limit == INT64_MAX && sysio_restarts())
             continue;
         if (result < 0 && (result != -EINTR || done == 0))
             return io_done(result);
@@ -344,7 +351,7 @@ struct io_result send_message(const struct conn_handle *handle, const struct iov
     if (!conn_is_established(conn) && !coalesces)
         handshake_progress(handle);
     if (conn_is_connecting(conn)) {
-        int result = connect_wait(handle, flags);
+        int result = connect_wait(handle, flags, sysio_limit(handle->fd, SO_SNDTIMEO));
         if (result < 0)
             return io_done(result == -EPIPE ? send_broken_pipe(flags) : result);
     }

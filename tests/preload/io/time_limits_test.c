@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -100,6 +101,66 @@ static void sending(const struct net *net)
     assert_int_equal(pthread_join(thread, NULL), 0);
     close(pair[1]);
     free(data);
+}
+
+static void *write_much(void *context)
+{
+    static uint8_t much[16 << 20];
+    (void)!send(*(int *)context, much, sizeof much, MSG_NOSIGNAL);
+    return NULL;
+}
+
+/* Another thread's write has begun without a limit, and stands in the way. */
+static void sending_behind_another(const struct net *net)
+{
+    static char data[1 << 20];
+    int pair[2];
+    pthread_t thread;
+    net_warm_pair(net, pair);
+    assert_int_equal(pthread_create(&thread, NULL, write_much, &pair[0]), 0);
+    while (net_wait(pair[0], POLLOUT, 0) || net_wait(pair[0], POLLOUT, 50)) {
+    }
+    set_limit(pair[0], SO_SNDTIMEO);
+    const int64_t start = net_now_ms();
+    ssize_t sent = send(pair[0], data, sizeof data, MSG_NOSIGNAL); /* the kernel may take a small part */
+    assert_true(sent < 0 ? errno == EAGAIN : (size_t)sent < sizeof data);
+    assert_in_range(net_now_ms() - start, LIMIT_MS - 10, SOON_MS + 2000);
+    shutdown(pair[1], SHUT_RDWR);
+    close(pair[1]);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    close(pair[0]);
+}
+
+static void nothing(int number)
+{
+    (void)number;
+}
+
+/* A call with a limit is interrupted even by a handler with SA_RESTART (signal(7)). Something else is pending
+ * meanwhile, so that the library waits in its own way. */
+static void interrupted_with_a_limit(const struct net *net)
+{
+    const struct sigaction action = {.sa_handler = nothing, .sa_flags = SA_RESTART};
+    const struct itimerval often = {.it_value.tv_usec = 50000, .it_interval.tv_usec = 50000}, never = {0};
+    struct timeval limit = {.tv_sec = 5};
+    struct sockaddr_in address;
+    char byte;
+    int unanswered, waits = net_connect_unanswered(net, &unanswered);
+    int listener = net_listen(net, 4, &address), one = net_client(net, 0), pair[2];
+    net_pair(net, pair);
+    sigaction(SIGALRM, &action, NULL);
+    setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    setsockopt(waits, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    setsockopt(pair[1], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    setitimer(ITIMER_REAL, &often, NULL);
+    assert_int_equal(accept(listener, NULL, NULL), -1);
+    assert_int_equal(errno, EINTR);
+    assert_int_equal(recv(waits, &byte, 1, 0), -1);
+    assert_int_equal(errno, EINTR);
+    assert_int_equal(recv(pair[1], &byte, 1, 0), -1);
+    assert_int_equal(errno, EINTR);
+    setitimer(ITIMER_REAL, &never, NULL);
+    close(waits), close(unanswered), close(listener), close(one), close(pair[0]), close(pair[1]);
 }
 
 /* It is inherited by accepted sockets, where the handshake's messages may be shorter than it. */
@@ -240,6 +301,8 @@ static const struct suite_case cases[] = {
     {.name = "SO_RCVTIMEO", .run = receiving},
     {.name = "SO_RCVTIMEO and MSG_WAITALL", .run = receiving_all},
     {.name = "SO_SNDTIMEO", .run = sending},
+    {.name = "SO_SNDTIMEO behind another writer", .run = sending_behind_another},
+    {.name = "interrupted with a limit", .run = interrupted_with_a_limit},
     {.name = "SO_RCVLOWAT of a listener", .run = low_water_of_a_listener},
     {.name = "SO_RCVLOWAT and waits", .run = low_water_and_waits},
     {.name = "SO_RCVLOWAT in small records", .run = low_water_in_small_records},
