@@ -33,7 +33,7 @@ NAMES = sorted(os.path.basename(os.path.dirname(path)) for path in glob.glob(os.
 
 
 def run_example(name):
-    user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    user = [] if os.geteuid() == 0 else ["--user", "--map-current-user", "--keep-caps"]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("SOCKSEAL_")}
     script = f'ip link set lo up && exec "{EXAMPLES}/{name}/run.sh" "{BUILD}"'
     return subprocess.run(["unshare", "--net", *user, "sh", "-c", script], env=environment, stdin=subprocess.DEVNULL,
