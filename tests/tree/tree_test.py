@@ -192,6 +192,22 @@ class Links(unittest.TestCase):
         self.assertLessEqual(set(targets), headings)
 
 
+class Messages(unittest.TestCase):
+    def test_what_the_troubleshooting_page_quotes_is_said(self):
+        said = ""
+        for path in files(".c"):
+            if "/shim/" in path:
+                with open(path, encoding="utf-8") as file:
+                    said += re.sub(r'"\s*"', "", file.read())
+        with open(os.path.join(ROOT, "docs", "troubleshooting.md"), encoding="utf-8") as file:
+            quoted = re.findall(r'"([^"]+)"', file.read())
+        self.assertGreater(len(quoted), 10)
+        for message in quoted:
+            if not message.startswith("object 'libsockseal.so'"):  # the dynamic linker's
+                fixed = re.split(r" \(|…|'lisen:9': ", message)[0].strip() or message
+                self.assertIn(fixed, said, message)
+
+
 class Table(unittest.TestCase):
     def test_the_table_of_programs_can_be_made(self):
         """It reads the files of tests/apps without running them, at the end of a long run."""
