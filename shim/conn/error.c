@@ -80,7 +80,7 @@ void error_set_at(const struct conn_handle *handle, int level, int error, const 
     fail(handle, level, error, reason, false);
 }
 
-static enum log_level level_of(int error)
+static int level_of(int error)
 {
     return error == ECONNRESET ? LOG_WARN : LOG_ERROR;
 }

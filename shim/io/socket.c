@@ -168,21 +168,38 @@ bool socket_wants(int fd, const struct sockaddr *address, socklen_t len)
     return false;
 }
 
+/* Of a connection, whose peer and own address go there. */
+static int names_of(int fd, struct sockaddr_storage *peer, struct sockaddr_storage *local)
+{
+    socklen_t peer_len = sizeof *peer, local_len = sizeof *local;
+    int error = net_getpeername(fd, peer, &peer_len);
+    return error < 0 ? error : net_getsockname(fd, local, &local_len);
+}
+
+static bool names_to(const struct sockaddr_storage *peer)
+{
+    const struct sockaddr *other = (const struct sockaddr *)peer;
+    return rules_match(&config_get()->rules, RULES_CONNECT, other, address_of(other).port);
+}
+
 bool socket_names(int fd)
 {
     struct sockaddr_storage peer = {0}, local = {0};
-    socklen_t peer_len = sizeof peer, local_len = sizeof local;
-    int error = net_getpeername(fd, &peer, &peer_len);
-    if (error == 0)
-        error = net_getsockname(fd, &local, &local_len);
+    int error = names_of(fd, &peer, &local);
     if (error < 0)
         return address_is_refused(error);
-    if (!address_is_tcp(fd))
-        return false;
-    const struct sockaddr *other = (const struct sockaddr *)&peer;
-    struct address own = address_of((const struct sockaddr *)&local);
-    return rules_match(&config_get()->rules, RULES_CONNECT, other, address_of(other).port) ||
-           rules_match(&config_get()->rules, RULES_LISTEN, other, own.port);
+    const struct address own = address_of((const struct sockaddr *)&local);
+    return address_is_tcp(fd) && (names_to(&peer) || rules_match(&config_get()->rules, RULES_LISTEN,
+                                                                 (const struct sockaddr *)&peer, own.port));
+}
+
+bool socket_names_connected(int fd)
+{
+    struct sockaddr_storage peer = {0}, local = {0};
+    int error = names_of(fd, &peer, &local);
+    if (error < 0)
+        return address_is_refused(error);
+    return address_is_tcp(fd) && names_to(&peer);
 }
 
 bool socket_strictly_refused(int fd, const struct sockaddr *address, socklen_t len)

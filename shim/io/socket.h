@@ -47,6 +47,9 @@ bool socket_names_port(int fd);
 /* Whether fd is a TCP connection that a rule names in one direction or the other, whoever made it. */
 bool socket_names(int fd);
 
+/* The same of one that connect(2) has made, so that only rules for connecting count. */
+bool socket_names_connected(int fd);
+
 /* For a descriptor that this process was started with, and that no program with the library has handed over.
  * If it is a TCP connection that a rule matches, it is sealed from now on, in the role that the rule names.
  * If it cannot be sealed, it is shut down. */

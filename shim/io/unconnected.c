@@ -79,7 +79,7 @@ static enum fdtable_settled settle(int fd, struct conn_handle *found)
         return FDTABLE_FOUND;
     if (owner && find_and_join(fd))
         return FDTABLE_SETTLED;
-    if (socket_names(fd))
+    if (socket_names_connected(fd))
         return FDTABLE_UNKNOWN;
     if (!owner) /* the parent may have another file there */
         return FDTABLE_STILL_UNCONNECTED;
