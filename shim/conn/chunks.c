@@ -4,11 +4,33 @@
 
 #include <string.h>
 
-enum { PIECE_ROOM = ARENA_CHUNK_SIZE - (int)sizeof(struct chunk_head) };
+enum {
+    PIECE_ROOM = ARENA_CHUNK_SIZE - (int)sizeof(struct chunk_head),
+    /* No list of a sound connection is longer: what waits for keys, and as much from signal handlers. */
+    PIECES_MAX = 256,
+};
 
 static struct chunk_head *piece_of(const void *slot, arena_ref chunk)
 {
     return (struct chunk_head *)(void *)arena_chunk(slot, chunk);
+}
+
+/* What a chunk's head says, read once and checked: another process that shares the connection may write to
+ * it. A piece that cannot be counts as an empty one. */
+static struct chunk_head head_of(const void *slot, arena_ref chunk)
+{
+    const struct chunk_head *piece = piece_of(slot, chunk);
+    struct chunk_head head = {.next = __atomic_load_n(&piece->next, __ATOMIC_RELAXED),
+                              .off = __atomic_load_n(&piece->off, __ATOMIC_RELAXED),
+                              .len = __atomic_load_n(&piece->len, __ATOMIC_RELAXED)};
+    if (head.off > PIECE_ROOM || head.len > PIECE_ROOM - head.off)
+        head.off = head.len = 0;
+    return head;
+}
+
+static uint8_t *bytes_of(const void *slot, arena_ref chunk, const struct chunk_head *head)
+{
+    return (uint8_t *)(piece_of(slot, chunk) + 1) + head->off;
 }
 
 void chunks_adopt(void *slot, struct chunk_list *list, arena_ref chunk, uint32_t off, uint32_t len)
@@ -33,21 +55,23 @@ static bool add_piece(void *slot, struct chunk_list *list)
 size_t chunks_append(void *slot, struct chunk_list *list, const uint8_t *data, size_t len, size_t limit)
 {
     size_t done = 0;
-    if (list->total >= limit)
+    const uint32_t total = __atomic_load_n(&list->total, __ATOMIC_RELAXED);
+    if (total >= limit)
         return 0;
-    if (len > limit - list->total)
-        len = limit - list->total;
+    if (len > limit - total)
+        len = limit - total;
     while (done < len) {
-        struct chunk_head *piece = list->last ? piece_of(slot, list->last) : NULL;
-        size_t room = piece ? PIECE_ROOM - piece->off - piece->len : 0;
+        const arena_ref last = list->last;
+        const struct chunk_head head = last ? head_of(slot, last) : (struct chunk_head){.len = PIECE_ROOM};
+        const size_t room = PIECE_ROOM - head.off - head.len;
         if (room == 0) {
             if (!add_piece(slot, list))
                 break;
             continue;
         }
         size_t part = len - done < room ? len - done : room;
-        memcpy((uint8_t *)(piece + 1) + piece->off + piece->len, data + done, part);
-        piece->len += (uint32_t)part;
+        memcpy(bytes_of(slot, last, &head) + head.len, data + done, part);
+        piece_of(slot, last)->len = head.len + (uint32_t)part;
         list->total += (uint32_t)part;
         done += part;
     }
@@ -56,43 +80,46 @@ size_t chunks_append(void *slot, struct chunk_list *list, const uint8_t *data, s
 
 uint8_t *chunks_head(const void *slot, const struct chunk_list *list, size_t *len)
 {
-    if (!list->first) {
-        *len = 0;
+    const arena_ref first = list->first;
+    *len = 0;
+    if (!first)
         return NULL;
-    }
-    struct chunk_head *piece = piece_of(slot, list->first);
-    *len = piece->len;
-    return (uint8_t *)(piece + 1) + piece->off;
+    const struct chunk_head head = head_of(slot, first);
+    *len = head.len;
+    return bytes_of(slot, first, &head);
 }
 
 void chunks_drop(void *slot, struct chunk_list *list, size_t len)
 {
-    while (list->first && len > 0) {
-        struct chunk_head *piece = piece_of(slot, list->first);
-        uint32_t part = len < piece->len ? (uint32_t)len : piece->len;
-        piece->off += part;
-        piece->len -= part;
-        list->total -= part;
+    uint32_t total = __atomic_load_n(&list->total, __ATOMIC_RELAXED);
+    arena_ref first = list->first;
+    for (int i = 0; first && len > 0 && i < PIECES_MAX; i++) {
+        struct chunk_head head = head_of(slot, first), *piece = piece_of(slot, first);
+        uint32_t part = len < head.len ? (uint32_t)len : head.len;
+        total -= part < total ? part : total;
         len -= part;
-        if (piece->len == 0) {
-            arena_ref next = piece->next;
-            arena_chunk_give(slot, list->first);
-            list->first = next;
-            if (!next)
-                list->last = 0;
-        }
+        piece->off = head.off + part;
+        piece->len = head.len - part;
+        if (part < head.len)
+            break;
+        arena_chunk_give(slot, first);
+        first = head.next;
     }
+    list->first = first;
+    list->total = total;
+    if (!first)
+        list->last = 0;
 }
 
 int chunks_view(const void *slot, const struct chunk_list *list, size_t len, struct iovec *iov, int max)
 {
     int count = 0;
-    for (arena_ref chunk = list->first; chunk && len > 0 && count < max;
-         chunk = piece_of(slot, chunk)->next) {
-        struct chunk_head *piece = piece_of(slot, chunk);
-        size_t part = piece->len < len ? piece->len : len;
-        iov[count++] = (struct iovec){(uint8_t *)(piece + 1) + piece->off, part};
+    for (arena_ref chunk = list->first; chunk && len > 0 && count < max;) {
+        const struct chunk_head head = head_of(slot, chunk);
+        size_t part = head.len < len ? head.len : len;
+        iov[count++] = (struct iovec){bytes_of(slot, chunk, &head), part};
         len -= part;
+        chunk = head.next;
     }
     return count;
 }
@@ -100,36 +127,39 @@ int chunks_view(const void *slot, const struct chunk_list *list, size_t len, str
 size_t chunks_copy(const void *slot, const struct chunk_list *list, size_t skip, uint8_t *out, size_t len)
 {
     size_t done = 0;
-    for (arena_ref chunk = list->first; chunk && done < len; chunk = piece_of(slot, chunk)->next) {
-        const struct chunk_head *piece = piece_of(slot, chunk);
-        if (skip >= piece->len) {
-            skip -= piece->len;
-            continue;
-        }
-        size_t part = piece->len - skip;
+    arena_ref chunk = list->first;
+    for (int i = 0; chunk && done < len && i < PIECES_MAX; i++) {
+        const struct chunk_head head = head_of(slot, chunk);
+        const size_t over = skip < head.len ? skip : head.len;
+        size_t part = head.len - over;
         if (part > len - done)
             part = len - done;
-        memcpy(out + done, (const uint8_t *)(piece + 1) + piece->off + skip, part);
+        memcpy(out + done, bytes_of(slot, chunk, &head) + over, part);
         done += part;
-        skip = 0;
+        skip -= over;
+        chunk = head.next;
     }
     return done;
 }
 
 bool chunks_map(const void *slot, const struct chunk_list *list)
 {
-    for (arena_ref chunk = list->first; chunk; chunk = piece_of(slot, chunk)->next) {
+    arena_ref chunk = list->first;
+    for (int i = 0; chunk && i < PIECES_MAX; i++) {
         if (!arena_chunk_map(slot, chunk))
             return false;
+        chunk = head_of(slot, chunk).next;
     }
     return true;
 }
 
 void chunks_free(void *slot, struct chunk_list *list)
 {
-    for (arena_ref chunk = list->first, next; chunk && arena_chunk_map(slot, chunk); chunk = next) {
-        next = piece_of(slot, chunk)->next;
+    arena_ref chunk = list->first;
+    for (int i = 0; chunk && i < PIECES_MAX && arena_chunk_map(slot, chunk); i++) {
+        const arena_ref next = head_of(slot, chunk).next;
         arena_chunk_give(slot, chunk);
+        chunk = next;
     }
     *list = (struct chunk_list){0};
 }

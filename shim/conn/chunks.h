@@ -7,6 +7,10 @@
  * Queues of bytes that wait in chunks of the arena: decrypted bytes that the program has not read, or bytes
  * that the program wrote before keys were installed. Every chunk of a list that is used must be mapped in
  * this process (chunks_map()). The functions get the connection's slot, whose chunks these are.
+ *
+ * Another process that shares the connection may write to a list and its chunks. So `off` and `len` of a
+ * chunk are read once and checked, and no walk along a list is endless. A caller of chunks_head() must expect
+ * a length of 0 though `total` is not 0: the list is damaged (error_damaged()).
  */
 
 #include <stddef.h>

@@ -169,6 +169,17 @@ _Static_assert(offsetof(struct conn, space) == ARENA_SLOT_KEPT,
                "generation, pins and locks outlive the connection");
 _Static_assert(sizeof(struct tls_handshake) <= ARENA_CHUNK_SIZE, "a handshake fits a chunk");
 
+/* Room for a record's start in rx.chunk. */
+enum { CONN_RX_ROOM = ARENA_CHUNK_SIZE - (int)sizeof(struct chunk_head) };
+
+/* How many bytes of a record are in rx.chunk: read once, and never more than it has room for, whatever
+ * another process that shares the connection has written there. */
+static inline size_t conn_rx_have(const struct conn *conn)
+{
+    const uint32_t have = __atomic_load_n(&conn->rx.have, __ATOMIC_RELAXED);
+    return have <= CONN_RX_ROOM ? have : CONN_RX_ROOM;
+}
+
 /* Where a record is collected in rx.chunk: behind room for a struct chunk_head, so that the chunk can become
  * a part of rx.queue when the record is decrypted in place. */
 static inline uint8_t *conn_rx_data(const struct conn *conn)

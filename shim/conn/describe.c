@@ -11,12 +11,12 @@ const char *describe_conn(const struct conn *conn, char text[static DESCRIBE_TEX
 {
     const struct tls_session *session = &conn->session;
     char local[ADDRESS_TEXT], peer[ADDRESS_TEXT], name[ESCAPE_BYTE_MAX * TLS_IDENTITY_MAX + 1];
-    const bool known = session->identity_len && session->identity_len <= TLS_IDENTITY_MAX;
+    const size_t identity_len = tls_session_identity_len(session);
     snprintf(text, DESCRIBE_TEXT, "%s %s %s%s%s%s", address_text(&conn->local, local),
              session->role == TLS_CLIENT ? "->" : "<-", address_text(&conn->peer, peer),
-             known ? " (identity '" : "",
-             known ? escape_peer(name, sizeof name, session->identity, session->identity_len) : "",
-             known ? "')" : "");
+             identity_len > 0 ? " (identity '" : "",
+             identity_len > 0 ? escape_peer(name, sizeof name, session->identity, identity_len) : "",
+             identity_len > 0 ? "')" : "");
     return text;
 }
 

@@ -90,6 +90,13 @@ void error_set(const struct conn_handle *handle, int error, const char *reason)
     error_set_at(handle, level_of(error), error, reason);
 }
 
+int error_damaged(const struct conn_handle *handle)
+{
+    error_set(handle, EIO,
+              "its state is damaged: a process that shares the connection has written to its memory");
+    return -EIO;
+}
+
 void error_from_tls(const struct conn_handle *handle, const struct tls_session *session,
                     enum tls_result result)
 {

@@ -26,6 +26,10 @@ void error_set(const struct conn_handle *handle, int error, const char *reason);
 /* The same with a log line of this level (enum log_level), for what is no fault. */
 void error_set_at(const struct conn_handle *handle, int level, int error, const char *reason);
 
+/* Fails the connection because its memory says what cannot be, as another process may have written it: gives
+ * -EIO. */
+int error_damaged(const struct conn_handle *handle);
+
 /* The errno for a result of the TLS engine. */
 int error_of_tls(enum tls_result result);
 

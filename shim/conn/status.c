@@ -62,7 +62,7 @@ static void publish(const struct conn *conn, struct statuspage_entry *entry)
     entry->cookie = arena_cookie(arena_slot_of(conn));
     entry->local = publish_address(&conn->local);
     entry->peer = publish_address(&conn->peer);
-    entry->identity_len = session->identity_len;
+    entry->identity_len = (uint8_t)tls_session_identity_len(session);
     memcpy(entry->identity, session->identity, sizeof entry->identity);
     statusmem_end_change(entry);
 }

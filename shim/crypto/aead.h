@@ -41,6 +41,10 @@ extern bool aead_pretend_no_aes;
 /* The AEAD of a suite, or NULL if there is none. */
 const struct aead *aead_of(uint16_t suite);
 
+/* The same, but for an unknown suite one that seals and opens nothing, and may protect no record: for a suite
+ * that stands in memory which other processes can write to. */
+const struct aead *aead_or_none(uint16_t suite);
+
 /* Whether to offer and to choose the suite here: known, and with AES instructions where it needs them.
  * secret_init() must have run. */
 bool aead_usable(uint16_t suite);

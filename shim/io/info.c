@@ -30,6 +30,6 @@ void info_fill(const struct conn_handle *handle, struct sockseal_info *info)
     if (info->state == SOCKSEAL_HANDSHAKE)
         return;
     info->suite = conn->session.suite;
-    info->identity_len = conn->session.identity_len;
+    info->identity_len = (uint8_t)tls_session_identity_len(&conn->session);
     memcpy(info->identity, conn->session.identity, sizeof info->identity);
 }

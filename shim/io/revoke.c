@@ -21,7 +21,8 @@ enum { CHECK_MS = 1000 };
 static bool is_revoked(const struct conn *conn, const struct keyring *keys)
 {
     return conn_phase(conn) >= CONN_ESTABLISHED && !conn_failed(conn) && conn->key_tag != 0 &&
-           keyring_tag(keys, conn->session.identity, conn->session.identity_len) != conn->key_tag;
+           keyring_tag(keys, conn->session.identity, tls_session_identity_len(&conn->session)) !=
+               conn->key_tag;
 }
 
 static void end_revoked(int fd, const struct keyring *keys)

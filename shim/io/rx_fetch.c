@@ -32,6 +32,11 @@ static void serve_queue(struct rx_fetch *fetch)
     size_t len;
     while (fetch->memory.left > 0 && conn->rx.queue.total > 0) {
         const uint8_t *data = chunks_head(conn, &conn->rx.queue, &len);
+        if (len == 0) {
+            error_damaged(fetch->handle);
+            chunks_free(conn, &conn->rx.queue);
+            break;
+        }
         if (len > fetch->memory.left)
             len = fetch->memory.left;
         iov_cursor_scatter(&fetch->memory, data, len);
@@ -92,13 +97,16 @@ static struct io_result receive_into(struct rx_fetch *fetch, size_t whole, uint8
                                      int flags)
 {
     struct conn *conn = fetch->handle->conn;
-    size_t first = whole ? whole - conn->rx.have : 0, more = fetch->memory.left;
+    const size_t have = whole ? conn_rx_have(conn) : 0;
+    if (have > whole)
+        return io_done(error_damaged(fetch->handle));
+    size_t first = whole - have, more = fetch->memory.left;
     if (whole)
         more -= whole - TLS_SEAL_OVERHEAD;
     size_t decrypted = conn->rx.decrypted, second = decrypted + cipher_for(more);
     if (second > cap)
         second = cap;
-    struct iovec iov[2] = {{whole ? conn_rx_data(conn) + conn->rx.have : NULL, first}, {buffer, second}};
+    struct iovec iov[2] = {{whole ? conn_rx_data(conn) + have : NULL, first}, {buffer, second}};
     struct msghdr message = {.msg_iov = whole ? iov : iov + 1, .msg_iovlen = whole && second ? 2 : 1};
     struct io_result result = sysio_recvmsg(fetch->handle, &message, flags);
     if (!io_ok(result))
@@ -108,7 +116,8 @@ static struct io_result receive_into(struct rx_fetch *fetch, size_t whole, uint8
     const size_t got = (size_t)result.value;
     fetch->drained = got < first + second;
     size_t used = got < first ? got : first;
-    conn->rx.have += (uint32_t)used;
+    if (whole)
+        conn->rx.have = (uint32_t)(have + used);
     if (used < first)
         return io_done(0);
     if (decrypted > got - used)
@@ -138,13 +147,16 @@ static struct io_result receive_small(struct rx_fetch *fetch, size_t whole, int 
 static struct io_result complete_header(struct rx_fetch *fetch, int flags)
 {
     struct conn *conn = fetch->handle->conn;
-    struct io_result got = sysio_recv(fetch->handle, conn_rx_data(conn) + conn->rx.have,
-                                      TLS_RECORD_HEADER - conn->rx.have, flags);
+    const size_t have = conn_rx_have(conn);
+    if (have >= TLS_RECORD_HEADER)
+        return io_done(error_damaged(fetch->handle));
+    struct io_result got =
+        sysio_recv(fetch->handle, conn_rx_data(conn) + have, TLS_RECORD_HEADER - have, flags);
     if (!io_ok(got))
         return got;
     if (got.value == 0)
         return reached_end(fetch);
-    conn->rx.have += (uint32_t)got.value;
+    conn->rx.have = (uint32_t)(have + (size_t)got.value);
     return io_done(0);
 }
 
@@ -173,6 +185,8 @@ static struct io_result fetch_step(struct rx_fetch *fetch, int flags)
             return complete_header(fetch, flags);
         if (tls_record_size(&conn->session, conn_rx_data(conn), TLS_RECORD_HEADER, &whole) != TLS_OK)
             return io_done(rx_record_fail(fetch->handle, TLS_FAIL_PROTOCOL).error);
+        if (whole > CONN_RX_ROOM)
+            return io_done(error_damaged(fetch->handle));
         if (whole < TLS_SEAL_OVERHEAD || whole - TLS_SEAL_OVERHEAD > fetch->memory.left)
             return fill_queue(fetch, flags);
     }

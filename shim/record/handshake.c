@@ -19,11 +19,12 @@
 #include "record/rx_low_water.h"
 #include "record/tx_flush.h"
 #include "record/txbuf.h"
+#include "shm/scratch.h"
 #include "sys/net.h"
 
 enum {
     /* Room for records in rx.chunk. */
-    COLLECT = ARENA_CHUNK_SIZE - (int)sizeof(struct chunk_head),
+    COLLECT = CONN_RX_ROOM,
     /* System calls in one go: a peer must not keep the program in here. */
     ROUNDS = 8,
 };
@@ -104,7 +105,7 @@ static int offer_keys(const struct conn_handle *handle, const struct keyring *ke
     enum tls_result result = tls_client_begin(&conn->session, state_of(conn), &config, out);
     /* For log lines until the server has chosen one. */
     conn->session.identity_len = (uint8_t)first->identity_len;
-    memcpy(conn->session.identity, first->identity, conn->session.identity_len);
+    memcpy(conn->session.identity, first->identity, first->identity_len);
     if (result == TLS_OK)
         return 0;
     error_from_tls(handle, &conn->session, result);
@@ -112,10 +113,11 @@ static int offer_keys(const struct conn_handle *handle, const struct keyring *ke
 }
 
 /* Queues what the engine has written to `out`, and the rest of a long ClientHello. False: no memory. */
-static bool queue_flight(struct conn *conn, struct tls_buffer *out)
+static bool queue_flight(struct conn *conn, struct tls_session *session, struct tls_handshake *state,
+                         struct tls_buffer *out)
 {
     bool queued = txbuf_append(conn, out->data, out->len);
-    for (out->len = 0; queued && tls_handshake_more(&conn->session, state_of(conn), out); out->len = 0)
+    for (out->len = 0; queued && tls_handshake_more(session, state, out); out->len = 0)
         queued = txbuf_append(conn, out->data, out->len);
     return queued;
 }
@@ -130,7 +132,7 @@ static int start_client(const struct conn_handle *handle)
     keyring_release(keys);
     if (result < 0)
         return result;
-    if (!queue_flight(conn, &out))
+    if (!queue_flight(conn, &conn->session, state_of(conn), &out))
         return -ENOBUFS;
     if (!conn_is_connecting(conn))
         tx_flush_locked(handle);
@@ -168,7 +170,8 @@ static void note_key(struct conn *conn)
     if (!config_get()->close_removed_keys)
         return;
     const struct keyring *keys = keyring_current();
-    conn->key_tag = keys ? keyring_tag(keys, conn->session.identity, conn->session.identity_len) : 0;
+    conn->key_tag =
+        keys ? keyring_tag(keys, conn->session.identity, tls_session_identity_len(&conn->session)) : 0;
     keyring_release(keys);
 }
 
@@ -195,26 +198,40 @@ static void finish(const struct conn_handle *handle)
     }
 }
 
+/* What the engine works on while it takes a record: copies. Another process that shares the connection may
+ * write to its memory at any moment. The engine checks what it counts with once, and then uses it. */
+struct handshake_work {
+    struct tls_session session;
+    struct tls_handshake state;
+    uint8_t record[TLS_RECORD_MAX];
+    size_t len; /* of the record */
+};
+
+_Static_assert(sizeof(struct handshake_work) <= SCRATCH_SIZE, "it fits a scratch buffer");
+
 /* A record before sending keys are installed: both locks are held, and the engine may answer. */
 static enum tls_result take_both(const struct conn_handle *handle, const struct tls_config *config,
-                                 uint8_t *record, size_t len)
+                                 struct handshake_work *work)
 {
     struct conn *conn = handle->conn;
     uint8_t bytes[TLS_FLIGHT_MAX];
     struct tls_buffer out = {.data = bytes, .cap = sizeof bytes};
-    enum tls_result result = tls_handshake_record(&conn->session, state_of(conn), config, record, len, &out);
+    enum tls_result result =
+        tls_handshake_record(&work->session, &work->state, config, work->record, work->len, &out);
     const bool answered = out.len > 0;
-    if (!queue_flight(conn, &out))
+    if (!queue_flight(conn, &work->session, &work->state, &out))
         result = TLS_FAIL_INTERNAL;
+    conn->session = work->session;
+    *state_of(conn) = work->state;
     if (answered && conn->tx.queue.total == 0)
         conn_tx_set(conn, TX_PUSH);
     else
         conn_tx_clear(conn, TX_PUSH);
-    conn_set_can_send(conn, conn->session.can_send);
+    conn_set_can_send(conn, work->session.can_send);
     tx_flush_locked(handle);
     if (result != TLS_OK)
-        error_from_tls(handle, &conn->session, result);
-    else if (conn->session.complete)
+        error_from_tls(handle, &work->session, result);
+    else if (work->session.complete)
         finish(handle);
     return result;
 }
@@ -226,37 +243,47 @@ static enum tls_result take_both(const struct conn_handle *handle, const struct 
  * might be made under one nonce, which would give both away.
  */
 static enum tls_result take_receiving(const struct conn_handle *handle, const struct tls_config *config,
-                                      uint8_t *record, size_t len)
+                                      struct handshake_work *work)
 {
     struct conn *conn = handle->conn;
-    struct tls_session copy;
+    struct tls_session *copy = &work->session;
     uint8_t bytes[TLS_FLIGHT_MAX];
     struct tls_buffer out = {.data = bytes, .cap = sizeof bytes};
-    memcpy(&copy, &conn->session, sizeof copy);
-    memset(&copy.tx, 0, sizeof copy.tx);
-    enum tls_result result = tls_handshake_record(&copy, state_of(conn), config, record, len, &out);
-    enum tls_alert alert = (enum tls_alert)copy.alert_out;
+    memset(&copy->tx, 0, sizeof copy->tx);
+    enum tls_result result = tls_handshake_record(copy, &work->state, config, work->record, work->len, &out);
+    enum tls_alert alert = (enum tls_alert)copy->alert_out;
+    *state_of(conn) = work->state;
     if (result == TLS_OK) {
-        conn->session.rx = copy.rx;
-        conn->session.rx_keys = copy.rx_keys;
-        conn->session.heard = copy.heard;
-        conn->session.ccs_window = copy.ccs_window;
-        conn->session.skip_early = copy.skip_early;
-        conn->session.state = copy.state;
-        conn->session.complete = copy.complete;
-        conn->session.message = copy.message;
-        conn->session.alert_in = copy.alert_in;
-        if (copy.complete)
+        conn->session.rx = copy->rx;
+        conn->session.rx_keys = copy->rx_keys;
+        conn->session.heard = copy->heard;
+        conn->session.ccs_window = copy->ccs_window;
+        conn->session.skip_early = copy->skip_early;
+        conn->session.state = copy->state;
+        conn->session.complete = copy->complete;
+        conn->session.message = copy->message;
+        conn->session.alert_in = copy->alert_in;
+        if (copy->complete)
             finish(handle);
     } else {
         tx_flush_alert(handle, alert);
-        error_from_tls(handle, &copy, result);
+        error_from_tls(handle, copy, result);
     }
-    secret_wipe(&copy, sizeof copy);
     return result;
 }
 
-static enum tls_result take_record(const struct conn_handle *handle, uint8_t *record, size_t len)
+/* Copies the session, the state and a record; the locks are held that the caller of the engine needs. */
+static void begin_work(struct handshake_work *work, const struct conn *conn, const uint8_t *record,
+                       size_t len)
+{
+    work->session = conn->session;
+    work->state = *state_of(conn);
+    work->len = len < sizeof work->record ? len : sizeof work->record;
+    memcpy(work->record, record, work->len);
+}
+
+static enum tls_result take_with(const struct conn_handle *handle, struct handshake_work *work,
+                                 const uint8_t *record, size_t len)
 {
     struct conn *conn = handle->conn;
     const struct keyring *keys = keyring_current();
@@ -268,14 +295,29 @@ static enum tls_result take_record(const struct conn_handle *handle, uint8_t *re
     struct tls_config config = engine_config(&scope);
     enum tls_result result = TLS_FAIL_INTERNAL;
     if (conn->tx.can_send) {
-        result = take_receiving(handle, &config, record, len);
+        begin_work(work, conn, record, len);
+        result = take_receiving(handle, &config, work);
     } else if (hold_tx(handle, HOLD_WAIT) == HOLD_TAKEN) {
-        result = take_both(handle, &config, record, len);
+        begin_work(work, conn, record, len);
+        result = take_both(handle, &config, work);
         tx_flush_release(handle);
     } else {
         error_set(handle, EIO, "the handshake was interrupted in the middle of a message");
     }
     keyring_release(keys);
+    return result;
+}
+
+static enum tls_result take_record(const struct conn_handle *handle, const uint8_t *record, size_t len)
+{
+    struct handshake_work *work = (struct handshake_work *)(void *)scratch_take();
+    if (!work) {
+        error_set(handle, ENOBUFS, "no memory for the handshake");
+        return TLS_FAIL_INTERNAL;
+    }
+    enum tls_result result = take_with(handle, work, record, len);
+    secret_wipe(work, sizeof *work);
+    scratch_give((uint8_t *)work);
     return result;
 }
 
@@ -349,7 +391,7 @@ static long receive(const struct conn_handle *handle, uint8_t *data, size_t len,
 }
 
 /* The stream ended, or the kernel reported an error, before the handshake was complete. Gives -1. */
-static int end_early(const struct conn_handle *handle, uint32_t have)
+static int end_early(const struct conn_handle *handle, size_t have)
 {
     const struct tls_session *session = &handle->conn->session;
     if (session->role == TLS_SERVER && !session->heard && have == 0)
@@ -362,7 +404,7 @@ static int end_early(const struct conn_handle *handle, uint32_t have)
 
 /* Something has come behind `before` bytes of a record. A connecting side whose peer begins to answer has
  * been accepted, and waits no longer than one that accepted. */
-static void note_answer(struct conn *conn, uint32_t before)
+static void note_answer(struct conn *conn, size_t before)
 {
     if (conn->session.role == TLS_CLIENT && !conn->session.heard && before == 0)
         conn->status.deadline_ms = net_now_ms() + config_get()->handshake_timeout_ms;
@@ -380,7 +422,7 @@ static int advance(const struct conn_handle *handle)
     }
     const bool peek = !only_handshake_can_come(conn);
     uint8_t *data = conn_rx_data(conn);
-    const uint32_t before = conn->rx.have;
+    const size_t before = conn_rx_have(conn);
     long got = receive(handle, data + before, COLLECT - before, peek ? MSG_PEEK : 0);
     if (got == -EAGAIN || got == -EINTR)
         return 0;
@@ -396,12 +438,13 @@ static int advance(const struct conn_handle *handle)
     if (used < 0)
         return -1;
     bool over = conn_is_established(conn);
-    size_t take = over ? (size_t)used - before : (size_t)got;
+    size_t take = !over ? (size_t)got : (size_t)used > before ? (size_t)used - before : 0;
+    const uint32_t left = over ? 0 : (uint32_t)(have - (size_t)used);
     if (peek)
         net_recv(handle->fd, NULL, take, MSG_TRUNC | MSG_DONTWAIT);
-    conn->rx.have = over ? 0 : (uint32_t)(have - (size_t)used);
-    memmove(data, data + used, conn->rx.have);
-    if (conn->rx.have == 0) {
+    conn->rx.have = left;
+    memmove(data, data + used, left);
+    if (left == 0) {
         arena_chunk_give(conn, conn->rx.chunk);
         conn->rx.chunk = 0;
     }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "conn/error.h"
 #include "record/sysio.h"
 #include "shm/scratch.h"
 #include "sys/net.h"
@@ -40,8 +41,11 @@ static void take_readiness_byte(const struct conn_handle *handle)
     conn->rx.byte_is_next = 0;
     if (!fdtable_current(handle) || !rx_record_has_chunk(conn))
         return;
-    if (net_recv(handle->fd, conn_rx_data(conn) + conn->rx.have, 1, MSG_DONTWAIT) == 1)
-        conn->rx.have++;
+    const size_t have = conn_rx_have(conn);
+    if (have == CONN_RX_ROOM)
+        error_damaged(handle);
+    else if (net_recv(handle->fd, conn_rx_data(conn) + have, 1, MSG_DONTWAIT) == 1)
+        conn->rx.have = (uint32_t)have + 1;
 }
 
 void rx_queue_settle(const struct conn_handle *handle)
@@ -82,13 +86,13 @@ static struct rx_step decrypt_chunk(const struct conn_handle *handle, size_t siz
     return step;
 }
 
-/* Peeks at what is behind the decrypted bytes, into rx.chunk: how many bytes of the record were seen, 0 at
- * the end, -errno. */
-static struct io_result peek(const struct conn_handle *handle, size_t want, int flags)
+/* Peeks at what is behind the decrypted bytes, into rx.chunk behind the `have` bytes there: how many bytes of
+ * the record were seen, 0 at the end, -errno. */
+static struct io_result peek(const struct conn_handle *handle, size_t have, size_t want, int flags)
 {
     struct conn *conn = handle->conn;
     uint8_t readiness_byte;
-    struct iovec iov[2] = {{&readiness_byte, 1}, {conn_rx_data(conn) + conn->rx.have, want}};
+    struct iovec iov[2] = {{&readiness_byte, 1}, {conn_rx_data(conn) + have, want}};
     if (conn->rx.decrypted == 0)
         return sysio_recv(handle, iov[1].iov_base, want, flags | MSG_PEEK);
     struct msghdr message = {.msg_iov = iov, .msg_iovlen = 2};
@@ -100,18 +104,18 @@ static struct io_result peek(const struct conn_handle *handle, size_t want, int 
 
 /* The `seen` bytes are not a whole record. They are taken out of the kernel, since a partly read skb keeps
  * the TCP window closed and the rest would never come. */
-static struct rx_step keep_seen(const struct conn_handle *handle, size_t seen)
+static struct rx_step keep_seen(const struct conn_handle *handle, size_t have, size_t seen)
 {
     struct conn *conn = handle->conn;
     if (conn->rx.queue.total > 0) { /* one byte of it is left, as the readiness byte */
         discard(handle, conn->rx.decrypted + seen - 1);
         conn->rx.decrypted = 0;
-        conn->rx.have += (uint32_t)seen - 1;
+        conn->rx.have = (uint32_t)(have + seen - 1);
         conn->rx.byte_is_next = 1;
         return rx_error(-EAGAIN);
     }
     discard(handle, seen);
-    conn->rx.have += (uint32_t)seen;
+    conn->rx.have = (uint32_t)(have + seen);
     return rx_is(RX_OTHER);
 }
 
@@ -122,28 +126,34 @@ struct rx_step rx_queue_fill(const struct conn_handle *handle, int flags)
     if (!rx_record_has_chunk(conn))
         return rx_error(-ENOBUFS);
     drop_decrypted(handle);
+    const size_t have = conn_rx_have(conn);
     for (;;) {
-        if (conn->rx.have >= TLS_RECORD_HEADER || size) {
+        if (have >= TLS_RECORD_HEADER || size) {
             if (tls_record_size(&conn->session, conn_rx_data(conn), TLS_RECORD_HEADER, &size) != TLS_OK)
                 return rx_record_fail(handle, TLS_FAIL_PROTOCOL);
-            want = size - conn->rx.have;
+            if (size < have)
+                return rx_error(error_damaged(handle));
+            want = size - have;
             if (want == 0) /* a record of nothing but its header */
                 return decrypt_chunk(handle, size, 0);
         }
-        struct io_result got = peek(handle, want, flags);
+        if (want > CONN_RX_ROOM - have)
+            return rx_error(error_damaged(handle));
+        struct io_result got = peek(handle, have, want, flags);
         if (got.status == IO_DONE && !fdtable_current(handle))
             return rx_error(-EBADF);
         if (got.status != IO_DONE || got.value <= 0)
             return rx_no_bytes(got);
         const size_t seen = (size_t)got.value;
-        enum tls_result result =
-            tls_record_size(&conn->session, conn_rx_data(conn), conn->rx.have + seen, &size);
+        enum tls_result result = tls_record_size(&conn->session, conn_rx_data(conn), have + seen, &size);
         if (result != TLS_OK)
             return rx_record_fail(handle, result);
-        if (size && size <= conn->rx.have + seen)
-            return decrypt_chunk(handle, size, size - conn->rx.have);
+        if (size && size < have)
+            return rx_error(error_damaged(handle));
+        if (size && size <= have + seen)
+            return decrypt_chunk(handle, size, size - have);
         if (seen < want || size == 0)
-            return keep_seen(handle, seen);
+            return keep_seen(handle, have, seen);
         flags |= MSG_DONTWAIT; /* the record is longer than the first peek */
     }
 }
@@ -207,7 +217,7 @@ struct rx_step rx_queue_gather(const struct conn_handle *handle, size_t want, bo
     const size_t ask =
         want + (want / TLS_PLAINTEXT_MAX + 1) * TLS_SEAL_OVERHEAD; /* if the records are full */
     const size_t peeked = ask < most ? ask : most;
-    const size_t skip = conn->rx.decrypted; /* the readiness byte, or none */
+    const size_t skip = conn->rx.decrypted > 0; /* the readiness byte, or none */
     struct io_result seen = sysio_recv(handle, buffer, skip + peeked, MSG_PEEK | MSG_DONTWAIT);
     if (seen.value <= 0)
         return rx_no_bytes(seen);

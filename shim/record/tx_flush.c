@@ -25,18 +25,21 @@ static bool seal_queue(const struct conn_handle *handle)
     if (!txbuf_make_room(conn))
         return false;
     while (conn->tx.queue.total > 0) {
-        size_t room = ARENA_CHUNK_SIZE - conn->tx.len;
+        const struct txbuf buffer = txbuf_of(conn);
+        size_t room = ARENA_CHUNK_SIZE - buffer.len;
         const uint8_t *data = chunks_head(conn, &conn->tx.queue, &have);
+        if (buffer.damaged || buffer.off > 0 || have == 0)
+            return false;
         if (room <= TLS_SEAL_OVERHEAD)
             break;
         if (have > room - TLS_SEAL_OVERHEAD)
             have = room - TLS_SEAL_OVERHEAD;
         if (have > TLS_PLAINTEXT_MAX)
             have = TLS_PLAINTEXT_MAX;
-        uint8_t *record = arena_chunk(conn, conn->tx.chunk) + conn->tx.len;
+        uint8_t *record = arena_chunk(conn, conn->tx.chunk) + buffer.len;
         if (tls_session_seal(&conn->session, data, have, record, &sealed_len) != TLS_OK)
             return false;
-        conn->tx.len += (uint32_t)sealed_len;
+        conn->tx.len = buffer.len + (uint32_t)sealed_len;
         chunks_drop(conn, &conn->tx.queue, have);
         conn->tx.sent_data = 1;
         status_sent(conn, handle->slot, have, 1);
@@ -64,6 +67,8 @@ struct io_result tx_flush_plaintext(const struct conn_handle *handle, int flags)
     while (conn->tx.queue.total > 0) {
         size_t len;
         const uint8_t *data = chunks_head(conn, &conn->tx.queue, &len);
+        if (len == 0)
+            return io_done(error_damaged(handle));
         struct io_result sent = sysio_send(handle, data, len, flags);
         if (!io_ok(sent))
             return sent;
@@ -83,16 +88,17 @@ static struct io_result failed(const struct conn_handle *handle, const char *rea
 static struct io_result flush_chunk(const struct conn_handle *handle, int flags)
 {
     struct conn *conn = handle->conn;
-    if (conn->tx.off + conn->tx.len > ARENA_CHUNK_SIZE)
-        return failed(handle, "the state of the connection is damaged");
+    const struct txbuf buffer = txbuf_of(conn);
+    if (buffer.damaged || !conn->tx.chunk)
+        return io_done(error_damaged(handle));
     struct io_result sent =
-        sysio_send(handle, arena_chunk(conn, conn->tx.chunk) + conn->tx.off, conn->tx.len, flags);
+        sysio_send(handle, arena_chunk(conn, conn->tx.chunk) + buffer.off, buffer.len, flags);
     if (!io_ok(sent))
         return sent;
-    conn->tx.off += (uint32_t)sent.value;
-    conn->tx.len -= (uint32_t)sent.value;
+    conn->tx.off = buffer.off + (uint32_t)sent.value;
+    conn->tx.len = buffer.len - (uint32_t)sent.value;
     txbuf_account(conn);
-    if (conn->tx.len == 0)
+    if (buffer.len == (uint32_t)sent.value)
         txbuf_free_idle(conn);
     return sent;
 }
@@ -159,6 +165,10 @@ static void queue_deferred(const struct conn_handle *handle)
     size_t len;
     while (taken.total > 0) {
         const uint8_t *data = chunks_head(conn, &taken, &len);
+        if (len == 0) {
+            error_damaged(handle);
+            break;
+        }
         if (chunks_append(conn, &conn->tx.queue, data, len, SIZE_MAX) < len) {
             error_set(handle, ENOBUFS, "no memory for what a signal handler has written");
             len = SIZE_MAX;
@@ -225,7 +235,7 @@ bool tx_flush_update_keys(const struct conn_handle *handle)
     if (conn_tx_has(conn, TX_PARTIAL) && !tx_record_end_partial(conn))
         return false;
     /* No room now: TX_KEY_UPDATE stays set, and a later call does it. */
-    if (ARENA_CHUNK_SIZE - conn->tx.len < sizeof bytes)
+    if (ARENA_CHUNK_SIZE - txbuf_of(conn).len < sizeof bytes)
         return true;
     const bool asked = conn_tx_has(conn, TX_KEY_UPDATE);
     conn_tx_clear(conn, TX_KEY_UPDATE);

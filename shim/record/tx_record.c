@@ -123,11 +123,23 @@ static struct io_result sent_in_part(const struct conn_handle *handle, struct io
     return begin_partial(handle, cipher + whole * full, size, inside);
 }
 
+/* What is known of the partial record, read once and checked: another process that shares the connection may
+ * write to its memory. False: it cannot be so. */
+static bool partial_of(const struct conn *conn, struct conn_partial *partial)
+{
+    *partial = (struct conn_partial){.size = __atomic_load_n(&conn->tx.partial.size, __ATOMIC_RELAXED),
+                                     .have = __atomic_load_n(&conn->tx.partial.have, __ATOMIC_RELAXED),
+                                     .sent = __atomic_load_n(&conn->tx.partial.sent, __ATOMIC_RELAXED)};
+    return conn->tx.chunk && partial->size <= TLS_PLAINTEXT_MAX && partial->have < partial->size &&
+           content_sent(partial->sent) == partial->have;
+}
+
 /* Encrypts the partial record anew with `len` bytes of content, which are in tx.chunk, and padding. */
-static enum tls_result seal_partial(struct conn *conn, size_t len, uint8_t *cipher, size_t *size)
+static enum tls_result seal_partial(struct conn *conn, const struct conn_partial *partial, size_t len,
+                                    uint8_t *cipher, size_t *size)
 {
     return tls_session_seal_padded(&conn->session, arena_chunk(conn, conn->tx.chunk), len,
-                                   conn->tx.partial.size - len, cipher, size);
+                                   partial->size - len, cipher, size);
 }
 
 static void end_partial(struct conn *conn)
@@ -140,14 +152,16 @@ static void end_partial(struct conn *conn)
 bool tx_record_end_partial(struct conn *conn)
 {
     uint8_t *cipher = scratch_take();
+    struct conn_partial partial;
     size_t size;
     if (!cipher)
         return false;
-    bool done = seal_partial(conn, conn->tx.partial.have, cipher, &size) == TLS_OK;
+    bool done =
+        partial_of(conn, &partial) && seal_partial(conn, &partial, partial.have, cipher, &size) == TLS_OK;
     if (done) {
         status_sent(conn, arena_slot_of(conn), conn->tx.partial.have, 1); /* rare */
         end_partial(conn);
-        done = txbuf_append(conn, cipher + conn->tx.partial.sent, size - conn->tx.partial.sent);
+        done = txbuf_append(conn, cipher + partial.sent, size - partial.sent);
     }
     scratch_give(cipher);
     return done;
@@ -156,15 +170,15 @@ bool tx_record_end_partial(struct conn *conn)
 /* The partial record was encrypted anew with `len` bytes of content, and its first `sent` bytes are on the
  * wire now. The cursor moves over those of its bytes that are on the wire. */
 static struct io_result resumed(const struct conn_handle *handle, struct iov_cursor *source,
-                                const uint8_t *cipher, size_t size, size_t len, size_t sent)
+                                const struct conn_partial *partial, const uint8_t *cipher, size_t size,
+                                size_t len, size_t sent)
 {
     struct conn *conn = handle->conn;
-    struct conn_partial *partial = &conn->tx.partial;
     size_t fixed = content_sent(sent), had = partial->have;
     if (fixed < len || (fixed == len && len < partial->size)) {
         conn->session.tx.sequence--;
-        partial->have = (uint32_t)fixed;
-        partial->sent = (uint32_t)sent;
+        conn->tx.partial.have = (uint32_t)fixed;
+        conn->tx.partial.sent = (uint32_t)sent;
         iov_cursor_advance(source, fixed - had);
         return io_done(-EAGAIN);
     }
@@ -178,13 +192,15 @@ static struct io_result resume_with(const struct conn_handle *handle, struct iov
                                     uint8_t *cipher, int flags)
 {
     struct conn *conn = handle->conn;
-    const struct conn_partial partial = conn->tx.partial;
+    struct conn_partial partial;
+    if (!partial_of(conn, &partial))
+        return io_done(error_damaged(handle));
     size_t had = partial.have, more = partial.size - had, size;
     struct iov_cursor ahead = *source;
     if (more > source->left)
         more = source->left;
     iov_cursor_gather(&ahead, arena_chunk(conn, conn->tx.chunk) + had, more);
-    enum tls_result result = seal_partial(conn, had + more, cipher, &size);
+    enum tls_result result = seal_partial(conn, &partial, had + more, cipher, &size);
     if (result != TLS_OK)
         return failed(handle, result);
     struct io_result sent = sysio_send(handle, cipher + partial.sent, size - partial.sent, flags);
@@ -194,7 +210,7 @@ static struct io_result resume_with(const struct conn_handle *handle, struct iov
         conn->session.tx.sequence--;
         return sent;
     }
-    return resumed(handle, source, cipher, size, had + more, partial.sent + (size_t)sent.value);
+    return resumed(handle, source, &partial, cipher, size, had + more, partial.sent + (size_t)sent.value);
 }
 
 /* The kernel did not take the whole batch; `sent` is its result. The cursor is at the batch's first byte. */

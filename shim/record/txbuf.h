@@ -8,6 +8,15 @@
 
 #include "conn/conn.h"
 
+/* Where the bytes are, read once and checked: another process that shares the connection may write to its
+ * memory. `damaged`: they cannot be there; off and len are 0 then. */
+struct txbuf {
+    uint32_t off, len;
+    bool damaged;
+};
+
+struct txbuf txbuf_of(const struct conn *conn);
+
 /* Appends bytes: of a handshake flight, an alert, or the rest of a record. False if there is no room, or if a
  * record is partial, since nothing can follow it before it is ended. */
 bool txbuf_append(struct conn *conn, const uint8_t *data, size_t len);

@@ -172,6 +172,15 @@ struct tls_ticket {
     uint32_t recent; /* the last four bytes */
 };
 
+/* A post-handshake message that spans records; internal. */
+struct tls_message {
+    uint8_t header[4];
+    uint8_t have;  /* header bytes so far */
+    uint8_t value; /* body of a KeyUpdate */
+    uint32_t left; /* body bytes still to come */
+    struct tls_ticket ticket;
+};
+
 /* What is kept for the life of a connection. All-zero is not a valid session: tls_client_begin /
  * tls_server_begin. */
 struct tls_session {
@@ -203,14 +212,15 @@ struct tls_session {
     uint8_t identity_len;
     /* Of the PSK in use, set as soon as it is chosen; of a refused client, the first one that it offered. */
     uint8_t identity[TLS_IDENTITY_MAX];
-    struct { /* (rx) a post-handshake message that spans records */
-        uint8_t header[4];
-        uint8_t have;  /* header bytes so far */
-        uint8_t value; /* body of a KeyUpdate */
-        uint32_t left; /* body bytes still to come */
-        struct tls_ticket ticket;
-    } message;
+    struct tls_message message; /* (rx) */
 };
+
+/* Bytes of the session's identity, never more than there is room for, whatever its memory says. */
+static inline size_t tls_session_identity_len(const struct tls_session *session)
+{
+    const uint8_t len = __atomic_load_n(&session->identity_len, __ATOMIC_RELAXED);
+    return len <= TLS_IDENTITY_MAX ? len : 0;
+}
 
 /* What exists during the handshake only: transcript, ephemeral key, early secrets, reassembly. Opaque in
  * meaning; public in size because the caller owns its memory. Holds secrets: end with tls_handshake_wipe().

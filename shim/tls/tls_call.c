@@ -62,8 +62,8 @@ void tls_call_use(struct tls_handshake_data *handshake, size_t len)
 void tls_call_wipe(struct tls_handshake *handshake)
 {
     struct tls_handshake_data *data = tls_call_data(handshake);
-    const size_t used = data->used < sizeof data->stored ? data->used : sizeof data->stored;
-    secret_wipe(data->stored, used);
+    const size_t used = __atomic_load_n(&data->used, __ATOMIC_RELAXED);
+    secret_wipe(data->stored, used < sizeof data->stored ? used : sizeof data->stored);
     secret_wipe(data, offsetof(struct tls_handshake_data, stored));
 }
 

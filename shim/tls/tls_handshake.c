@@ -216,11 +216,25 @@ static enum tls_reason take_record(const struct tls_call *call, uint8_t *record,
     return take_content(call, type, content, content_len);
 }
 
+/* A message that has begun is one that the state waits for, and fits: begin_message() has checked that, but
+ * in memory that other processes may have written to since. */
+static bool message_valid(const struct tls_handshake_data *handshake, enum tls_state state)
+{
+    const size_t have = handshake->message_len, len = TLS_MESSAGE_HEADER + body_len(handshake->header);
+    if (have == 0)
+        return true;
+    if (!tls_handshake_expects(state, handshake->header[0]))
+        return false;
+    return have < TLS_MESSAGE_HEADER || handshake->header[0] == TLS_CLIENT_HELLO ||
+           (have <= len && len <= sizeof handshake->stored);
+}
+
 /* What the state table and the handlers rely on. */
 static bool is_valid(const struct tls_call *call)
 {
     const uint8_t state = call->session->state;
     return state < TLS_STATE_COUNT && table[state].handle != NULL &&
+           message_valid(call->handshake, (enum tls_state)state) &&
            tls_call_valid(call->handshake, (enum tls_state)state);
 }
 

@@ -132,7 +132,7 @@ enum tls_reason tls_record_protect(struct tls_session *session, enum tls_record_
                                    const uint8_t *content, size_t len, size_t padding, uint8_t *out,
                                    size_t *out_len)
 {
-    const struct aead *aead = aead_of(session->suite);
+    const struct aead *aead = aead_or_none(session->suite);
     uint8_t nonce[AEAD_IV_MAX];
     uint8_t *inner = out + TLS_RECORD_HEADER, *tail = inner + len;
     *out_len = 0;
@@ -199,7 +199,7 @@ enum tls_reason tls_record_deprotect(struct tls_session *session, const uint8_t 
         return TLS_REASON_RECORD_LONG; /* RFC 8446, 5.4 */
     if (session->rx.sequence == UINT64_MAX)
         return TLS_REASON_SEQUENCE; /* RFC 8446, 5.3 */
-    if (!decrypt(aead_of(session->suite), &session->rx, record, inner, out, &last))
+    if (!decrypt(aead_or_none(session->suite), &session->rx, record, inner, out, &last))
         return TLS_REASON_RECORD_MAC;
     /* The sending direction looks at it (tls_session_renew). */
     __atomic_store_n(&session->rx.sequence, session->rx.sequence + 1, __ATOMIC_RELAXED);
@@ -213,7 +213,7 @@ bool tls_record_recover(const struct tls_session *session, const uint8_t *record
                         uint8_t *out)
 {
     uint8_t type;
-    return decrypt(aead_of(session->suite), &session->tx, record, content_len + 1, out, &type);
+    return decrypt(aead_or_none(session->suite), &session->tx, record, content_len + 1, out, &type);
 }
 
 enum tls_reason tls_record_append(struct tls_session *session, enum tls_record_type type,

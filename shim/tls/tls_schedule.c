@@ -173,7 +173,7 @@ void tls_schedule_binder(const uint8_t early[static TLS_SCHEDULE_HASH], const ch
 void tls_schedule_traffic(struct tls_traffic *traffic, uint16_t suite,
                           const uint8_t secret[static TLS_SCHEDULE_HASH])
 {
-    const struct aead *aead = aead_of(suite);
+    const struct aead *aead = aead_or_none(suite);
     memmove(traffic->secret, secret, sizeof traffic->secret);
     struct sha256_key prepared;
     sha256_key_init(&prepared, traffic->secret, sizeof traffic->secret);

@@ -27,27 +27,27 @@ enum { PEER_PERIODS = 2 };
 /* Receiving */
 
 /* The header of a message after the handshake is complete. */
-static enum tls_reason begin_message(struct tls_session *session)
+static enum tls_reason begin_message(struct tls_message *message)
 {
-    const uint8_t *header = session->message.header;
+    const uint8_t *header = message->header;
     const uint32_t len = (uint32_t)header[1] << 16 | (uint32_t)header[2] << 8 | header[3];
-    session->message.left = len;
+    message->left = len;
     if (header[0] == TLS_NEW_SESSION_TICKET)
-        return tls_ticket_begin(&session->message.ticket, len);
+        return tls_ticket_begin(&message->ticket, len);
     return len == 1 ? TLS_REASON_NONE : TLS_REASON_MALFORMED; /* KeyUpdate (RFC 8446, 4.6.3) */
 }
 
 /* By its first byte: a KeyUpdate, or a server's NewSessionTicket (RFC 8446, 4.6). */
-static bool may_come(const struct tls_session *session, uint8_t type)
+static bool may_come(uint8_t role, uint8_t type)
 {
-    return type == TLS_KEY_UPDATE || (type == TLS_NEW_SESSION_TICKET && session->role == TLS_CLIENT);
+    return type == TLS_KEY_UPDATE || (type == TLS_NEW_SESSION_TICKET && role == TLS_CLIENT);
 }
 
 /* RFC 8446, 4.6.3. The peer's count of updates is the peer's to keep; its request is ignored when we may send
  * no more ourselves (RFC 9846, 4.7.3). That count belongs to the other direction, hence the atomic load. */
-static enum tls_reason take_key_update(struct tls_session *session, size_t behind, enum tls_event *event)
+static enum tls_reason take_key_update(struct tls_session *session, uint8_t value, size_t behind,
+                                       enum tls_event *event)
 {
-    uint8_t value = session->message.value;
     if (value != KEY_UPDATE_NOT_REQUESTED && value != KEY_UPDATE_REQUESTED)
         return TLS_REASON_KEY_UPDATE_VALUE;
     if (behind > 0)
@@ -59,43 +59,45 @@ static enum tls_reason take_key_update(struct tls_session *session, size_t behin
 }
 
 /* Takes the next byte of a message's header. */
-static enum tls_reason take_header(struct tls_session *session, uint8_t byte)
+static enum tls_reason take_header(struct tls_message *message, uint8_t role, uint8_t byte)
 {
-    session->message.header[session->message.have++] = byte;
-    if (!may_come(session, session->message.header[0]))
+    message->header[message->have++] = byte;
+    if (!may_come(role, message->header[0]))
         return TLS_REASON_ORDER;
-    return session->message.have < TLS_MESSAGE_HEADER ? TLS_REASON_NONE : begin_message(session);
+    return message->have < TLS_MESSAGE_HEADER ? TLS_REASON_NONE : begin_message(message);
 }
 
 /* Takes the next bytes of a message's body. */
-static enum tls_reason take_body(struct tls_session *session, const uint8_t *data, size_t len)
+static enum tls_reason take_body(struct tls_message *message, const uint8_t *data, size_t len)
 {
-    session->message.left -= (uint32_t)len;
-    if (session->message.header[0] == TLS_NEW_SESSION_TICKET)
-        return tls_ticket_take(&session->message.ticket, data, len);
-    session->message.value = data[0];
+    message->left -= (uint32_t)len;
+    if (message->header[0] == TLS_NEW_SESSION_TICKET)
+        return tls_ticket_take(&message->ticket, data, len);
+    message->value = data[0];
     return TLS_REASON_NONE;
 }
 
-/* Takes handshake messages as a stream of bytes, whole or in parts. */
+/* Takes handshake messages as a stream of bytes, whole or in parts. It counts in a copy: nobody else writes
+ * to that. */
 static enum tls_reason take_messages(struct tls_session *session, const uint8_t *data, size_t len,
                                      enum tls_event *event)
 {
     enum tls_reason reason = TLS_REASON_NONE;
+    struct tls_message message = session->message;
     while (len > 0 && reason == TLS_REASON_NONE) {
-        const bool in_header = session->message.have < TLS_MESSAGE_HEADER;
-        const size_t wanted = in_header ? 1 : session->message.left;
+        const bool in_header = message.have < TLS_MESSAGE_HEADER;
+        const size_t wanted = in_header ? 1 : message.left;
         const size_t take = len < wanted ? len : wanted;
-        reason = in_header ? take_header(session, data[0]) : take_body(session, data, take);
+        reason = in_header ? take_header(&message, session->role, data[0]) : take_body(&message, data, take);
         data += take;
         len -= take;
-        if (reason != TLS_REASON_NONE || session->message.have < TLS_MESSAGE_HEADER ||
-            session->message.left > 0)
+        if (reason != TLS_REASON_NONE || message.have < TLS_MESSAGE_HEADER || message.left > 0)
             continue;
-        if (session->message.header[0] == TLS_KEY_UPDATE)
-            reason = take_key_update(session, len, event);
-        memset(&session->message, 0, sizeof session->message);
+        if (message.header[0] == TLS_KEY_UPDATE)
+            reason = take_key_update(session, message.value, len, event);
+        memset(&message, 0, sizeof message);
     }
+    session->message = message;
     return reason;
 }
 
@@ -186,7 +188,7 @@ enum tls_result tls_session_seal_padded(struct tls_session *session, const uint8
     if (!session->can_send || session->tx_keys != TLS_KEYS_APPLICATION || session->closed_out ||
         len > TLS_PLAINTEXT_MAX || padding > TLS_PLAINTEXT_MAX - len)
         reason = TLS_REASON_MISUSE;
-    else if (session->tx.sequence >= aead_of(session->suite)->records_max)
+    else if (session->tx.sequence >= aead_or_none(session->suite)->records_max)
         reason = TLS_REASON_SEQUENCE; /* RFC 8446, 5.5 */
     else
         reason =
