@@ -45,6 +45,8 @@ static const char run[] =
     "      --log-format WHAT     SOCKSEAL_LOG_FORMAT: text, or a JSON object a line\n"
     "      --plaintext WHAT      SOCKSEAL_PLAINTEXT: refuse, or accept peers that do not seal\n"
     "      --removed-keys WHAT   SOCKSEAL_REMOVED_KEYS: keep connections whose key is gone, or close them\n"
+    "      --keys-after-fork WHAT\n"
+    "                            SOCKSEAL_KEYS_AFTER_FORK: keep the keys in forked children, or forget them\n"
     "      --keylog-file FILE    SOCKSEAL_KEYLOG_FILE: session secrets, for Wireshark\n"
     "      --strict              SOCKSEAL_STRICT=1: refuse whatever could not be sealed\n"
     "      --allow-unsealed-program\n"

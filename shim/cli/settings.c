@@ -22,6 +22,7 @@ enum {
     OPTION_KEYLOG_FILE,
     OPTION_STRICT,
     OPTION_REMOVED_KEYS,
+    OPTION_KEYS_AFTER_FORK,
     OPTION_GROUPS,
     OPTION_CONNECT_TIMEOUT,
     OPTION_CLOSE_TIMEOUT,
@@ -50,6 +51,7 @@ static const struct {
     {OPTION_KEYLOG_FILE, "SOCKSEAL_KEYLOG_FILE", NULL},
     {OPTION_STRICT, "SOCKSEAL_STRICT", "1"},
     {OPTION_REMOVED_KEYS, "SOCKSEAL_REMOVED_KEYS", NULL},
+    {OPTION_KEYS_AFTER_FORK, "SOCKSEAL_KEYS_AFTER_FORK", NULL},
 };
 
 static const struct option long_options[] = {
@@ -68,6 +70,7 @@ static const struct option long_options[] = {
     {"keylog-file", required_argument, NULL, OPTION_KEYLOG_FILE},
     {"strict", no_argument, NULL, OPTION_STRICT},
     {"removed-keys", required_argument, NULL, OPTION_REMOVED_KEYS},
+    {"keys-after-fork", required_argument, NULL, OPTION_KEYS_AFTER_FORK},
     {"allow-unsealed-program", no_argument, NULL, OPTION_UNSEALED},
     {"config", required_argument, NULL, 'f'},
     {"help", no_argument, NULL, 'h'},

@@ -83,6 +83,12 @@ static bool read_removed_keys(void)
     return read_choice("SOCKSEAL_REMOVED_KEYS", choices, 0, "'keep' or 'close'");
 }
 
+static bool read_keys_after_fork(void)
+{
+    static const struct choice choices[] = {{"keep", 0}, {"forget", 1}, {NULL, 0}};
+    return read_choice("SOCKSEAL_KEYS_AFTER_FORK", choices, 0, "'keep' or 'forget'");
+}
+
 static enum log_level read_log_level(void)
 {
     static const struct choice choices[] = {{"quiet", LOG_QUIET}, {"error", LOG_ERROR}, {"warn", LOG_WARN},
@@ -284,6 +290,7 @@ static void read_variables(struct config *config, const char *ports)
     config->close_timeout_ms = read_timeout_ms("SOCKSEAL_CLOSE_TIMEOUT", TIMEOUT_DEFAULT_S);
     config->strict = read_strict();
     config->close_removed_keys = read_removed_keys();
+    config->forget_keys = read_keys_after_fork();
     config->keylog_file = read_path("SOCKSEAL_KEYLOG_FILE", loaded.keylog_file);
     config->renewal.bytes = read_renewal_bytes();
     config->active = true;

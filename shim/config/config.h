@@ -34,6 +34,7 @@ struct config {
     const char *identities[TLS_OFFERED_PSKS_MAX]; /* SOCKSEAL_IDENTITY: what a connecting side offers */
     size_t identity_count;                        /* 0: whatever the key file holds */
     bool close_removed_keys;                      /* SOCKSEAL_REMOVED_KEYS=close */
+    bool forget_keys;                             /* SOCKSEAL_KEYS_AFTER_FORK=forget */
     /* When a connection's keys are renewed: who reads the memory of a process then learns no more than that
      * of a connection's past. Set even when `active` is false. */
     struct tls_renewal renewal;

@@ -14,13 +14,15 @@
 #include "sys/lookup.h"
 #include "sys/program.h"
 
-_Static_assert(VARIABLES_COUNT + 3 <= ENVIRONMENT_ADDED, "all of them, LD_PRELOAD, the state and NULL");
+_Static_assert(VARIABLES_COUNT + 5 <= ENVIRONMENT_ADDED,
+               "all of them, LD_PRELOAD, the state, two marks and NULL");
 
 /* Whole entries, "NAME=value", one behind the other; `entries` points into it. */
 static struct {
     char library[PATH_MAX];
     dev_t device; /* of the library's file */
     ino_t inode;  /* 0: unknown */
+    int process;  /* that began with the library */
     char text[32768];
     size_t used;
     const char *entries[VARIABLES_COUNT];
@@ -203,6 +205,7 @@ static void make_absolute(void)
 
 void environment_save(void)
 {
+    saved.process = sys_getpid();
     save_library();
     make_absolute();
     for (int i = 0; i < VARIABLES_COUNT; i++) {
@@ -222,7 +225,8 @@ static bool is_ours(const char *entry)
             continue;
         return saved.entries[i] && *value_of(entry, variables_names[i]) == '\0'; /* empty counts as unset */
     }
-    return value_of(entry, ENVIRONMENT_STATE) || value_of(entry, ENVIRONMENT_FILTERED);
+    return value_of(entry, ENVIRONMENT_STATE) || value_of(entry, ENVIRONMENT_FILTERED) ||
+           value_of(entry, ENVIRONMENT_FORGOTTEN);
 }
 
 static bool filtered;
@@ -235,6 +239,13 @@ void environment_mark_filtered(void)
 bool environment_is_filtered(void)
 {
     return filtered;
+}
+
+static bool forgotten;
+
+void environment_mark_forgotten(void)
+{
+    forgotten = true;
 }
 
 /* Adds "NAME=first[:second]" to the entries, written into the text at *used. */
@@ -250,8 +261,8 @@ static bool add(char *out[], size_t *count, char *text, size_t *used, const char
     return true;
 }
 
-bool environment_complete(char *const envp[], const char *state, char *out[],
-                          char text[static ENVIRONMENT_TEXT])
+static bool complete(char *const envp[], const char *state, bool forgets, char *out[],
+                     char text[static ENVIRONMENT_TEXT])
 {
     size_t count = 0, used = 0;
     char **preload = find(envp, "LD_PRELOAD");
@@ -272,6 +283,20 @@ bool environment_complete(char *const envp[], const char *state, char *out[],
         return false;
     if (filtered && !add(out, &count, text, &used, ENVIRONMENT_FILTERED, "1", ""))
         return false;
+    if ((forgets || forgotten) && !add(out, &count, text, &used, ENVIRONMENT_FORGOTTEN, "1", ""))
+        return false;
     out[count] = NULL;
     return true;
+}
+
+/* A vfork(2) child has its parent's memory, but an id of its own. */
+bool environment_complete(char *const envp[], const char *state, char *out[],
+                          char text[static ENVIRONMENT_TEXT])
+{
+    return complete(envp, state, config_get()->forget_keys && sys_getpid() != saved.process, out, text);
+}
+
+bool environment_complete_spawned(char *const envp[], char *out[], char text[static ENVIRONMENT_TEXT])
+{
+    return complete(envp, NULL, config_get()->forget_keys, out, text);
 }

@@ -17,6 +17,10 @@
 /* There for a program that was started behind a system call filter of its tree's (process/seccomp.h). */
 #define ENVIRONMENT_FILTERED "SOCKSEAL_FILTERED"
 
+/* The variable that tells the next program that the process it runs in has forgotten the keys
+ * (SOCKSEAL_KEYS_AFTER_FORK=forget). */
+#define ENVIRONMENT_FORGOTTEN "SOCKSEAL_FORGOTTEN"
+
 enum {
     ENVIRONMENT_ADDED = 24, /* at most that many entries more than the program's own, the NULL included */
     ENVIRONMENT_TEXT = 8192,
@@ -53,5 +57,11 @@ size_t environment_count(char *const envp[]);
  */
 bool environment_complete(char *const envp[], const char *state, char *out[],
                           char text[static ENVIRONMENT_TEXT]);
+
+/* The same for a program that libc will run in a child which it makes itself: one that forgets the keys. */
+bool environment_complete_spawned(char *const envp[], char *out[], char text[static ENVIRONMENT_TEXT]);
+
+/* From now on each program is told that the keys are forgotten. */
+void environment_mark_forgotten(void);
 
 #endif

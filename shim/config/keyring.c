@@ -235,6 +235,38 @@ bool keyring_is_frozen(void)
     return atomic_load(&frozen);
 }
 
+static _Atomic bool forgotten;
+
+void keyring_forget(void)
+{
+    atomic_store(&forgotten, true);
+    atomic_store(&frozen, true);
+}
+
+bool keyring_is_forgotten(void)
+{
+    return atomic_load(&forgotten);
+}
+
+/* The count of holders is the parent's: its threads that hold a version are not here to give it back. */
+void keyring_wipe(void)
+{
+    atomic_store(&current, -1);
+    for (int i = 0; i < SLOTS; i++)
+        if (atomic_load(&slots[i].holders) > 0)
+            keyring_file_erase(slots[i].ring);
+}
+
+static const struct keyring *report_forgotten(void)
+{
+    static _Atomic bool told;
+    if (!atomic_exchange(&told, true))
+        log_line(LOG_ERROR,
+                 "no new connection can be sealed: this process was forked, and has forgotten the keys "
+                 "(SOCKSEAL_KEYS_AFTER_FORK=forget)");
+    return NULL;
+}
+
 uint64_t keyring_tag(const struct keyring *keyring, const uint8_t *identity, size_t len)
 {
     static const uint8_t label[] = "sockseal removed keys 1";
@@ -258,6 +290,8 @@ const struct keyring *keyring_acquire(void)
         report_unnamed();
         return NULL;
     }
+    if (atomic_load(&forgotten))
+        return report_forgotten();
     struct ring *held = hold_current();
     if (atomic_load(&frozen) || (held && keyring_file_fresh(held, file)))
         return held ? &held->keyring : NULL;

@@ -67,6 +67,17 @@ bool keyring_is_frozen(void);
  * it. 0 if there is no key of this identity. */
 uint64_t keyring_tag(const struct keyring *keyring, const uint8_t *identity, size_t len);
 
+/* SOCKSEAL_KEYS_AFTER_FORK=forget: keyring_acquire() gives none any more, so that no new connection is made,
+ * and the file is not read again. keyring_current() gives what was read until keyring_wipe(). */
+void keyring_forget(void);
+
+/* Whether keyring_forget() was called. */
+bool keyring_is_forgotten(void);
+
+/* Wipes the keys of every version of the file in this process, a forked child, which has copies of its own. A
+ * call that is using a version finds zeros in it. */
+void keyring_wipe(void);
+
 /* Gives up a keyring; the last holder of one that has been replaced wipes it. NULL is allowed. */
 void keyring_release(const struct keyring *keyring);
 

@@ -186,6 +186,13 @@ void keyring_file_wipe(struct ring *ring)
     net_munmap(ring, len);
 }
 
+void keyring_file_erase(struct ring *ring)
+{
+    uint8_t *secret = (uint8_t *)ring->psks;
+    ring->keyring.count = 0;
+    explicit_bzero(secret, ring->map_len - (size_t)(secret - (uint8_t *)ring));
+}
+
 /* Memory for a file of this size: kept out of core dumps and, where limits allow it, out of swap space. */
 static struct ring *map_ring(size_t size, size_t max_keys, size_t memo_count)
 {

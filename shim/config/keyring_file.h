@@ -63,6 +63,9 @@ struct ring *keyring_file_read(int fd, enum keyring_scope scope);
 /* Wipes a ring and gives its memory back. */
 void keyring_file_wipe(struct ring *ring);
 
+/* Wipes what a ring holds of the file. Its memory stays, for who uses it. */
+void keyring_file_erase(struct ring *ring);
+
 /* Logs why the file cannot be used, unless that was said before of this version of it (which may be NULL).
  * Always gives NULL. */
 struct ring *keyring_file_report(enum log_level level, const struct version *version, const char *format, ...)

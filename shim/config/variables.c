@@ -6,14 +6,27 @@
 
 /* A new variable is added here, and the rest of the project knows it. */
 const char *const variables_names[VARIABLES_COUNT] = {
-    "SOCKSEAL_PORTS",           "SOCKSEAL_KEY_FILE",      "SOCKSEAL_IDENTITY",          "SOCKSEAL_PLAINTEXT",
-    "SOCKSEAL_SUITES",          "SOCKSEAL_STRICT",        "SOCKSEAL_HANDSHAKE_TIMEOUT", "SOCKSEAL_LOG",
-    "SOCKSEAL_LOG_FILE",        "SOCKSEAL_KEYLOG_FILE",   "SOCKSEAL_REMOVED_KEYS",      "SOCKSEAL_GROUPS",
-    "SOCKSEAL_CONNECT_TIMEOUT", "SOCKSEAL_CLOSE_TIMEOUT", "SOCKSEAL_LOG_FORMAT",
+    "SOCKSEAL_PORTS",
+    "SOCKSEAL_KEY_FILE",
+    "SOCKSEAL_IDENTITY",
+    "SOCKSEAL_PLAINTEXT",
+    "SOCKSEAL_SUITES",
+    "SOCKSEAL_STRICT",
+    "SOCKSEAL_HANDSHAKE_TIMEOUT",
+    "SOCKSEAL_LOG",
+    "SOCKSEAL_LOG_FILE",
+    "SOCKSEAL_KEYLOG_FILE",
+    "SOCKSEAL_REMOVED_KEYS",
+    "SOCKSEAL_GROUPS",
+    "SOCKSEAL_CONNECT_TIMEOUT",
+    "SOCKSEAL_CLOSE_TIMEOUT",
+    "SOCKSEAL_LOG_FORMAT",
+    "SOCKSEAL_KEYS_AFTER_FORK",
 };
 
 /* Names that are not for the user: what programs of a tree leave to each other, and the tests' own. */
-static const char *const internal_names[] = {"SOCKSEAL_STATE", "SOCKSEAL_FILTERED", "SOCKSEAL_BUILD"};
+static const char *const internal_names[] = {"SOCKSEAL_STATE", "SOCKSEAL_FILTERED", "SOCKSEAL_FORGOTTEN",
+                                             "SOCKSEAL_BUILD"};
 
 static const char prefix[] = "SOCKSEAL_", test_prefix[] = "SOCKSEAL_TEST_",
                   bench_prefix[] = "SOCKSEAL_BENCH_";

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { VARIABLES_PORTS = 0, VARIABLES_COUNT = 15 }; /* where SOCKSEAL_PORTS stands, and all of them */
+enum { VARIABLES_PORTS = 0, VARIABLES_COUNT = 16 }; /* where SOCKSEAL_PORTS stands, and all of them */
 
 extern const char *const variables_names[VARIABLES_COUNT];
 

@@ -208,6 +208,7 @@ bool close_release(const struct conn_handle *handle)
     if (!fdtable_hide(handle, &left, &last))
         return false;
     hold_drain(handle);
+    handshake_forget_keys();
     if (!left) {
         int other = pending ? fdtable_any(conn, handle->fd) : -1;
         if (other >= 0)

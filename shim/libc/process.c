@@ -91,6 +91,8 @@ __attribute__((constructor)) static void load(void)
         worker_forbid();
         environment_mark_filtered();
     }
+    if (environment_take(ENVIRONMENT_FORGOTTEN))
+        fork_forget_keys();
     exec_adopt_inherited(environment_take(ENVIRONMENT_STATE));
     startup_report();
     if (fdtable_bound() > 0)

@@ -303,7 +303,7 @@ static int spawn_any(struct spawn *spawn, pid_t *pid, spawn_function *libc)
         return libc(spawn, pid, spawn->envp);
     char text[ENVIRONMENT_TEXT];
     char **complete = alloca((environment_count(spawn->envp) + ENVIRONMENT_ADDED) * sizeof *complete);
-    if (!environment_complete(spawn->envp, NULL, complete, text))
+    if (!environment_complete_spawned(spawn->envp, complete, text))
         return E2BIG;
     return libc(spawn, pid, complete);
 }

@@ -117,7 +117,7 @@ bool exec_is_complete(char *const envp[])
     char text[ENVIRONMENT_TEXT];
     size_t count = environment_count(envp);
     char **complete = alloca((count + ENVIRONMENT_ADDED) * sizeof *complete);
-    if (!environment_complete(envp, NULL, complete, text) || environment_count(complete) != count)
+    if (!environment_complete_spawned(envp, complete, text) || environment_count(complete) != count)
         return false;
     for (size_t i = 0; i < count; i++) {
         if (complete[i] != envp[i])

@@ -2,6 +2,9 @@
  * Copyright (c) 2026 the sockseal authors */
 #include "process/fork.h"
 
+#include "config/config.h"
+#include "config/environment.h"
+#include "config/keyring.h"
 #include "conn/fdtable.h"
 #include "conn/holders.h"
 #include "conn/liveness.h"
@@ -10,6 +13,7 @@
 #include "io/private_pipe.h"
 #include "io/worker.h"
 #include "process/inherit.h"
+#include "record/handshake.h"
 #include "shm/self.h"
 #include "sys/net.h"
 
@@ -87,6 +91,13 @@ static void repair_table(void)
     drop_orphans();
 }
 
+void fork_forget_keys(void)
+{
+    keyring_forget();
+    environment_mark_forgotten();
+    handshake_forget_keys();
+}
+
 static void repair(void)
 {
     self_claim();
@@ -100,6 +111,8 @@ static void repair(void)
         repair_table();
     reserve_sweep();
     fdtable_sweep();
+    if (config_get()->forget_keys)
+        fork_forget_keys();
     worker_resume();
 }
 

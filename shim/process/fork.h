@@ -26,4 +26,8 @@ void fork_failed(void);
  * detects the fork. */
 void fork_in_child(void);
 
+/* SOCKSEAL_KEYS_AFTER_FORK=forget, in a forked child or a program that one executes: it makes no new sealed
+ * connections, and neither does what it executes. Those that it holds go on. */
+void fork_forget_keys(void);
+
 #endif

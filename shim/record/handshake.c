@@ -175,6 +175,22 @@ static void note_key(struct conn *conn)
     keyring_release(keys);
 }
 
+static bool needs_keys(int fd)
+{
+    const struct conn *conn = fdtable_find_now(fd).conn;
+    return conn && conn != &fdtable_dead && !conn_is_established(conn) && !conn_failed(conn);
+}
+
+void handshake_forget_keys(void)
+{
+    if (!keyring_is_forgotten())
+        return;
+    for (int fd = 0; fd < fdtable_bound(); fd++)
+        if (needs_keys(fd))
+            return;
+    keyring_wipe();
+}
+
 static void finish(const struct conn_handle *handle)
 {
     struct conn *conn = handle->conn;
@@ -185,6 +201,7 @@ static void finish(const struct conn_handle *handle)
     note_key(conn);
     describe_learn_local(conn, handle->fd);
     conn_enter(conn, CONN_ESTABLISHED);
+    handshake_forget_keys();
     if (conn->rx.attention & RX_LOW_WATER)
         rx_low_water_apply(handle);
     pending_settle(handle);
@@ -493,7 +510,10 @@ int handshake_progress(const struct conn_handle *handle)
     conn_release_rx(conn);
     if (handshake_advanced && (conn_is_established(conn) || conn->tx.can_send != could_send))
         handshake_advanced(handle);
-    return conn_failed(conn) ? -conn->status.error : 0;
+    if (!conn_failed(conn))
+        return 0;
+    handshake_forget_keys();
+    return -conn->status.error;
 }
 
 static bool expired(const struct conn *conn)

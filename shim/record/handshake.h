@@ -24,6 +24,11 @@ int handshake_progress(const struct conn_handle *handle);
  * since what waits for that is in a room above; NULL: nothing waits. */
 extern void (*handshake_advanced)(const struct conn_handle *handle);
 
+/* In a process that is to forget its keys: forgets them as soon as no handshake of its connections needs
+ * them.
+ */
+void handshake_forget_keys(void);
+
 /* Whether a thread of this process may have taken handshake messages out of the kernel since the mark. Then
  * what the kernel called readable meanwhile may not be so any more. */
 uint32_t handshake_mark(void);

@@ -43,7 +43,8 @@ static void clear_environment(void)
                                             "SOCKSEAL_GROUPS",
                                             "SOCKSEAL_CONNECT_TIMEOUT",
                                             "SOCKSEAL_CLOSE_TIMEOUT",
-                                            "SOCKSEAL_LOG_FORMAT"};
+                                            "SOCKSEAL_LOG_FORMAT",
+                                            "SOCKSEAL_KEYS_AFTER_FORK"};
     for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++)
         unsetenv(variables[i]);
 }
@@ -87,8 +88,8 @@ static bool has_defaults(const struct config *config)
     return config->active && !config->accept_plaintext && !config->strict &&
            config->handshake_timeout_ms == 10000 && config->connect_timeout_ms == 0 &&
            config->close_timeout_ms == 10000 && config->suite_count == 0 && !config->key_file &&
-           config->identity_count == 0 && !config->close_removed_keys && !config->keylog_file &&
-           config->rules.count == 1;
+           config->identity_count == 0 && !config->close_removed_keys && !config->forget_keys &&
+           !config->keylog_file && config->rules.count == 1;
 }
 
 /* {a variable's name, SOCKSEAL_PORTS or NULL} */
@@ -326,6 +327,19 @@ static void test_removed_keys(void **state)
     assert_bad("SOCKSEAL_REMOVED_KEYS", "drop", "drop");
 }
 
+static bool forgets_keys(const struct config *config)
+{
+    return config->forget_keys;
+}
+
+static void test_keys_after_fork(void **state)
+{
+    (void)state;
+    assert_good("SOCKSEAL_KEYS_AFTER_FORK", "forget", forgets_keys);
+    assert_good("SOCKSEAL_KEYS_AFTER_FORK", "keep", has_defaults);
+    assert_bad("SOCKSEAL_KEYS_AFTER_FORK", "forgotten", "forgotten");
+}
+
 /* A name like one of ours is a fault, with the one that was meant; others are not ours to judge. */
 static void assert_misspelt(const char *name, const char *meant, const char *ports)
 {
@@ -480,6 +494,7 @@ int main(void)
         cmocka_unit_test(test_identity),
         cmocka_unit_test(test_identities_are_a_list),
         cmocka_unit_test(test_removed_keys),
+        cmocka_unit_test(test_keys_after_fork),
         cmocka_unit_test(test_a_misspelt_name_ends_the_process),
         cmocka_unit_test(test_other_names_do_not),
         cmocka_unit_test(test_the_command_counts_every_fault),

@@ -3,7 +3,7 @@
 # bash completion for sockseal(1)
 
 _sockseal_settings='--ports --key-file --identity --suites --groups --timeout --connect-timeout --close-timeout --log --log-file
-    --log-format --plaintext --removed-keys --keylog-file --strict --allow-unsealed-program --config --help'
+    --log-format --plaintext --removed-keys --keys-after-fork --keylog-file --strict --allow-unsealed-program --config --help'
 
 # The identities of the key file that the command line or the environment names.
 _sockseal_identities() {
@@ -27,6 +27,7 @@ _sockseal_argument() {
         --log-format) COMPREPLY=($(compgen -W 'text json' -- "$2")) ;;
         --plaintext) COMPREPLY=($(compgen -W 'refuse accept' -- "$2")) ;;
         --removed-keys) COMPREPLY=($(compgen -W 'keep close' -- "$2")) ;;
+        --keys-after-fork) COMPREPLY=($(compgen -W 'keep forget' -- "$2")) ;;
         -p | --ports | -t | --timeout | --connect-timeout | --close-timeout | -b | --bytes) COMPREPLY=() ;;
         *) return 1 ;;
     esac
@@ -39,7 +40,7 @@ _sockseal_first() {
         case ${COMP_WORDS[i]} in
             --) echo $((i + 1)); return ;;
             -p | -k | -i | -s | -t | -l | -f | -o | -b | --ports | --key-file | --identity | --suites | --groups | --timeout | \
-                --connect-timeout | --close-timeout | --log | --log-file | --log-format | --plaintext | --removed-keys | --keylog-file | --config | --output | --bytes) ((i++)) ;;
+                --connect-timeout | --close-timeout | --log | --log-file | --log-format | --plaintext | --removed-keys | --keys-after-fork | --keylog-file | --config | --output | --bytes) ((i++)) ;;
             -*) ;;
             *) echo "$i"; return ;;
         esac
