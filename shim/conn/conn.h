@@ -133,6 +133,8 @@ struct conn_tx {
     uint8_t waited;               /* a blocking write has had its brief wait for keys */
     uint8_t sent_data;            /* a record of the program's data was sent */
     _Atomic uint8_t can_send;     /* sending keys are installed; copy of session.can_send */
+    /* The ClientHello waits for the program's first call, or a moment: record/handshake.h. */
+    _Atomic uint8_t holds_hello;
     /* A write was refused though the kernel had room: an EPOLLOUT edge must follow. */
     _Atomic uint8_t edge_pending;
     int64_t since_ms; /* the same for SO_SNDTIMEO */

@@ -74,6 +74,8 @@ void pending_lower_deadline(int64_t deadline)
 /* Which events to wait for. */
 static uint8_t wanted(const struct conn *conn)
 {
+    if (conn_is_connecting(conn) && conn->tx.holds_hello && conn->status.deadline_ms != INT64_MAX)
+        return 0; /* it is writable, and waits for its deadline */
     if (conn_is_connecting(conn))
         return FDTABLE_WATCH_OUT;
     uint8_t watch = conn_is_established(conn) ? 0 : FDTABLE_WATCH_IN;
@@ -97,7 +99,9 @@ static void watch_in(int epoll, const struct conn_handle *handle)
                   (shut ? EPOLLET : 0u),
         .data.fd = handle->fd,
     };
-    if (net_epoll_ctl(epoll, now ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, handle->fd, &event) == -EEXIST)
+    if (!want)
+        net_epoll_ctl(epoll, EPOLL_CTL_DEL, handle->fd, NULL);
+    else if (net_epoll_ctl(epoll, now ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, handle->fd, &event) == -EEXIST)
         net_epoll_ctl(epoll, EPOLL_CTL_MOD, handle->fd, &event);
     fdtable_clear_flags(handle->fd, (uint8_t)~want & (FDTABLE_WATCH_IN | FDTABLE_WATCH_OUT));
     fdtable_set_flags(handle->fd, want);

@@ -347,6 +347,7 @@ int close_shutdown(const struct conn_handle *handle, int how)
 {
     struct conn *conn = handle->conn;
     const bool known = how == SHUT_RD || how == SHUT_WR || how == SHUT_RDWR;
+    handshake_unhold(conn);
     if (conn_is_connecting(conn))
         handshake_progress(handle); /* TCP may be connected by now */
     if (!known || conn_failed(conn) || conn_is_connecting(conn) || tcp_is_over(handle->fd)) {

@@ -3,6 +3,7 @@
 #include "io/connect.h"
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 
 #include "conn/address.h"
@@ -15,6 +16,15 @@
 #include "record/tx_flush.h"
 #include "sys/net.h"
 #include "sys/real.h"
+
+_Atomic bool connect_delayed_ack;
+
+static bool delays_ack(int fd)
+{
+    int value = 1;
+    socklen_t len = sizeof value;
+    return connect_delayed_ack && net_getsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &value, &len) == 0 && !value;
+}
 
 static int plain_connect(int fd, const struct sockaddr *address, socklen_t len)
 {
@@ -96,7 +106,7 @@ static int connect_sealed(int fd, struct conn *conn, const struct sockaddr *addr
         socket_unseal(&handle);
         return result;
     }
-    if (result == 0) {
+    if (result == 0 && !conn->tx.holds_hello) {
         conn_connected(conn);
         tx_flush(&handle);
     }
@@ -133,6 +143,8 @@ int connect_to(int fd, const struct sockaddr *address, socklen_t len)
         return socket_no_memory();
     socket_copy_peer(address, len, &peer);
     conn->peer = address_of((const struct sockaddr *)&peer);
+    if (delays_ack(fd))
+        handshake_hold(conn);
     return connect_sealed(fd, conn, address, len);
 }
 

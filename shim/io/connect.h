@@ -8,6 +8,9 @@
 
 #include "conn/fdtable.h"
 
+/* Whether this process has set TCP_QUICKACK to 0 on any socket. */
+extern _Atomic bool connect_delayed_ack;
+
 /* connect(2): 0 or -errno. Without a usable key a connection that is to be sealed is not made: -ENOKEY. */
 int connect_to(int fd, const struct sockaddr *address, socklen_t len);
 

@@ -60,7 +60,9 @@ void progress_step(const struct conn_handle *handle)
     pending_settle(handle);
     if (!(fdtable_flags(handle->fd) & FDTABLE_PENDING))
         return;
-    if (!conn_is_established(conn) && !conn_is_connecting(conn))
+    if (conn_is_connecting(conn)) /* at its deadline the ClientHello goes out (handshake_hold()) */
+        pending_lower_deadline(conn->status.deadline_ms);
+    else if (!conn_is_established(conn))
         pending_lower_deadline(conn->status.read_shut ? net_now_ms() + RECHECK_MS : conn->status.deadline_ms);
     pending_watch(handle);
 }

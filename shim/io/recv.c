@@ -82,6 +82,7 @@ static int progress_patiently(const struct conn_handle *handle)
 static int wait_established(const struct conn_handle *handle, int flags)
 {
     struct conn *conn = handle->conn;
+    handshake_unhold(conn);
     int result = progress_patiently(handle);
     const int64_t limit = sysio_limit(handle->fd, SO_RCVTIMEO);
     if (conn_is_connecting(conn)) {

@@ -348,6 +348,7 @@ struct io_result send_message(const struct conn_handle *handle, const struct iov
     struct iov_cursor source = iov_cursor_of(iov, count);
     flags &= ~(MSG_FASTOPEN | MSG_ZEROCOPY);
     const bool coalesces = coalesces_with_finished(conn, source.left);
+    handshake_unhold(conn);
     if (!conn_is_established(conn) && !coalesces)
         handshake_progress(handle);
     if (conn_is_connecting(conn)) {

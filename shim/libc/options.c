@@ -19,6 +19,7 @@
 #include "conn/error.h"
 #include "diag/log.h"
 #include "io/close.h"
+#include "io/connect.h"
 #include "io/info.h"
 #include "io/socket.h"
 #include "process/lend.h"
@@ -124,6 +125,9 @@ DOOR int setsockopt(int fd, int level, int name, const void *value, socklen_t le
         note_linger(handle.conn, ((const struct linger *)value)->l_onoff != 0);
     if (level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO))
         sysio_limits_used = true;
+    if (!handle.conn && level == IPPROTO_TCP && name == TCP_QUICKACK && len >= sizeof(int) &&
+        !*(const int *)value)
+        connect_delayed_ack = true;
     if (!handle.conn && level == SOL_SOCKET && name == SO_RCVLOWAT)
         socket_low_water_used = true;
     if (!handle.conn && level == SOL_SOCKET && name == SO_PEEK_OFF && config_get()->active &&

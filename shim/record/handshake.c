@@ -148,6 +148,23 @@ int handshake_start(const struct conn_handle *handle)
     return 0;
 }
 
+void handshake_hold(struct conn *conn)
+{
+    atomic_store(&conn->tx.holds_hello, 1);
+}
+
+/* TCP is connected: whether the connection is to be treated as if it were not, for a moment that begins with
+ * the first call of this. */
+static bool holds_hello(struct conn *conn)
+{
+    enum { HOLD_MS = 40 }; /* TCP_DELACK_MIN of the kernel */
+    int64_t unset = INT64_MAX;
+    if (!conn->tx.holds_hello)
+        return false;
+    atomic_compare_exchange_strong(&conn->status.deadline_ms, &unset, net_now_ms() + HOLD_MS);
+    return net_now_ms() < conn->status.deadline_ms;
+}
+
 /* Whether TCP is connected: 1, 0 (not yet), or -errno (the attempt has failed). SO_ERROR is left for the
  * program to read. */
 static int check_connected(const struct conn_handle *handle)
@@ -160,6 +177,9 @@ static int check_connected(const struct conn_handle *handle)
         return 0;
     if (polled.revents & (POLLERR | POLLHUP | POLLNVAL))
         return -ENOTCONN;
+    if (holds_hello(conn))
+        return 0;
+    handshake_unhold(conn);
     conn_connected(conn);
     return 1;
 }

@@ -20,6 +20,19 @@ int handshake_start(const struct conn_handle *handle);
  */
 int handshake_progress(const struct conn_handle *handle);
 
+/* A program that has set TCP_QUICKACK to 0 before it connects, and resets the connection at once, only looks
+ * whether the port is open: its peer's accept(2) never sees it, since the acknowledgement that would complete
+ * the connection is delayed (tcp(7)). A ClientHello would carry it. So that waits until the program uses the
+ * connection, for as long as the kernel would delay an acknowledgement. handshake_hold() is for a connection
+ * that is about to be made, handshake_unhold() for each call that uses one. */
+void handshake_hold(struct conn *conn);
+
+static inline void handshake_unhold(struct conn *conn)
+{
+    if (atomic_load_explicit(&conn->tx.holds_hello, memory_order_relaxed))
+        atomic_store(&conn->tx.holds_hello, 0);
+}
+
 /* Called when a handshake has made progress, with no lock held. Set before the first connection (io/wait.h),
  * since what waits for that is in a room above; NULL: nothing waits. */
 extern void (*handshake_advanced)(const struct conn_handle *handle);

@@ -11,6 +11,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -185,6 +186,65 @@ static void connect_is_cut_short(const struct net *net)
     close(held[0]), close(held[1]), close(fd), close(one), close(listener);
 }
 
+/* A client whose acknowledgement the kernel delays, so that the last one of the connection is not sent. */
+static int connect_delayed(const struct net *net, const struct sockaddr_in *address)
+{
+    const int off = 0;
+    int one = net_client(net, SOCK_NONBLOCK);
+    assert_int_equal(setsockopt(one, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof off), 0);
+    assert_int_equal(net_connect_to(one, address), -1);
+    assert_int_equal(errno, EINPROGRESS);
+    assert_int_not_equal(net_wait(one, POLLOUT, PATIENCE_MS) & POLLOUT, 0);
+    return one;
+}
+
+/* How a balancer looks whether a port is open (HAProxy's "check"): the server's program never sees it. */
+static void a_look_at_the_port_wakes_nobody(const struct net *net)
+{
+    enum { LOOKS = 20, SEEN = 4 }; /* the machine may be too slow for the kernel's 40 ms */
+    const struct linger reset = {.l_onoff = 1};
+    struct sockaddr_in address;
+    int seen = 0, listener = net_listen(net, LOOKS, &address);
+    for (int i = 0; i < LOOKS; i++) {
+        int one = connect_delayed(net, &address);
+        setsockopt(one, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+        close(one);
+        int fd = net_wait(listener, POLLIN, 5) ? accept(listener, NULL, NULL) : -1;
+        seen += fd >= 0;
+        if (fd >= 0)
+            close(fd);
+    }
+    assert_in_range(seen, 0, SEEN);
+    close(listener);
+}
+
+/* The same client talks, or waits to be talked to. */
+static void a_delayed_acknowledgement_stalls_nothing(const struct net *net)
+{
+    struct sockaddr_in address;
+    char text[8];
+    int listener = net_listen(net, 4, &address);
+    for (int speaks = 0; speaks < 2; speaks++) {
+        int one = connect_delayed(net, &address);
+        if (speaks)
+            assert_int_equal(write(one, "message", 7), 7);
+        int fd = accept(listener, NULL, NULL);
+        assert_true(fd >= 0);
+        if (speaks)
+            expect_message(fd, "a delayed acknowledgement");
+        assert_int_equal(write(fd, "answer", 6), 6);
+        for (int64_t end = net_now_ms() + PATIENCE_MS; net_now_ms() < end;) {
+            assert_int_not_equal(net_wait(one, POLLIN, PATIENCE_MS), 0);
+            if (read(one, text, sizeof text) == 6)
+                break;
+            assert_int_equal(errno, EAGAIN);
+        }
+        assert_memory_equal(text, "answer", 6);
+        close(one), close(fd);
+    }
+    close(listener);
+}
+
 /* Everything that the client's log says, until it ends. */
 static int ended(const char *how, const char *const *changes, char *log, size_t room, int64_t *took_ms)
 {
@@ -233,6 +293,8 @@ int main(int argc, char **argv)
     static const struct suite_role roles[] = {{"client", client_role}};
     static const struct suite_case cases[] = {
         {"connect is cut short", connect_is_cut_short, 0},
+        {"a look at the port wakes nobody", a_look_at_the_port_wakes_nobody, 0},
+        {"a delayed acknowledgement stalls nothing", a_delayed_acknowledgement_stalls_nothing, 0},
     };
     static const struct suite_test tests[] = {
         {"accepted late", accepted_late, 0},
