@@ -4,7 +4,7 @@
 # What runs for as long as one likes, by name; `make test` runs each in short form. Part of the Makefile; see
 # tests/README.md.
 
-.PHONY: fuzz faults
+.PHONY: fuzz faults random
 
 # FUZZ_SECONDS=600 for all harnesses together; FUZZ="server wire": these alone.
 fuzz: deps-test
@@ -13,3 +13,7 @@ fuzz: deps-test
 # FAULTS_CASES=50000 from FAULTS_FIRST on: a wire that lies between two sealed programs.
 faults: all $(BUILD)/tests/faults/faults
 	@tests/faults/run $(BUILD) $(or $(FAULTS_CASES),5000) $(or $(FAULTS_FIRST),0)
+
+# SEEDS=100 from FIRST_SEED on: random calls from several threads, with signals, timers and forks.
+random: all $(BUILD)/tests/random/random
+	@tests/random/run $(BUILD) $(or $(SEEDS),20) $(or $(FIRST_SEED),1) $(or $(CALLS),4000)

@@ -14,7 +14,7 @@ BENCH_LOADS := $(call test_programs,bench/echo.c bench/pingpong.c bench/connects
 BENCH_PLAIN := $(call test_programs,bench/pipe.c bench/spawn.c bench/ops.c)
 BENCH_MICRO := $(call test_programs,bench/micro.c)
 # Programs that a test of their folder runs: tests/NAME/NAME of all sources there.
-INSTRUMENTS := $(call test_programs,faults/faults.c)
+INSTRUMENTS := $(call test_programs,faults/faults.c random/random.c)
 FUZZ_HARNESSES := $(call test_programs,fuzz/*_fuzz.c)
 BENCH_EMPTY := $(addsuffix .so,$(call test_programs,bench/empty.c))
 
@@ -42,6 +42,7 @@ $(FUZZ_HARNESSES): $(filter-out $(FUZZ_MAIN),$(call objects,tests/fuzz/support/*
 	$(call objects,tests/support/*.c) $(BUILD)/core.a
 $(BUILD)/tests/fuzz/config_fuzz: $(call objects,shim/cli/configuration.c)
 $(BUILD)/tests/faults/faults: $(call objects,tests/faults/*.c)
+$(BUILD)/tests/random/random: $(call objects,tests/random/*.c)
 $(BENCH_LOADS): $(call objects,tests/bench/support/*.c)
 $(BENCH_MICRO): $(BUILD)/core.a
 $(UNIT_TESTS) $(PRELOAD_TESTS) $(TSAN_TESTS) $(FUZZ_HARNESSES): private LIBS := $(FOREIGN:%=-L%/lib/$(CROSS)-linux-gnu) -lcmocka -lpthread

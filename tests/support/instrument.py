@@ -19,12 +19,16 @@ def key_file(directory):
     return path
 
 
-def run(name, *arguments, timeout=200, program=None, **settings):
-    """tests/NAME/PROGRAM (by default of its folder's name) with the library, a key file and these arguments."""
+def run(name, *arguments, timeout=200, program=None, preload=False, **settings):
+    """tests/NAME/PROGRAM (by default of its folder's name) with these arguments: under the library, or with it and a key
+    file as the first two."""
     with tempfile.TemporaryDirectory() as directory:
         env = {key: value for key, value in os.environ.items() if not key.startswith("SOCKSEAL_") and key != "LD_PRELOAD"}
         env["SOCKSEAL_TEST_RUN"] = os.environ.get("SOCKSEAL_TEST_RUN", "")
         env.update(settings)
-        command = [BUILD / "tests" / name / (program or name), BUILD / "libsockseal.so", key_file(directory), *arguments]
+        library, keys = str(BUILD / "libsockseal.so"), str(key_file(directory))
+        if preload:
+            env.update(LD_PRELOAD=library, SOCKSEAL_KEY_FILE=keys)
+        command = [BUILD / "tests" / name / (program or name), *([] if preload else [library, keys]), *arguments]
         return subprocess.run([str(word) for word in command], env=env, capture_output=True, text=True, timeout=timeout,
                               stdin=subprocess.DEVNULL, check=False)
