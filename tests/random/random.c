@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -79,7 +80,7 @@ static void have_child(void)
     if (pid < 0)
         broken("fork", 0, 0);
     if (pid == 0) {
-        alarm(0);
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* it may wait for a lock of a thread that has failed */
         if (becomes)
             execl("/proc/self/exe", "random", "child", text, (char *)NULL);
         run_child(seed);
@@ -114,12 +115,13 @@ static void *run_thread(void *number)
     return NULL;
 }
 
-/* Time of the clock, in which nothing of the program runs: a process of its own. */
+/* A process of its own, since a signal handler or a thread may be what hangs. */
 static pid_t start_limit(void)
 {
     pid_t program = getpid(), pid = fork();
     if (pid != 0)
         return pid;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     for (unsigned left = LIMIT_S; left > 0 && getppid() == program;)
         left = sleep(left);
     if (getppid() == program)
