@@ -147,7 +147,7 @@ static void act(unsigned kind, unsigned from, struct input *input)
         bytes[i] = (uint8_t)(side->written.len + i);
     if (kind == WRITE && side->written.len < WIRE_MAX && endpoint_send(&side->endpoint, bytes, len) == TLS_OK)
         toy_put(&side->written, bytes, len);
-    else if (kind == UPDATE)
+    else if (kind == UPDATE && side->endpoint.session.complete)
         (void)endpoint_key_update(&side->endpoint, len & 1);
     else if (kind == CLOSE) {
         endpoint_alert(&side->endpoint, TLS_ALERT_CLOSE_NOTIFY);

@@ -76,7 +76,13 @@ static void have_child(void)
     const bool becomes = draw(3) == 0;
     snprintf(text, sizeof text, "%llu", (unsigned long long)seed);
     atomic_fetch_add(&state->forks, 1);
+    /* RANDOM_EXEC=anywhere: also while another thread is in connect or accept (README.md). */
+    const bool apart = becomes && !getenv("RANDOM_EXEC");
+    if (apart)
+        pthread_rwlock_wrlock(&streams_connecting);
     pid_t pid = fork();
+    if (apart && pid != 0)
+        pthread_rwlock_unlock(&streams_connecting);
     if (pid < 0)
         broken("fork", 0, 0);
     if (pid == 0) {

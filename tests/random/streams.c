@@ -18,6 +18,7 @@
 enum { SIZE_MAX_OF_CALL = 20000, HANDLERS = CONNECTIONS };
 
 struct state *state;
+pthread_rwlock_t streams_connecting = PTHREAD_RWLOCK_INITIALIZER;
 static __thread uint64_t sequence;
 
 unsigned draw(unsigned below)
@@ -330,7 +331,9 @@ void streams_visit(const char *from, const char *to)
     size_t len = 1 + draw(sizeof sent);
     unsigned first = draw(2);
     atomic_fetch_add(&state->visits, 1);
+    pthread_rwlock_rdlock(&streams_connecting);
     streams_connect(fds, from, to);
+    pthread_rwlock_unlock(&streams_connecting);
     for (size_t i = 0; i < len; i++)
         sent[i] = (uint8_t)draw(256);
     transfer(fds[first], sent, len, true);

@@ -38,6 +38,9 @@ struct state {
 
 extern struct state *state;
 
+/* Held for reading while a thread makes a connection. */
+extern pthread_rwlock_t streams_connecting;
+
 /* A random number below `below`, of the calling thread's own sequence. */
 unsigned draw(unsigned below);
 void draw_from(uint64_t seed);
