@@ -56,6 +56,7 @@ struct conn *conn_new_in(arena_ref slot, enum tls_role role, bool connecting)
         liveness_note_namespace();
     conn->space = self_space;
     conn->session.role = (uint8_t)role;
+    conn->status.connects = role == TLS_CLIENT;
     conn->status.deadline_ms = INT64_MAX;
     if (!connecting)
         conn_connected(conn);
@@ -163,7 +164,7 @@ static int64_t first_deadline(const struct conn *conn)
 {
     const struct config *config = config_get();
     unsigned limit = config->handshake_timeout_ms;
-    if (conn->session.role == TLS_CLIENT && config->connect_timeout_ms > 0 &&
+    if (conn->status.connects && config->connect_timeout_ms > 0 &&
         config->connect_timeout_ms < limit)
         limit = config->connect_timeout_ms;
     return net_now_ms() + limit;

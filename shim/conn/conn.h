@@ -77,6 +77,7 @@ struct conn_holders {
 
 struct conn_status {
     _Atomic uint8_t phase;         /* enum conn_phase; written by the functions below */
+    _Atomic uint8_t connects;      /* this side is the one that connects: to be read without a lock */
     _Atomic uint8_t read_shut;     /* shutdown(SHUT_RD) was called */
     _Atomic uint8_t lingers;       /* SO_LINGER was set, by any process that has it */
     _Atomic uint8_t close_pending; /* close_notify, and a FIN if TX_SHUT, are still to be sent (io/close.h) */
