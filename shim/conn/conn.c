@@ -63,9 +63,9 @@ struct conn *conn_new_in(arena_ref slot, enum tls_role role, bool connecting)
     return conn;
 }
 
-struct conn *conn_import(int fd, uint32_t area, uint64_t cookie)
+struct conn *conn_import(int fd, uint32_t area, uint64_t cookie, bool keep)
 {
-    const arena_ref slot = region_import(fd, area, conn_layout());
+    const arena_ref slot = region_import(fd, area, conn_layout(), keep);
     if (!slot)
         return NULL;
     arena_set_cookie(slot, cookie);
@@ -164,8 +164,7 @@ static int64_t first_deadline(const struct conn *conn)
 {
     const struct config *config = config_get();
     unsigned limit = config->handshake_timeout_ms;
-    if (conn->status.connects && config->connect_timeout_ms > 0 &&
-        config->connect_timeout_ms < limit)
+    if (conn->status.connects && config->connect_timeout_ms > 0 && config->connect_timeout_ms < limit)
         limit = config->connect_timeout_ms;
     return net_now_ms() + limit;
 }

@@ -202,8 +202,8 @@ struct conn *conn_new(enum tls_role role, bool connecting);
 struct conn *conn_new_in(arena_ref slot, enum tls_role role, bool connecting);
 
 /* The connection in an area of another process's region (shm/region.h), whose socket has this cookie. NULL if
- * it cannot be mapped here. The caller has the table's lock (fdtable_lock()). */
-struct conn *conn_import(int fd, uint32_t area, uint64_t cookie);
+ * it cannot be mapped here. `keep`: region_import(). The caller has the table's lock (fdtable_lock()). */
+struct conn *conn_import(int fd, uint32_t area, uint64_t cookie, bool keep);
 
 /* Maps the chunks that belong to the holder of rx_lock or tx_lock, which the caller is. False if the kernel
  * refuses. */

@@ -19,6 +19,7 @@
 #include "process/exec_handover.h"
 #include "process/inherit.h"
 #include "record/sysio.h"
+#include "shm/ownfd.h"
 #include "sys/descriptors.h"
 #include "sys/file.h"
 #include "sys/net.h"
@@ -67,11 +68,13 @@ static void take_manifest(const char *text, struct inheritance *from)
     sys_exit_group(CONFIG_EXIT_STATUS);
 }
 
-/* The regions are mapped, as far as they are used. */
+/* The regions that are used are mapped, and their descriptors kept. */
 static void close_manifest(const struct inheritance *from)
 {
-    for (size_t i = 0; i < from->count; i++)
-        sys_close(from->places[i].region);
+    for (size_t i = 0; i < from->count; i++) {
+        if (!ownfd_is(from->places[i].region))
+            sys_close(from->places[i].region);
+    }
     net_munmap((void *)((uintptr_t)from->places - sizeof(struct exec_manifest)),
                sizeof(struct exec_manifest) + from->count * sizeof *from->places);
     sys_close(from->manifest);
@@ -140,7 +143,7 @@ static void take_over(int fd, struct conn *conn, bool counted)
 static void take_over_place(int fd, const struct exec_place *place, bool counted)
 {
     bool locked = fdtable_lock();
-    struct conn *conn = conn_import(place->region, place->area, place->cookie);
+    struct conn *conn = conn_import(place->region, place->area, place->cookie, true);
     if (conn)
         take_over(fd, conn, counted);
     fdtable_unlock(locked);

@@ -123,6 +123,14 @@ static arena_ref copy_out(struct conn *conn)
     return slot;
 }
 
+static void write_places(struct exec_handover *plan)
+{
+    const long len = (long)(plan->unwritten * sizeof *plan->places);
+    plan->unwritten = 0;
+    if (len > 0 && sys_call3(SYS_write, plan->manifest, sys_ptr(plan->places), len) != len)
+        plan->error = -ENOMEM;
+}
+
 /* Puts a connection into the manifest. Each is put there once. */
 static void hand_over(struct exec_handover *plan, arena_ref slot, bool ours)
 {
@@ -136,8 +144,9 @@ static void hand_over(struct exec_handover *plan, arena_ref slot, bool ours)
         return;
     }
     set_flag(place.region, false);
-    if (sys_call3(SYS_write, plan->manifest, sys_ptr(&place), sizeof place) != (long)sizeof place)
-        plan->error = -ENOMEM;
+    plan->places[plan->unwritten++] = place;
+    if (plan->unwritten == EXEC_HANDOVER_PLACES)
+        write_places(plan);
 }
 
 /* The first descriptor of the connection that is handed over: the others find the same place. */
@@ -145,6 +154,8 @@ static void hand_over_once(struct exec_handover *plan, const struct conn_handle 
 {
     struct exec_place place;
     long at = (long)sizeof(struct exec_manifest);
+    if (fdtable_descriptors(handle->conn) > 1)
+        write_places(plan);
     for (; fdtable_descriptors(handle->conn) > 1 && sys_call(SYS_pread64, plan->manifest, sys_ptr(&place),
                                                              sizeof place, at, 0, 0) == (long)sizeof place;
          at += (long)sizeof place) {
@@ -351,6 +362,7 @@ static int begin(struct exec_handover *plan)
         each_sealed(plan, prepare);
     else
         descriptors_each(prepare_in_child, plan);
+    write_places(plan);
     if (plan->late || plan->error < 0) {
         put_back(plan);
         return plan->late ? -EAGAIN : refuse(plan->error);

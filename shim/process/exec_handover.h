@@ -30,7 +30,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { EXEC_HANDOVER_TEXT = 128, EXEC_HANDOVER_STANDARD = 3 };
+enum { EXEC_HANDOVER_TEXT = 128, EXEC_HANDOVER_STANDARD = 3, EXEC_HANDOVER_PLACES = 32 };
 
 /* The manifest is one struct exec_manifest and, for each connection, one struct exec_place. */
 struct exec_manifest {
@@ -44,13 +44,15 @@ struct exec_place {
 };
 
 struct exec_handover {
-    bool any;                  /* this process has sealed descriptors */
-    bool ours;                 /* the descriptor table is this process's */
-    unsigned surviving;        /* sealed descriptors that the next program gets */
-    bool late;                 /* another process has released a connection since the plan was made */
-    int manifest;              /* -1: there is none */
-    int error;                 /* why a connection cannot be handed over, or 0 */
-    unsigned close_after_exec; /* connections that it is to end */
+    bool any;           /* this process has sealed descriptors */
+    bool ours;          /* the descriptor table is this process's */
+    unsigned surviving; /* sealed descriptors that the next program gets */
+    bool late;          /* another process has released a connection since the plan was made */
+    int manifest;       /* -1: there is none */
+    unsigned unwritten; /* of `places` */
+    struct exec_place places[EXEC_HANDOVER_PLACES];
+    int error;                            /* why a connection cannot be handed over, or 0 */
+    unsigned close_after_exec;            /* connections that it is to end */
     int standard[EXEC_HANDOVER_STANDARD]; /* the numbers of 0, 1 and 2 meanwhile; -1: not moved */
     int aside[EXEC_HANDOVER_STANDARD];    /* copies of those to close after exec; -1: none */
     char text[EXEC_HANDOVER_TEXT];        /* for the next program: the value of ENVIRONMENT_STATE */

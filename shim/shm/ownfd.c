@@ -69,6 +69,13 @@ int ownfd_keep(enum ownfd_kind kind, int fd)
     return keep(kind, fd, &first);
 }
 
+void ownfd_adopt(enum ownfd_kind kind, int fd)
+{
+    net_fcntl(fd, F_SETFD, FD_CLOEXEC);
+    note(kind, fd);
+    atomic_store(&owned[kind], fd + 1);
+}
+
 bool ownfd_keep_first(enum ownfd_kind kind, int fd)
 {
     bool first;

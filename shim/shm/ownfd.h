@@ -34,6 +34,9 @@ int ownfd_keep(enum ownfd_kind kind, int fd);
 /* The same, for a caller that needs this very descriptor: false, with fd closed, if it was not recorded. */
 bool ownfd_keep_first(enum ownfd_kind kind, int fd);
 
+/* Records fd itself, which is at a high number, and marks it close-on-exec. There is none of this kind. */
+void ownfd_adopt(enum ownfd_kind kind, int fd);
+
 /* A close-on-exec copy of fd, at a high number if one is left, else at any. -1 if there is none. */
 int ownfd_duplicate(int fd);
 

@@ -32,6 +32,8 @@ struct region {
     _Atomic uint64_t annexed; /* areas whose annex is mapped */
     _Atomic bool partial;     /* it may have areas whose connections others hold, and not this process */
     uint64_t id;
+    dev_t device; /* of the file, and its inode number; 0: not asked for yet */
+    ino_t inode;
     _Atomic uint32_t rest; /* how many of its size had been left when it was */
 };
 
@@ -134,21 +136,12 @@ static int make_file(unsigned areas)
 /* The areas in the file of this descriptor; 0: it is none of a region's. */
 static unsigned areas_of_file(int fd, struct stat *info)
 {
-    if (sys_fstat(fd, info) < 0 || !S_ISREG(info->st_mode) ||
-        !(net_fcntl(fd, F_GET_SEALS, 0) & F_SEAL_SHRINK) || net_fcntl(fd, F_GET_SEALS, 0) < 0)
+    const int seals = net_fcntl(fd, F_GET_SEALS, 0);
+    if (seals < 0 || !(seals & F_SEAL_SHRINK) || sys_fstat(fd, info) < 0 || !S_ISREG(info->st_mode))
         return 0;
     const uint64_t areas = (uint64_t)info->st_size / file_size(1);
     return areas <= REGION_AREAS && (uint64_t)info->st_size == file_size((unsigned)areas) ? (unsigned)areas
                                                                                           : 0;
-}
-
-/* The id that the region of this file has in its area of this number; it is a hint alone. */
-static uint64_t id_in_file(int fd, unsigned areas, unsigned index)
-{
-    const size_t at = (size_t)areas * REGION_ANNEX + (size_t)index * REGION_STRIDE + REGION_ROOM +
-                      REGION_CONNECTION_SIZE + offsetof(struct region_tail, id);
-    uint64_t id = 0;
-    return sys_call(SYS_pread64, fd, sys_ptr(&id), sizeof id, (long)at, 0, 0) == (long)sizeof id ? id : 0;
 }
 
 /* The region's descriptor. The program may have put one of its own at that number, by a raw system call:
@@ -156,7 +149,13 @@ static uint64_t id_in_file(int fd, unsigned areas, unsigned index)
 static int descriptor_of(const struct region *region, unsigned index)
 {
     const int fd = ownfd_get(kind_of(region));
-    return fd >= 0 && id_in_file(fd, region->areas, index) == region->id ? fd : -1;
+    const size_t at =
+        area_offset(region, index) + REGION_ROOM + REGION_CONNECTION_SIZE + offsetof(struct region_tail, id);
+    uint64_t id = 0;
+    return fd >= 0 && sys_call(SYS_pread64, fd, sys_ptr(&id), sizeof id, (long)at, 0, 0) == (long)sizeof id &&
+                   id == region->id
+               ? fd
+               : -1;
 }
 
 /* ---- address space ---- */
@@ -301,6 +300,7 @@ static bool fill_anonymous(struct region *region)
 static bool fill(struct region *region, int fd)
 {
     region->anonymous = false;
+    region->inode = 0;
     fd = ownfd_keep(kind_of(region), fd);
     uint8_t *start = fd < 0 ? NULL
                             : map(reserved_of(region), (size_t)region->areas * REGION_STRIDE, MAP_SHARED, fd,
@@ -527,46 +527,61 @@ int region_export(region_ref area, uint32_t *index)
 {
     struct region *region = region_at(area);
     *index = area & (REGION_AREAS - 1);
-    const int fd = area ? descriptor_of(region, *index) : -1;
+    const int fd = area ? ownfd_get(kind_of(region)) : -1;
     if (fd >= 0)
         change_state(region, STATE_OPEN, STATE_SHARED);
     return fd;
 }
 
+static void ask_file(struct region *region)
+{
+    struct stat info;
+    if (region->inode || sys_fstat(ownfd_get(kind_of(region)), &info) < 0)
+        return;
+    region->device = info.st_dev;
+    region->inode = info.st_ino;
+}
+
 /* The region in this file, if this process has it. */
-static struct region *find_file(uint64_t id, const struct stat *info)
+static struct region *find_file(const struct stat *info)
 {
     const uint32_t count = atomic_load(&end);
-    struct stat own;
     for (uint32_t i = 1; i < count; i++) {
-        if (is_in_use(&regions[i]) && regions[i].id == id &&
-            sys_fstat(ownfd_get(kind_of(&regions[i])), &own) == 0 && own.st_ino == info->st_ino &&
-            own.st_dev == info->st_dev)
+        if (!is_in_use(&regions[i]) || regions[i].anonymous)
+            continue;
+        ask_file(&regions[i]);
+        if (regions[i].inode == info->st_ino && regions[i].device == info->st_dev)
             return &regions[i];
     }
     return NULL;
 }
 
 /* A region of which nothing is mapped yet. */
-static struct region *adopt(int fd, unsigned areas)
+static struct region *adopt(int fd, unsigned areas, const struct stat *info, bool keep)
 {
-    const int copy = net_fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    struct region *region = copy < 0 ? NULL : claim(areas);
-    if (!region) {
-        if (copy >= 0)
-            sys_close(copy);
+    const int own = keep ? fd : net_fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    struct region *region = own < 0 ? NULL : claim(areas);
+    uint8_t *start = region ? reserved_of(region) : NULL;
+    if (region && !start && (start = map_void(NULL, (size_t)areas * REGION_STRIDE)))
+        publish_base(region, start);
+    if (!start) {
+        if (region)
+            unclaim(region);
+        if (own >= 0 && !keep)
+            sys_close(own);
         return NULL;
     }
-    uint8_t *start = reserved_of(region);
-    if (!start && (start = map_void(NULL, (size_t)areas * REGION_STRIDE)))
-        publish_base(region, start);
     region->anonymous = false;
+    region->device = info->st_dev, region->inode = info->st_ino;
     atomic_store(&region->held, 0);
     atomic_store(&region->partial, areas > 1);
-    if (ownfd_keep(kind_of(region), copy) >= 0 && start)
-        return region;
-    unclaim(region);
-    return NULL;
+    if (keep)
+        ownfd_adopt(kind_of(region), own);
+    else if (ownfd_keep(kind_of(region), own) < 0) {
+        unclaim(region);
+        return NULL;
+    }
+    return region;
 }
 
 static bool map_area(struct region *region, region_ref area, int fd, uint32_t layout)
@@ -584,14 +599,14 @@ static bool map_area(struct region *region, region_ref area, int fd, uint32_t la
     return false;
 }
 
-region_ref region_import(int fd, uint32_t index, uint32_t layout)
+region_ref region_import(int fd, uint32_t index, uint32_t layout, bool keep)
 {
     struct stat info;
     const unsigned areas = areas_of_file(fd, &info);
     if (index >= areas)
         return 0;
-    struct region *known = find_file(id_in_file(fd, areas, index), &info);
-    struct region *region = known ? known : adopt(fd, areas);
+    struct region *known = find_file(&info);
+    struct region *region = known ? known : adopt(fd, areas, &info, keep);
     if (!region)
         return 0;
     const region_ref area = ref_of(region, index);

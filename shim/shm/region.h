@@ -121,9 +121,10 @@ void region_restrict(void);
  * *index. -1 if there is none. From then on the region is shared. */
 int region_export(region_ref area, uint32_t *index);
 
-/* Maps the area of this number in the region of this descriptor, which the caller closes. The same area is
- * mapped once. 0 if it is no such region or if the kernel refuses. */
-region_ref region_import(int fd, uint32_t index, uint32_t layout);
+/* Maps the area of this number in the region of this descriptor. The same area is mapped once. `keep`: the
+ * descriptor is at a high number, and becomes the library's own if the region is new here (ownfd_is()); else
+ * it stays the caller's. 0 if it is no such region or if the kernel refuses. */
+region_ref region_import(int fd, uint32_t index, uint32_t layout, bool keep);
 
 /* Calls `visit` for each area that this process holds, until it gives true. */
 void region_each(bool (*visit)(region_ref area, void *context), void *context);

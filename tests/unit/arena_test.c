@@ -224,16 +224,16 @@ static void the_same_area_is_mapped_once(void **state)
     memset(slot, 0x5a, 100);
     const int fd = region_export(arena_slot_of(slot), &area);
     assert_true(fd >= 0);
-    assert_int_equal(region_import(fd, area, LAYOUT), arena_slot_of(slot));
+    assert_int_equal(region_import(fd, area, LAYOUT, false), arena_slot_of(slot));
     const int copy = dup(fd);
     arena_slot_leave(arena_slot_of(slot));
     assert_true(is_zero(slot, 100));
-    const region_ref again = region_import(copy, area, LAYOUT);
+    const region_ref again = region_import(copy, area, LAYOUT, false);
     assert_int_not_equal(again, 0);
     assert_int_equal(region_page(again)[99], 0x5a);
     arena_slot_leave(again);
-    assert_int_equal(region_import(copy, area, OTHER_LAYOUT), 0);
-    assert_int_equal(region_import(copy, area + 1, LAYOUT), 0);
+    assert_int_equal(region_import(copy, area, OTHER_LAYOUT, false), 0);
+    assert_int_equal(region_import(copy, area + 1, LAYOUT, false), 0);
     close(copy);
 }
 
@@ -244,12 +244,12 @@ static void other_files_are_refused(void **state)
     const size_t size = REGION_STRIDE + REGION_ANNEX;
     const int open_file = memfd_create("other", MFD_ALLOW_SEALING);
     assert_int_equal(ftruncate(open_file, (off_t)size), 0);
-    assert_int_equal(region_import(open_file, 0, 0), 0);
+    assert_int_equal(region_import(open_file, 0, 0, false), 0);
     assert_int_equal(fcntl(open_file, F_ADD_SEALS, F_SEAL_SHRINK), 0);
-    assert_int_equal(region_import(open_file, 1, 0), 0);
+    assert_int_equal(region_import(open_file, 1, 0, false), 0);
     close(open_file);
     const int null = open("/dev/null", O_RDWR);
-    assert_int_equal(region_import(null, 0, 0), 0);
+    assert_int_equal(region_import(null, 0, 0, false), 0);
     close(null);
 }
 
