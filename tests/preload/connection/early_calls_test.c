@@ -7,6 +7,7 @@
 #include "suite.h"
 
 #include "net.h"
+#include "single_calls.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,98 +29,47 @@ struct early_call {
     long (*run)(int fd);
 };
 
-static long told(long result)
-{
-    return result < 0 ? -errno : result;
-}
-
-static long shut_reading(int fd)
-{
-    return told(shutdown(fd, SHUT_RD));
-}
-
-static long shut_writing(int fd)
-{
-    return told(shutdown(fd, SHUT_WR));
-}
-
-static long shut_both(int fd)
-{
-    return told(shutdown(fd, SHUT_RDWR));
-}
-
 static long send_greeting(int fd)
 {
-    return told(send(fd, greeting, GREETING, MSG_NOSIGNAL));
+    return single_told(send(fd, greeting, GREETING, MSG_NOSIGNAL));
 }
 
 static long send_without_waiting(int fd)
 {
-    return told(send(fd, greeting, GREETING, MSG_NOSIGNAL | MSG_DONTWAIT));
+    return single_told(send(fd, greeting, GREETING, MSG_NOSIGNAL | MSG_DONTWAIT));
 }
 
 static long receive(int fd)
 {
     char text[8];
-    return told(recv(fd, text, sizeof text, MSG_DONTWAIT));
+    return single_told(recv(fd, text, sizeof text, MSG_DONTWAIT));
 }
 
 static long peek(int fd)
 {
     char text[8];
-    return told(recv(fd, text, sizeof text, MSG_DONTWAIT | MSG_PEEK));
-}
-
-static long count(int fd)
-{
-    int bytes = -1;
-    return ioctl(fd, FIONREAD, &bytes) < 0 ? -errno : bytes;
-}
-
-static long so_error(int fd)
-{
-    int error = -1;
-    socklen_t len = sizeof error;
-    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0 ? -errno : error;
-}
-
-static long ready(int fd)
-{
-    return net_wait(fd, POLLIN | POLLOUT | POLLRDHUP, 0);
-}
-
-static long peer_name(int fd)
-{
-    struct sockaddr_storage peer;
-    socklen_t len = sizeof peer;
-    return told(getpeername(fd, (struct sockaddr *)&peer, &len));
-}
-
-static long copy_and_close(int fd)
-{
-    int copy = dup(fd);
-    return told(close(copy));
+    return single_told(recv(fd, text, sizeof text, MSG_DONTWAIT | MSG_PEEK));
 }
 
 static long timeout(int fd)
 {
     struct timeval limit = {.tv_sec = 5};
-    return told(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit));
+    return single_told(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit));
 }
 
 static const struct early_call calls[] = {
-    {"shutdown(SHUT_RD)", shut_reading},
-    {"shutdown(SHUT_WR)", shut_writing},
-    {"shutdown(SHUT_RDWR)", shut_both},
+    {"shutdown(SHUT_RD)", single_shut_reading},
+    {"shutdown(SHUT_WR)", single_shut_writing},
+    {"shutdown(SHUT_RDWR)", single_shut_both},
     {"send", send_greeting},
     {"send without waiting", send_without_waiting},
     {"recv", receive},
     {"peek", peek},
-    {"FIONREAD", count},
-    {"SO_ERROR", so_error},
-    {"poll", ready},
-    {"getpeername", peer_name},
-    {"dup and close", copy_and_close},
+    {"FIONREAD", single_count},
+    {"SO_ERROR", single_so_error},
+    {"poll", single_ready},
+    {"getpeername", single_peer_name},
+    {"dup and close", single_copy_and_close},
     {"SO_RCVTIMEO", timeout},
 };
 
@@ -149,23 +99,6 @@ static long call_elsewhere(const struct early_call *call, int fd)
     return one.result;
 }
 
-/* What the other end gets until the end, and how that looks: a count of bytes, or -errno. */
-static long hear_to_end(int fd)
-{
-    char text[64];
-    size_t got = 0;
-    const int64_t limit = net_now_ms() + 5000;
-    while (net_now_ms() < limit && net_wait(fd, POLLIN, 5000)) {
-        ssize_t n = recv(fd, text, sizeof text, MSG_DONTWAIT);
-        if (n == 0)
-            return (long)got;
-        if (n < 0 && errno != EAGAIN)
-            return -errno;
-        got += n > 0 ? (size_t)n : 0;
-    }
-    return -ETIME;
-}
-
 /* One end makes two calls on a connection that nobody has used yet, the second in another thread, and closes;
  * the other hears it to its end. */
 static void play(const struct net *net, int side, const struct early_call *first,
@@ -175,9 +108,9 @@ static void play(const struct net *net, int side, const struct early_call *first
     net_pair(net, pair);
     long one = first->run(pair[side]), two = call_elsewhere(second, pair[side]);
     close(pair[side]);
-    long heard = hear_to_end(pair[1 - side]);
+    long heard = single_hear_to_end(pair[1 - side]);
     snprintf(story, size, "%s = %ld, %s = %ld, closed; the other end heard %ld, SO_ERROR %ld", first->name,
-             one, second->name, two, heard, so_error(pair[1 - side]));
+             one, second->name, two, heard, single_so_error(pair[1 - side]));
     close(pair[1 - side]);
 }
 
@@ -227,11 +160,11 @@ static void play_at_once(const struct net *net, int side, const struct early_cal
     }
     pthread_barrier_destroy(&start);
     close(pair[side]);
-    long heard = hear_to_end(pair[1 - side]);
+    long heard = single_hear_to_end(pair[1 - side]);
     if (heard != sent)
         fail_msg("%s beside %s at side %d: %ld bytes were taken, and the other end heard %ld", first->name,
                  second->name, side, sent, heard);
-    assert_int_equal(so_error(pair[1 - side]), 0);
+    assert_int_equal(single_so_error(pair[1 - side]), 0);
     close(pair[1 - side]);
 }
 
@@ -257,7 +190,8 @@ static void *reuse_numbers(void *context)
         int pair[2], unix_pair[2];
         net_pair(net, pair);
         if (send(pair[0], greeting, GREETING, MSG_NOSIGNAL) != GREETING || shutdown(pair[0], SHUT_WR) < 0 ||
-            shutdown(pair[1], SHUT_WR) < 0 || hear_to_end(pair[1]) != GREETING || hear_to_end(pair[0]) != 0)
+            shutdown(pair[1], SHUT_WR) < 0 || single_hear_to_end(pair[1]) != GREETING ||
+            single_hear_to_end(pair[0]) != 0)
             return "a connection";
         close(pair[0]), close(pair[1]);
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, unix_pair) < 0)

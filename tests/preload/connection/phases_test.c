@@ -8,6 +8,7 @@
 #include "suite.h"
 
 #include "net.h"
+#include "single_calls.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,41 +30,36 @@
 static const char greeting[] = "hello";
 enum { GREETING = sizeof greeting - 1, LIMIT_MS = 40, PATIENCE_MS = 5000 };
 
-static long told(long result)
-{
-    return result < 0 ? -errno : result;
-}
-
 /* ---- the calls: each one's result, -errno if it failed ---- */
 
 static long call_read(int fd)
 {
     char text[64];
-    return told(read(fd, text, sizeof text));
+    return single_told(read(fd, text, sizeof text));
 }
 
 static long call_peek(int fd)
 {
     char text[64];
-    return told(recv(fd, text, sizeof text, MSG_PEEK));
+    return single_told(recv(fd, text, sizeof text, MSG_PEEK));
 }
 
 static long call_readv(int fd)
 {
     char one[2], two[62];
     struct iovec iov[2] = {{one, sizeof one}, {two, sizeof two}};
-    return told(readv(fd, iov, 2));
+    return single_told(readv(fd, iov, 2));
 }
 
 static long call_write(int fd)
 {
-    return told(write(fd, greeting, GREETING));
+    return single_told(write(fd, greeting, GREETING));
 }
 
 static long call_writev(int fd)
 {
     struct iovec iov[2] = {{(void *)(uintptr_t)greeting, 2}, {(void *)(uintptr_t)(greeting + 2), 3}};
-    return told(writev(fd, iov, 2));
+    return single_told(writev(fd, iov, 2));
 }
 
 static long call_sendfile(int fd)
@@ -72,7 +68,7 @@ static long call_sendfile(int fd)
     int file = (int)memfd_create("greeting", 0);
     if (write(file, greeting, GREETING) != GREETING)
         return -EIO;
-    long result = told(sendfile(fd, file, &at, GREETING));
+    long result = single_told(sendfile(fd, file, &at, GREETING));
     close(file);
     return result;
 }
@@ -82,7 +78,7 @@ static long call_splice_out(int fd)
     int ends[2];
     if (pipe(ends) < 0 || write(ends[1], greeting, GREETING) != GREETING)
         return -EIO;
-    long result = told(splice(ends[0], NULL, fd, NULL, GREETING, 0));
+    long result = single_told(splice(ends[0], NULL, fd, NULL, GREETING, 0));
     close(ends[0]), close(ends[1]);
     return result;
 }
@@ -92,14 +88,9 @@ static long call_splice_in(int fd)
     int ends[2];
     if (pipe(ends) < 0)
         return -EIO;
-    long result = told(splice(fd, NULL, ends[1], NULL, 64, 0));
+    long result = single_told(splice(fd, NULL, ends[1], NULL, 64, 0));
     close(ends[0]), close(ends[1]);
     return result;
-}
-
-static long call_poll(int fd)
-{
-    return net_wait(fd, POLLIN | POLLOUT | POLLRDHUP, 0);
 }
 
 static long call_select(int fd)
@@ -125,45 +116,10 @@ static long call_epoll(int fd)
     return got < 1 ? got : (long)event.events;
 }
 
-static long call_shutdown_rd(int fd)
-{
-    return told(shutdown(fd, SHUT_RD));
-}
-
-static long call_shutdown_wr(int fd)
-{
-    return told(shutdown(fd, SHUT_WR));
-}
-
-static long call_shutdown_rdwr(int fd)
-{
-    return told(shutdown(fd, SHUT_RDWR));
-}
-
-static long call_fionread(int fd)
-{
-    int bytes = -1;
-    return ioctl(fd, FIONREAD, &bytes) < 0 ? -errno : bytes;
-}
-
-static long call_so_error(int fd)
-{
-    int error = -1;
-    socklen_t len = sizeof error;
-    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0 ? -errno : error;
-}
-
-static long call_getpeername(int fd)
-{
-    struct sockaddr_storage peer;
-    socklen_t len = sizeof peer;
-    return told(getpeername(fd, (struct sockaddr *)&peer, &len));
-}
-
 static long call_setsockopt(int fd)
 {
     const int bytes = 65536;
-    return told(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes));
+    return single_told(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes));
 }
 
 static long call_fcntl(int fd)
@@ -171,26 +127,21 @@ static long call_fcntl(int fd)
     return fcntl(fd, F_GETFL) & O_NONBLOCK;
 }
 
-static long call_dup(int fd)
-{
-    return told(close(dup(fd)));
-}
-
 static long call_connect(int fd)
 {
     struct sockaddr_in nowhere = {.sin_family = AF_INET, .sin_port = htons(9)};
     nowhere.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    return told(net_connect_to(fd, &nowhere));
+    return single_told(net_connect_to(fd, &nowhere));
 }
 
 static long call_listen(int fd)
 {
-    return told(listen(fd, 1));
+    return single_told(listen(fd, 1));
 }
 
 static long call_accept(int fd)
 {
-    return told(accept(fd, NULL, NULL));
+    return single_told(accept(fd, NULL, NULL));
 }
 
 static long call_nothing(int fd) /* then it is closed */
@@ -211,18 +162,18 @@ static const struct call {
     {"writev", call_writev},
     {"sendfile", call_sendfile},
     {"splice out", call_splice_out},
-    {"poll", call_poll},
+    {"poll", single_ready},
     {"select", call_select},
     {"epoll_wait", call_epoll},
-    {"shutdown SHUT_RD", call_shutdown_rd},
-    {"shutdown SHUT_WR", call_shutdown_wr},
-    {"shutdown SHUT_RDWR", call_shutdown_rdwr},
-    {"FIONREAD", call_fionread},
-    {"SO_ERROR", call_so_error},
-    {"getpeername", call_getpeername},
+    {"shutdown SHUT_RD", single_shut_reading},
+    {"shutdown SHUT_WR", single_shut_writing},
+    {"shutdown SHUT_RDWR", single_shut_both},
+    {"FIONREAD", single_count},
+    {"SO_ERROR", single_so_error},
+    {"getpeername", single_peer_name},
     {"setsockopt", call_setsockopt},
     {"fcntl", call_fcntl},
-    {"dup", call_dup},
+    {"dup", single_copy_and_close},
     {"connect", call_connect},
     {"listen", call_listen},
     {"accept", call_accept},
@@ -315,15 +266,14 @@ static void inherited(const struct net *net, struct stage *stage)
     stage->in_child = true;
 }
 
-/* It came through a Unix socket. */
-static void moved(const struct net *net, struct stage *stage)
+/* The descriptor goes through a Unix socket. */
+static void move(struct stage *stage)
 {
     char byte = 0, control[CMSG_SPACE(sizeof(int))] = {0};
     struct iovec iov = {&byte, 1};
     struct msghdr message = {
         .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
     int ends[2];
-    established(net, stage);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);
     header->cmsg_level = SOL_SOCKET, header->cmsg_type = SCM_RIGHTS;
@@ -339,6 +289,24 @@ static void moved(const struct net *net, struct stage *stage)
     close(ends[0]), close(ends[1]);
 }
 
+static void moved(const struct net *net, struct stage *stage)
+{
+    established(net, stage);
+    move(stage);
+}
+
+static void connecting_inherited(const struct net *net, struct stage *stage)
+{
+    connecting(net, stage);
+    stage->in_child = true;
+}
+
+static void connecting_moved(const struct net *net, struct stage *stage)
+{
+    connecting(net, stage);
+    move(stage);
+}
+
 static const struct phase {
     const char *name;
     void (*reach)(const struct net *net, struct stage *stage);
@@ -352,6 +320,8 @@ static const struct phase {
     {"failed", failed},
     {"inherited", inherited},
     {"moved", moved},
+    {"connecting, inherited", connecting_inherited},
+    {"connecting, moved", connecting_moved},
 };
 
 /* ---- the modes, and a story ---- */
@@ -391,7 +361,7 @@ static long next_edge(int epoll, const struct stage *stage)
             continue;
         ssize_t n = recv(stage->fd, text, sizeof text, MSG_DONTWAIT);
         if (n >= 0 || errno != EAGAIN)
-            return told(n);
+            return single_told(n);
     }
     return -ETIME;
 }
@@ -416,22 +386,6 @@ static long make_call(const struct call *call, const struct stage *stage)
     return result;
 }
 
-/* What the peer gets until the end: a count of bytes, or -errno. */
-static long hear_to_end(int fd)
-{
-    char text[64];
-    size_t got = 0;
-    for (int64_t end = net_now_ms() + PATIENCE_MS; net_now_ms() < end && net_wait(fd, POLLIN, PATIENCE_MS);) {
-        ssize_t n = recv(fd, text, sizeof text, MSG_DONTWAIT);
-        if (n == 0)
-            return (long)got;
-        if (n < 0 && errno != EAGAIN)
-            return -errno;
-        got += n > 0 ? (size_t)n : 0;
-    }
-    return -ETIME;
-}
-
 static void play(const struct net *net, const struct phase *phase, enum mode mode, const struct call *call,
                  char *story, size_t size)
 {
@@ -443,12 +397,12 @@ static void play(const struct net *net, const struct phase *phase, enum mode mod
     const long result = make_call(call, &stage);
     if (mode == EDGE)
         edge = next_edge(epoll, &stage);
-    const long error = call_so_error(stage.fd);
+    const long error = single_so_error(stage.fd);
     if (epoll >= 0)
         close(epoll);
     close(stage.fd);
     if (stage.peer >= 0)
-        heard = hear_to_end(stage.peer);
+        heard = single_hear_to_end(stage.peer);
     snprintf(story, size, "%s = %ld, edge %ld, SO_ERROR %ld, closed; the peer heard %ld", call->name, result,
              edge, error, heard);
     if (stage.peer >= 0)
@@ -496,6 +450,8 @@ IN_PHASE(in_half_closed, 5)
 IN_PHASE(in_failed, 6)
 IN_PHASE(in_inherited, 7)
 IN_PHASE(in_moved, 8)
+IN_PHASE(in_connecting_inherited, 9)
+IN_PHASE(in_connecting_moved, 10)
 
 #define TESTS_OF(name, text)                                                                                 \
     {text ", blocking", name##_blocking, 0}, {text ", non-blocking", name##_nonblocking, 0},                 \
@@ -515,6 +471,8 @@ int main(int argc, char **argv)
         TESTS_OF(in_failed, "failed"),
         TESTS_OF(in_inherited, "inherited"),
         TESTS_OF(in_moved, "moved"),
+        TESTS_OF(in_connecting_inherited, "connecting, inherited"),
+        TESTS_OF(in_connecting_moved, "connecting, moved"),
     };
     suite_tests(tests, suite_count(tests));
     return suite_run(argc, argv);
