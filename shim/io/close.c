@@ -143,16 +143,18 @@ bool close_unfinished(const struct conn_handle *handle)
     return close_unsent(handle);
 }
 
+enum { UNANSWERED_MS = 300 * 1000 };
+
 void close_set_deadline(struct conn *conn)
 {
     const struct config *config = config_get();
     const bool data = conn->tx.to_send > 0 || (conn->tx.sent_data && !conn_is_established(conn));
     int64_t span = data ? (int64_t)config->close_timeout_ms : CONN_GRACE_MS;
-    /* On plain TCP the data would wait in the peer's kernel. */
-    if (data && handshake_unanswered(conn) && config->connect_timeout_ms != 0)
-        span = config->connect_timeout_ms > span ? config->connect_timeout_ms : span;
-    else if (data && handshake_unanswered(conn))
-        span = INT64_MAX - net_now_ms();
+    /* On plain TCP the data would wait in the peer's kernel. But a peer that never accepts must not cost the
+     * program a descriptor for good. */
+    const int64_t patience = config->connect_timeout_ms ? config->connect_timeout_ms : UNANSWERED_MS;
+    if (data && handshake_unanswered(conn) && patience > span)
+        span = patience;
     conn->status.wait_told = 1; /* it is final */
     conn->status.deadline_ms = net_now_ms() + span;
 }

@@ -52,7 +52,7 @@ bool close_unsent(const struct conn_handle *handle);
 bool close_unfinished(const struct conn_handle *handle);
 
 /* Sets the deadline of an orphan. It is short if none of the program's data is left. While the peer's program
- * may not have accepted the connection yet, it is that of the handshake. */
+ * may not have accepted the connection yet, it is SOCKSEAL_CONNECT_TIMEOUT, or five minutes. */
 void close_set_deadline(struct conn *conn);
 
 /* If fd is one of the library's own, moves it to another number: the program is about to put something there.

@@ -12,6 +12,8 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,13 +89,31 @@ static int no_random_later(struct sockaddr_in *address)
     return told(result);
 }
 
+static void *write_for_good(void *context)
+{
+    static char much[8 << 20];
+    (void)!write(*(int *)context, much, sizeof much);
+    return NULL;
+}
+
+/* The buffers that there are already are in use: writes of other threads, which nobody reads, hold them. */
 static int no_memory_for_a_call(struct sockaddr_in *address)
 {
+    enum { OTHERS = 4 };
     static char data[100000];
+    static int others[OTHERS][2];
     char byte;
     int pair[2];
+    pthread_t thread;
     (void)address;
     net_warm_pair(&net_sealed, pair);
+    for (int i = 0; i < OTHERS; i++) {
+        net_warm_pair(&net_sealed, others[i]);
+        pthread_create(&thread, NULL, write_for_good, &others[i][0]);
+    }
+    for (int i = 0; i < OTHERS; i++)
+        while (net_wait(others[i][0], POLLOUT, 50))
+            net_sleep_ms(1);
     struct rlimit limit = {1 << 20, RLIM_INFINITY};
     setrlimit(RLIMIT_AS, &limit);
     int result = (int)write(pair[0], data, sizeof data);
@@ -101,7 +121,7 @@ static int no_memory_for_a_call(struct sockaddr_in *address)
     limit.rlim_cur = RLIM_INFINITY;
     setrlimit(RLIMIT_AS, &limit);
     /* Nothing of it was sent, and the connection is whole. */
-    return write(pair[0], "x", 1) == 1 && read(pair[1], &byte, 1) == 1 && byte == 'x' ? 0 : 1;
+    _exit(write(pair[0], "x", 1) == 1 && read(pair[1], &byte, 1) == 1 && byte == 'x' ? 0 : 1);
 }
 
 static const struct {
