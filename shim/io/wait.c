@@ -218,13 +218,28 @@ _Atomic bool wait_edges;
  * (wrk) take an EAGAIN for an error. So if there was anything to make progress with, or another thread made
  * some meanwhile, the events are dropped and asked for again. Not if the program has asked for edges, since
  * each is reported once.
+ * And not for ever, when handshakes never end.
  */
 static bool is_doubtful(uint32_t mark, unsigned *rounds)
 {
-    enum { ROUNDS = 8, ROUNDS_OF_OTHERS = 2 };
+    enum { ROUNDS = 64 }; /* of a handshake's message each, that is 10 ms or so */
     if (atomic_load_explicit(&wait_edges, memory_order_relaxed) || ++*rounds > ROUNDS)
         return false;
-    return progress_run() || (*rounds <= ROUNDS_OF_OTHERS && handshake_moved_since(mark));
+    return progress_run() || handshake_moved_since(mark);
+}
+
+/* The mark to compare with. When the last events were dropped, at a moment when no other thread is taking
+ * messages, since with many handshakes at once the worker does so most of the time. It computes for less than
+ * a millisecond each time. */
+static uint32_t mark_before_events(unsigned rounds)
+{
+    enum { PAUSES = 20, PAUSE_NS = 50000 };
+    uint32_t mark = handshake_mark();
+    for (int i = 0; rounds > 0 && i < PAUSES && handshake_moved_since(mark); i++) {
+        net_ppoll(NULL, 0, &(struct timespec){.tv_nsec = PAUSE_NS});
+        mark = handshake_mark();
+    }
+    return mark;
 }
 
 int wait_epoll(int epoll, struct epoll_event *events, int max, int64_t until_ms, const sigset_t *mask)
@@ -234,7 +249,7 @@ int wait_epoll(int epoll, struct epoll_event *events, int max, int64_t until_ms,
         int ready = progress_poll(&one, 1, until_ms, mask);
         if (ready < 0)
             return ready;
-        const uint32_t mark = handshake_mark();
+        const uint32_t mark = mark_before_events(rounds);
         int got = real()->epoll_wait(epoll, events, max, 0);
         if (got > 0 && is_doubtful(mark, &rounds))
             continue;
