@@ -68,6 +68,7 @@ static void check(const struct request *request, struct program *program)
                   by_descriptor ? name : request->path, true);
     if (by_descriptor && program->verdict == PROGRAM_MISSING) /* /proc is */
         program->verdict = PROGRAM_UNKNOWN;
+    program_check_loaded(program, request->argv);
     if (program->verdict == PROGRAM_GOOD && !library_is_loadable()) {
         program->verdict = PROGRAM_UNSEALABLE;
         snprintf(program->reason, sizeof program->reason,
@@ -82,7 +83,7 @@ enum exec_kind exec_kind(const char *path)
     struct program program;
     check(&request, &program);
     if (program.verdict == PROGRAM_GOOD)
-        return EXEC_LOADABLE;
+        return program.is_linker ? EXEC_OTHER : EXEC_LOADABLE; /* what it loads is found out by exec_at() */
     return program.verdict == PROGRAM_UNSEALABLE || program.verdict == PROGRAM_UNKNOWN ? EXEC_OTHER
                                                                                        : EXEC_ABSENT;
 }

@@ -190,7 +190,8 @@ static bool check_elf(struct program *program, const char *path, int fd, const u
         return refuse(program, PROGRAM_UNSEALABLE, "%s is for another architecture than libsockseal.so",
                       path);
     const Elf64_Phdr *interpreter = find_segment(header, len, PT_INTERP, 0);
-    if (!interpreter && is_dynamic_linker(path))
+    program->is_linker = !interpreter && is_dynamic_linker(path);
+    if (program->is_linker)
         return true;
     if (!interpreter)
         return refuse(
@@ -214,7 +215,10 @@ static bool check_script(struct program *program, const char *path, char *header
     interpreter[strcspn(interpreter, " \t\r\n")] = '\0';
     if (depth == SCRIPT_DEPTH_MAX || *interpreter == '\0')
         return refuse(program, PROGRAM_UNUSABLE, "%s: the interpreter behind '#!' is not usable", path);
-    return check_file(program, SYS_AT_FDCWD, interpreter, depth + 1);
+    if (!check_file(program, SYS_AT_FDCWD, interpreter, depth + 1))
+        return false;
+    return !program->is_linker ||
+           refuse(program, PROGRAM_UNSEALABLE, "%s is run by the dynamic linker", path);
 }
 
 /* The kernel takes rights from a program, never from a script. */
@@ -253,9 +257,43 @@ void program_check(struct program *program, int directory, const char *path, boo
 {
     program->verdict = PROGRAM_GOOD;
     program->exact = exact;
-    program->raises_rights = false;
+    program->raises_rights = program->is_linker = false;
     program->reason[0] = '\0';
     check_file(program, directory, path, 0);
+}
+
+/* Options of the dynamic linker's that are followed by a value. */
+static bool has_value(const char *option)
+{
+    static const char *const options[] = {"--library-path",     "--inhibit-rpath", "--audit",
+                                          "--preload",          "--argv0",         "--glibc-hwcaps-prepend",
+                                          "--glibc-hwcaps-mask"};
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+        if (strcmp(option, options[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+void program_check_loaded(struct program *program, char *const argv[])
+{
+    if (program->verdict != PROGRAM_GOOD || !program->is_linker || !argv || !argv[0])
+        return;
+    char *const *word = argv + 1;
+    while (*word && strncmp(*word, "--", 2) == 0)
+        word += has_value(*word) && word[1] ? 2 : 1;
+    if (!*word) /* it says what it is asked for */
+        return;
+    const bool exact = program->exact;
+    if (strchr(*word, '/'))
+        program_check(program, SYS_AT_FDCWD, *word, exact);
+    else /* it is searched for as a library */
+        refuse(program, PROGRAM_UNSEALABLE, "%s is loaded by the dynamic linker from where is not known",
+               *word);
+    if (program->verdict == PROGRAM_GOOD && program->is_linker)
+        refuse(program, PROGRAM_UNSEALABLE, "%s loads another program", *word);
+    if (program->verdict != PROGRAM_GOOD)
+        program->verdict = PROGRAM_UNSEALABLE;
 }
 
 bool program_is_native(const unsigned char header[static PROGRAM_HEADER])

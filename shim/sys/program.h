@@ -20,6 +20,7 @@ struct program {
     enum program_verdict verdict;
     bool exact;
     bool raises_rights; /* unsealable, as it gains rights by its file: set-user-ID and its kin */
+    bool is_linker;     /* it is the dynamic linker, which loads what its arguments name */
     char reason[512];   /* if not good: what is wrong and what to do, a phrase */
 };
 
@@ -29,6 +30,10 @@ struct program {
  * this very process. Goes through no door, allocates nothing, opens nothing for longer than the call.
  */
 void program_check(struct program *program, int directory, const char *path, bool exact);
+
+/* If the program is the dynamic linker: looks at the one that it loads with these arguments (ld.so(8)). What
+ * is not known to be good is unsealable. */
+void program_check_loaded(struct program *program, char *const argv[]);
 
 /* Whether a file that begins with these bytes is an ELF file for this machine, 64 bits wide. */
 enum { PROGRAM_HEADER = 20 };

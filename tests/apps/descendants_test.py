@@ -295,6 +295,28 @@ class Fence(sealed.TestCase):
         self.expect_denied(f"{self.caller} run /bin/sh -c \"{{}}\"", self.dynamic)
 
     @sealed_only
+    def test_loaded_by_the_dynamic_linker(self):
+        """It loads static programs, too, and jumps into them. A dynamic one is sealed: nothing is denied to it."""
+        linker = "/lib64/ld-linux-x86-64.so.2"
+        if not os.path.exists(linker):
+            self.skipTest("another architecture's")
+        if not has_landlock():
+            self.skipTest("the kernel has no rules for ports")
+        port = self.port()
+        listener = self.listen(port)
+        spawn = "import os; a = '{} {{}}'.split(); os.waitpid(os.posix_spawn(a[0], a, {{{{}}}}), 0)".format(linker)
+        for start in linker + " --inhibit-cache --argv0 name {}", sealed.PYTHON + f' -c "{spawn}"':
+            self.assertEqual(self.call("connect", port, start)[0], "EACCES", start)
+        script = self.place / "script"
+        script.write_text(f"#!{linker} {self.caller}\n")
+        script.chmod(0o755)
+        self.call("connect", port, program=script)[1].expect_log("is run by the dynamic linker", "are denied to it")
+        self.assertEqual(self.received(listener), b"")
+        said, shell = self.call("x", 1, f"{linker} {self.dynamic} run /bin/echo said; true {{}}")
+        self.assertEqual(said, "said")
+        self.assertNotIn("denied", shell.log())
+
+    @sealed_only
     def test_by_posix_spawn(self):
         self.expect_denied(sealed.PYTHON + " -c \"import os; a = '{}'.split(); "
                            "os.waitpid(os.posix_spawn(a[0], a, {{}}), 0)\"")
