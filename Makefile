@@ -4,6 +4,7 @@
 # make            build/libsockseal.so and build/sockseal
 # make demo       installs what is missing, builds, and shows two sealed netcats
 # make test       the same set-up, then every test
+# make test-systems  on other systems: many minutes, and packages of some GB
 # make test-apps  installs the servers and clients that people run, and runs them sealed: many minutes
 # make install, make deb, make image, make dist: see packaging/README.md
 # See README.md; V=1 shows the commands.
@@ -71,7 +72,7 @@ else
 say = @:
 endif
 
-.PHONY: all deps deps-demo deps-test deps-apps deps-bench demo test test-apps test-examples test-hosts test-cpython bench install uninstall \
+.PHONY: all deps deps-demo deps-test deps-apps deps-bench demo test test-apps test-systems test-examples test-hosts test-cpython bench install uninstall \
 	install-list version dist deps-deb deb test-packages image picture clean distclean FORCE
 .DELETE_ON_ERROR:
 
@@ -159,6 +160,13 @@ test-hosts: deps-test
 	@tests/support/install-packages full:tests/hosts
 	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@SOCKSEAL_TEST_FULL=1 tests/support/run-tests --build $(BUILD) tests/hosts/*_test.py
+
+# The library on other systems: older and newer Debian, arm64, kernels that lack system calls. SYSTEMS="features arm64":
+# some parts.
+test-systems: deps-test
+	@tests/support/install-packages debootstrap
+	@$(MAKE) --no-print-directory -j$$(nproc) tests
+	@tests/systems/run $(BUILD) $(SYSTEMS)
 
 # CPython's network tests whole, about 15 minutes.
 CPYTHON_SUITE ?= ../shared/suites/cpython-network.py

@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-enum { GUARDED_PAGE = 4096 };
+enum { GUARDED_PAGE = 65536 }; /* the largest page there is */
 
 char *guarded(size_t size);
 void guarded_free(char *memory, size_t size);
