@@ -33,6 +33,12 @@ static uint8_t *bytes_of(const void *slot, arena_ref chunk, const struct chunk_h
     return (uint8_t *)(piece_of(slot, chunk) + 1) + head->off;
 }
 
+/* Wipes what a piece holds or has held. */
+static void wipe(const void *slot, arena_ref chunk, const struct chunk_head *head)
+{
+    explicit_bzero(piece_of(slot, chunk) + 1, head->off + head->len);
+}
+
 void chunks_adopt(void *slot, struct chunk_list *list, arena_ref chunk, uint32_t off, uint32_t len)
 {
     *piece_of(slot, chunk) = (struct chunk_head){.off = off, .len = len};
@@ -102,6 +108,7 @@ void chunks_drop(void *slot, struct chunk_list *list, size_t len)
         piece->len = head.len - part;
         if (part < head.len)
             break;
+        wipe(slot, first, &head);
         arena_chunk_give(slot, first);
         first = head.next;
     }
@@ -157,9 +164,10 @@ void chunks_free(void *slot, struct chunk_list *list)
 {
     arena_ref chunk = list->first;
     for (int i = 0; chunk && i < PIECES_MAX && arena_chunk_map(slot, chunk); i++) {
-        const arena_ref next = head_of(slot, chunk).next;
+        const struct chunk_head head = head_of(slot, chunk);
+        wipe(slot, chunk, &head);
         arena_chunk_give(slot, chunk);
-        chunk = next;
+        chunk = head.next;
     }
     *list = (struct chunk_list){0};
 }

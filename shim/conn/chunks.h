@@ -41,7 +41,8 @@ size_t chunks_append(void *slot, struct chunk_list *list, const uint8_t *data, s
 /* The bytes at the list's head that lie in one piece; *len is 0 if the list is empty. */
 uint8_t *chunks_head(const void *slot, const struct chunk_list *list, size_t *len);
 
-/* Drops `len` bytes from the list's head, or all if there are fewer. Chunks without bytes are given back. */
+/* Drops `len` bytes from the list's head, or all if there are fewer. Chunks without bytes are wiped and
+ * given back. */
 void chunks_drop(void *slot, struct chunk_list *list, size_t len);
 
 /* Points up to `max` elements of `iov` at the first `len` bytes of the list. Gives how many are used. */
@@ -53,8 +54,8 @@ size_t chunks_copy(const void *slot, const struct chunk_list *list, size_t skip,
 /* Maps every chunk of the list in this process. False if the kernel refuses. */
 bool chunks_map(const void *slot, const struct chunk_list *list);
 
-/* Empties the list and gives its chunks back. If the kernel refuses to map one, it and the rest of the list
- * are lost until the connection ends. */
+/* Empties the list, wipes its chunks and gives them back. If the kernel refuses to map one, it and the rest
+ * of the list are lost until the connection ends. */
 void chunks_free(void *slot, struct chunk_list *list);
 
 #endif

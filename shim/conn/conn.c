@@ -90,13 +90,20 @@ bool conn_map_tx(struct conn *conn)
            chunks_map(conn, &conn->tx.deferred);
 }
 
+static void wipe_chunk(struct conn *conn, arena_ref chunk)
+{
+    if (chunk && arena_chunk_map(conn, chunk))
+        explicit_bzero(arena_chunk(conn, chunk), ARENA_CHUNK_SIZE);
+    arena_chunk_give(conn, chunk);
+}
+
 void conn_empty(struct conn *conn)
 {
     chunks_free(conn, &conn->rx.queue);
     chunks_free(conn, &conn->tx.queue);
     chunks_free(conn, &conn->tx.deferred);
-    arena_chunk_give(conn, conn->rx.chunk);
-    arena_chunk_give(conn, conn->tx.chunk);
+    wipe_chunk(conn, conn->rx.chunk);
+    wipe_chunk(conn, conn->tx.chunk);
     if (arena_chunk_map(conn, conn->handshake)) {
         tls_handshake_wipe((struct tls_handshake *)(void *)arena_chunk(conn, conn->handshake));
         arena_chunk_give(conn, conn->handshake);

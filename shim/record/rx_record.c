@@ -9,6 +9,7 @@
 
 #include "conn/error.h"
 #include "conn/status.h"
+#include "crypto/secret.h"
 #include "diag/limit.h"
 #include "record/tx_flush.h"
 #include "sys/net.h"
@@ -98,12 +99,13 @@ static void acknowledge_first(const struct conn_handle *handle)
 }
 
 /* Adds a record's content, at `data` in rx.chunk, to the queue. False: no memory. */
-static bool add_to_queue(struct conn *conn, const uint8_t *data, size_t len)
+static bool add_to_queue(struct conn *conn, uint8_t *data, size_t len)
 {
     struct conn_rx *rx = &conn->rx;
     bool added = true;
     if (len < COPY_BELOW && rx->queue.first) {
         added = chunks_append(conn, &rx->queue, data, len, SIZE_MAX) == len;
+        secret_wipe(data, len);
     } else {
         chunks_adopt(conn, &rx->queue, rx->chunk, TLS_RECORD_HEADER, (uint32_t)len);
         rx->chunk = 0;
@@ -129,6 +131,8 @@ static enum tls_result decrypt_to_memory(struct tls_session *session, uint8_t *r
     enum tls_result result = tls_session_open(session, record, size, in_place, len, event);
     if (result == TLS_OK && *event == TLS_EVENT_DATA)
         iov_cursor_scatter(memory, in_place, *len);
+    if (result == TLS_OK)
+        secret_wipe(in_place, *len); /* the buffer outlives the call */
     return result;
 }
 

@@ -6,6 +6,7 @@
 
 #include "conn/error.h"
 #include "conn/status.h"
+#include "crypto/secret.h"
 #include "record/sysio.h"
 #include "record/txbuf.h"
 #include "shm/scratch.h"
@@ -145,6 +146,7 @@ static enum tls_result seal_partial(struct conn *conn, const struct conn_partial
 static void end_partial(struct conn *conn)
 {
     conn_tx_clear(conn, TX_PARTIAL);
+    secret_wipe(arena_chunk(conn, conn->tx.chunk), TLS_PLAINTEXT_MAX);
     arena_chunk_give(conn, conn->tx.chunk);
     conn->tx.chunk = 0;
 }

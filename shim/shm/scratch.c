@@ -28,6 +28,7 @@ static uint8_t *make(void)
                    "on this process's address space (RLIMIT_AS, ulimit -v)");
         return NULL;
     }
+    net_madvise(memory, MAPPING, MADV_DONTDUMP);
     uint32_t number = atomic_fetch_add(&made, 1) + 1;
     if (number > SCRATCH_MAX)
         number = 0; /* no number is left: this buffer goes back to the kernel after use */
