@@ -18,6 +18,7 @@
 #include "cli/help.h"
 #include "cli/message.h"
 #include "cli/ping_tls.h"
+#include "cli/preload.h"
 #include "cli/settings.h"
 #include "config/config.h"
 #include "config/keyring_file.h"
@@ -217,9 +218,38 @@ static int ping_host(const char *host, const char *port, const struct keyring *k
     return status;
 }
 
+/*
+ * In a sealed shell or container the library is loaded into this program too, and would seal what is TLS
+ * already. Begins anew without it, then, with the rules as an option. Comes back, with false after a message,
+ * only if that did not work.
+ */
+static bool leave_seal(int argc, char **argv)
+{
+    const char *ports = getenv("SOCKSEAL_PORTS");
+    if (!ports || !*ports || !preload_is_loaded())
+        return true;
+    char *copy = strdup(ports);
+    char **words = calloc((size_t)argc + 4, sizeof *words);
+    if (copy && words) {
+        words[0] = (char *)"sockseal";
+        words[1] = argv[0];
+        words[2] = (char *)"-p";
+        words[3] = copy;
+        memcpy(&words[4], &argv[1], (size_t)argc * sizeof *words); /* with the NULL behind them */
+        if (setenv("SOCKSEAL_PORTS", "", 1) == 0)
+            execv("/proc/self/exe", words);
+    }
+    perror("sockseal: ping");
+    free(words);
+    free(copy);
+    return false;
+}
+
 int ping_main(int argc, char **argv)
 {
     bool help;
+    if (!leave_seal(argc, argv))
+        return CLI_FAILED;
     int first = settings_read_options(argc, argv, &help);
     if (first < 0)
         return CLI_USAGE;

@@ -138,3 +138,13 @@ bool preload_set(const char *path)
         perror("sockseal: LD_PRELOAD");
     return set;
 }
+
+bool preload_is_loaded(void)
+{
+    for (const struct link_map *map = lookup_own(); map; map = map->l_next) {
+        const char *slash = strrchr(map->l_name, '/');
+        if (strcmp(slash ? slash + 1 : map->l_name, "libsockseal.so") == 0)
+            return true;
+    }
+    return false;
+}

@@ -20,4 +20,7 @@ bool preload_find(char path[static PATH_MAX]);
  */
 bool preload_set(const char *path);
 
+/* Whether the library is loaded into this very program. */
+bool preload_is_loaded(void);
+
 #endif

@@ -45,6 +45,17 @@ class Ping(sealed.TestCase):
         self.assertRegex(lines[2], rf"^identity +{sealed.IDENTITY}, fingerprint (\d{{4}} ?){{5}}$")
         server.expect("recv EOF")  # the program got nothing but the end, in good order
 
+    def test_from_a_sealed_shell(self):
+        """There ping is preloaded into as well; its own TLS is not to be sealed once more, and the rules count."""
+        port, _ = self.serve("recv")
+        shell = {"LD_PRELOAD": str(sealed.LIBRARY), "SOCKSEAL_PORTS": f"connect:{port}",
+                 "SOCKSEAL_KEY_FILE": str(self.key_file)}
+        seen = self.ping(port, status=0, env=shell)
+        self.assertIn(f"identity  {sealed.IDENTITY}", seen)
+        self.assertNotIn("note", seen)
+        other, _ = self.serve("recv")
+        self.assertIn("SOCKSEAL_PORTS here does not name it", self.ping(other, status=0, env=shell))
+
     def test_the_suite_is_chosen(self):
         port, _ = self.serve("recv")
         self.assertIn("sealed with TLS_CHACHA20_POLY1305_SHA256", self.ping(port, "-s", "chacha20", status=0))
