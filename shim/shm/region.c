@@ -375,6 +375,15 @@ static region_ref take_in(struct region *region, uint32_t layout)
     return 0;
 }
 
+/* Whether the next connection may have a region of its own, beside so many that have one. */
+static bool may_be_single(unsigned singles)
+{
+    struct rlimit limit;
+    return singles < REGION_SINGLES &&
+           (sys_call(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, sys_ptr(&limit), 0, 0) < 0 ||
+            singles < limit.rlim_cur / REGION_DESCRIPTORS);
+}
+
 region_ref region_take(uint32_t layout)
 {
     const uint32_t count = atomic_load(&end);
@@ -386,7 +395,7 @@ region_ref region_take(uint32_t layout)
         singles += is_in_use(&regions[i]) && regions[i].areas == 1;
     }
     region_ref area = 0;
-    for (unsigned areas = singles < REGION_SINGLES ? 1 : REGION_AREAS; areas >= 1 && !area; areas /= 4)
+    for (unsigned areas = may_be_single(singles) ? 1 : REGION_AREAS; areas >= 1 && !area; areas /= 4)
         area = make(areas, layout);
     return area;
 }

@@ -37,8 +37,10 @@ enum {
     REGION_SHIFT = 6,
     REGION_COUNT = 4096,
     /* So many connections of a process have a region each: then their memory can be handed over one by one.
-     * For each region the process has a descriptor of the library's own. */
+     * For each region the process has a descriptor of the library's own: of a small limit on these
+     * (RLIMIT_NOFILE) at most one in REGION_DESCRIPTORS is used so. */
     REGION_SINGLES = 32,
+    REGION_DESCRIPTORS = 16,
     /* So many regions without a connection are kept for the next ones. */
     REGION_SPARE = 8,
 
