@@ -10,7 +10,7 @@
 
 #include "sys/sys.h"
 
-enum { PROGRAM_MAX = 32, TIME_TEXT = 32, FACILITY_DAEMON = 3 };
+enum { PROGRAM_MAX = 32, TIME_TEXT = 96, FACILITY_DAEMON = 3 };
 
 static char program[PROGRAM_MAX] = "-";
 

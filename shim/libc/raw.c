@@ -407,7 +407,7 @@ static const struct raw_call raw_calls[] = {
     [SYS_clock_nanosleep] = {.call = raw_wait_clock_nanosleep, .when = WAITING},
     [SYS_rt_sigsuspend] = {.call = raw_wait_rt_sigsuspend, .when = WAITING},
     /* libc has no function for some of these. */
-    [SYS_unshare] = {raw_unshare, ALWAYS},
+    [SYS_unshare] = {.call = raw_unshare, .when = ALWAYS},
     [SYS_setns] = {.change = THREAD},
     [SYS_setuid] = {.change = RIGHTS},
     [SYS_setreuid] = {.change = RIGHTS},
