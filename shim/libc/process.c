@@ -73,6 +73,7 @@ __attribute__((constructor)) static void load(void)
     config_load();
     if (!config_get()->active)
         return;
+    real_protect();
     begin_streams();
     limit_begin();
     fork_begin();

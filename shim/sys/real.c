@@ -2,7 +2,12 @@
  * Copyright (c) 2026 the sockseal authors */
 #include "sys/real.h"
 
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
 #include "sys/lookup.h"
+#include "sys/sys.h"
 
 struct real real_table;
 
@@ -34,5 +39,13 @@ static const struct lookup_wanted wanted[] = {
 void real_bind(void)
 {
     lookup_bind(wanted, sizeof wanted / sizeof wanted[0], &real_table); /* racing threads write the same */
-    __atomic_store_n(&real_table.bound, true, __ATOMIC_RELEASE);
+    if (!__atomic_load_n(&real_table.bound, __ATOMIC_ACQUIRE))          /* or it may be read-only by now */
+        __atomic_store_n(&real_table.bound, true, __ATOMIC_RELEASE);
+}
+
+void real_protect(void)
+{
+    (void)real();
+    if (getauxval(AT_PAGESZ) == REAL_PAGE)
+        sys_call3(SYS_mprotect, sys_ptr(&real_table), sizeof real_table, PROT_READ);
 }

@@ -82,5 +82,23 @@ class Compiled(unittest.TestCase):
         self.assertEqual([name for name in names if name in first and not re.match(marked, first[name])], [])
 
 
+class Running(unittest.TestCase):
+    @unittest.skipUnless(os.sysconf("SC_PAGE_SIZE") == 4096, "the table does not fill larger pages")
+    def test_the_table_of_libc_functions_is_read_only(self):
+        library = BUILT[0]
+        offset = int(re.search(r"^(\w+) \w real_table$", output("nm", library), re.MULTILINE).group(1), 16)
+        env = {**os.environ, "LD_PRELOAD": library, "SOCKSEAL_PORTS": "1", "SOCKSEAL_KEY_FILE": "/nonexistent",
+               "SOCKSEAL_LOG": "quiet"}
+        maps = subprocess.run(["cat", "/proc/self/maps"], env=env, capture_output=True, text=True, check=True,
+                              timeout=60).stdout.splitlines()
+        base = int(next(line for line in maps if line.endswith(library)).split("-")[0], 16)
+        for line in maps:
+            first, last = (int(address, 16) for address in line.split()[0].split("-"))
+            if first <= base + offset < last:
+                self.assertEqual(line.split()[1], "r--p", line)
+                return
+        self.fail("the table is not mapped")
+
+
 if __name__ == "__main__":
     unittest.main()
