@@ -439,11 +439,11 @@ static int end_early(const struct conn_handle *handle, size_t have)
     return -1;
 }
 
-/* Something has come behind `before` bytes of a record. A connecting side whose peer begins to answer has
+/* Something has come. A connecting side whose peer begins to answer has
  * been accepted, and waits no longer than one that accepted. */
-static void note_answer(struct conn *conn, size_t before)
+static void note_answer(struct conn *conn)
 {
-    if (conn->session.role == TLS_CLIENT && !conn->session.heard && before == 0)
+    if (!atomic_exchange(&conn->status.peer_answered, 1) && conn->session.role == TLS_CLIENT)
         conn->status.deadline_ms = net_now_ms() + config_get()->handshake_timeout_ms;
 }
 
@@ -469,7 +469,7 @@ static int advance(const struct conn_handle *handle)
         become_plaintext(handle);
         return 0;
     }
-    note_answer(conn, before);
+    note_answer(conn);
     size_t have = before + (size_t)got;
     long used = process(handle, have);
     if (used < 0)
@@ -556,7 +556,7 @@ static void forget_secrets(const struct conn_handle *handle)
 
 bool handshake_unanswered(const struct conn *conn)
 {
-    return conn->session.role == TLS_CLIENT && !conn->session.heard && conn->rx.have == 0;
+    return conn->session.role == TLS_CLIENT && !conn->status.peer_answered;
 }
 
 /* The deadline of a connecting side without an answer is past: whether it may wait on. The first time the log

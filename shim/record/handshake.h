@@ -48,7 +48,7 @@ uint32_t handshake_mark(void);
 bool handshake_moved_since(uint32_t mark);
 
 /* Whether this side connects and has got no answer yet: the peer's program may not have accepted the
- * connection. A hint without rx_lock. */
+ * connection. Needs no lock. */
 bool handshake_unanswered(const struct conn *conn);
 
 /* If the handshake's deadline is past: fails the connection with ETIMEDOUT, or, with
