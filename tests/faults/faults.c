@@ -9,14 +9,17 @@
  * of faults at the end. The status is 0 if there was none.
  */
 
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "addresses.h"
@@ -24,7 +27,7 @@
 #include "wire.h"
 
 struct totals {
-    unsigned long cases[FAULTS], applied[FAULTS], bad;
+    unsigned long cases[FAULTS_NAMED], applied[FAULTS_NAMED], bad;
 };
 
 struct bench {
@@ -36,6 +39,8 @@ struct bench {
 
 static struct totals *totals; /* shared by the jobs */
 static char **arguments;
+static bool deaths;   /* FAULTS_DEATHS is set: in each case one of the programs is killed */
+static unsigned soak; /* SOAK_SECONDS: so long instead of a number of cases */
 
 static void fatal(const char *what)
 {
@@ -60,9 +65,25 @@ static pid_t start_program(const char *role, int orders)
     return -1;
 }
 
+/* Starts one of the programs; a server says its port. */
+static void start_one(struct bench *bench, bool client)
+{
+    int orders[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, orders) != 0)
+        fatal("socketpair");
+    bench->pids[!client] = start_program(client ? "client" : "server", orders[1]);
+    close(orders[1]);
+    if (client)
+        bench->client = orders[0];
+    else
+        bench->server = orders[0];
+    if (!client &&
+        recv(bench->server, &bench->server_port, sizeof bench->server_port, 0) != sizeof bench->server_port)
+        fatal("no server");
+}
+
 static void start_bench(struct bench *bench)
 {
-    int orders[2][2];
     struct sockaddr_in address = wire_address(WIRE_SIDE_CLIENT, 0);
     socklen_t len = sizeof address;
     bench->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -70,17 +91,8 @@ static void start_bench(struct bench *bench)
         getsockname(bench->listener, (struct sockaddr *)&address, &len) != 0)
         fatal("the wire's port");
     bench->port = address.sin_port;
-    for (int i = 0; i < 2; i++)
-        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, orders[i]) != 0)
-            fatal("socketpair");
-    bench->pids[0] = start_program("client", orders[0][1]);
-    bench->pids[1] = start_program("server", orders[1][1]);
-    for (int i = 0; i < 2; i++)
-        close(orders[i][1]);
-    bench->client = orders[0][0];
-    bench->server = orders[1][0];
-    if (recv(bench->server, &bench->server_port, sizeof bench->server_port, 0) != sizeof bench->server_port)
-        fatal("no server");
+    start_one(bench, true);
+    start_one(bench, false);
 }
 
 static void give_orders(const struct bench *bench, const struct plan *plan)
@@ -192,6 +204,33 @@ static void judge(const struct plan *plan, const struct report reports[2], struc
     __atomic_add_fetch(&totals->applied[plan->fault], result.applied, __ATOMIC_RELAXED);
 }
 
+/* Only the survivor can tell. */
+static void run_death(struct bench *bench, uint64_t number)
+{
+    static struct trace traces[2];
+    const struct plan plan = plan_of_death(number);
+    const bool victim = !plan.kills_client;
+    give_orders(bench, &plan);
+    int client = accept4(bench->listener, NULL, NULL, SOCK_CLOEXEC), status;
+    if (client < 0)
+        fatal("no client");
+    wire_victim = bench->pids[victim];
+    struct wire_result result = wire_carry(client, connect_to_server(bench), &plan, traces);
+    struct report report = report_of(plan.kills_client ? bench->server : bench->client, number);
+    const char *fault = fault_of(&report, victim ? plan.from_server : plan.from_client, false);
+    if (fault)
+        complain(&plan, victim ? "client" : "server", fault, &report);
+    __atomic_add_fetch(&totals->cases[FAULT_KILL], 1, __ATOMIC_RELAXED);
+    __atomic_add_fetch(&totals->applied[FAULT_KILL], result.applied, __ATOMIC_RELAXED);
+    if (!result.applied) { /* the stream was too short: the program lives */
+        (void)report_of(victim ? bench->server : bench->client, number);
+        return;
+    }
+    close(victim ? bench->server : bench->client);
+    waitpid(bench->pids[victim], &status, 0);
+    start_one(bench, !victim);
+}
+
 static void run_case(const struct bench *bench, uint64_t number)
 {
     static struct trace traces[2];
@@ -205,12 +244,79 @@ static void run_case(const struct bench *bench, uint64_t number)
     judge(&plan, reports, result, traces);
 }
 
+struct use {
+    unsigned long descriptors, pages;
+};
+
+static struct use use_of(pid_t pid)
+{
+    char path[64];
+    struct use use = {0};
+    snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
+    FILE *file = fopen(path, "r");
+    if (!file || fscanf(file, "%*u %lu", &use.pages) != 1)
+        fatal(path);
+    fclose(file);
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+    DIR *directory = opendir(path);
+    while (directory && readdir(directory))
+        use.descriptors++;
+    closedir(directory);
+    return use;
+}
+
+static bool has_grown(const struct use *before, const struct use *after)
+{
+    enum { PAGES = 256 };
+    return after->descriptors > before->descriptors || after->pages > before->pages + PAGES;
+}
+
+/* What is outstanding of the last cases is over soon: SOCKSEAL_HANDSHAKE_TIMEOUT is 1. */
+static void measure(const struct bench *bench, const struct use *before, struct use use[2])
+{
+    for (int tries = 0; tries < 5; tries++) {
+        sleep(2);
+        for (int i = 0; i < 2; i++)
+            use[i] = use_of(bench->pids[i]);
+        if (before && !has_grown(&before[0], &use[0]) && !has_grown(&before[1], &use[1]))
+            return;
+        if (!before && tries == 1)
+            return;
+    }
+}
+
+/* Cases for so many seconds, after some that do not count; neither program may have grown. */
+static void run_soak(const struct bench *bench, uint64_t number, unsigned seconds)
+{
+    enum { WARM_UP = 600 };
+    struct use before[2], after[2];
+    for (uint64_t end = number + WARM_UP; number < end;)
+        run_case(bench, number++);
+    measure(bench, NULL, before);
+    for (const time_t end = time(NULL) + (time_t)seconds; time(NULL) < end;)
+        run_case(bench, number++);
+    measure(bench, before, after);
+    for (int i = 0; i < 2; i++) {
+        const bool grown = has_grown(&before[i], &after[i]);
+        printf("%s%s: %lu descriptors and %lu pages, %lu and %lu afterwards\n", grown ? "GROWN: " : "",
+               i ? "server" : "client", before[i].descriptors, before[i].pages, after[i].descriptors,
+               after[i].pages);
+        fflush(stdout);
+        __atomic_add_fetch(&totals->bad, grown, __ATOMIC_RELAXED);
+    }
+}
+
 static void run_job(uint64_t first, uint64_t count, uint64_t step, unsigned job, unsigned jobs)
 {
     struct bench bench;
     start_bench(&bench);
-    for (uint64_t i = job; i < count; i += jobs)
-        run_case(&bench, first + i * step);
+    if (soak)
+        run_soak(&bench, first + job * count, soak);
+    for (uint64_t i = job; i < count && !soak; i += jobs)
+        if (deaths)
+            run_death(&bench, first + i * step);
+        else
+            run_case(&bench, first + i * step);
     close(bench.client);
     close(bench.server);
     for (int i = 0; i < 2; i++) {
@@ -227,7 +333,7 @@ static void run_job(uint64_t first, uint64_t count, uint64_t step, unsigned job,
 static unsigned long print_table(void)
 {
     unsigned long cases = 0;
-    for (int i = 0; i < FAULTS; i++) {
+    for (int i = 0; i < FAULTS_NAMED; i++) {
         printf("%-14s %8lu cases, %8lu took place\n", fault_names[i], totals->cases[i], totals->applied[i]);
         cases += totals->cases[i];
     }
@@ -248,6 +354,9 @@ int main(int argc, char *argv[])
     const unsigned jobs = argc > 5 ? (unsigned)strtoul(argv[5], NULL, 10) : 1;
     const uint64_t step = argc > 6 ? strtoull(argv[6], NULL, 10) : 1;
     int status, ended = 0;
+    deaths = getenv("FAULTS_DEATHS") != NULL;
+    soak = getenv("SOAK_SECONDS") ? (unsigned)strtoul(getenv("SOAK_SECONDS"), NULL, 10) : 0;
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     totals = mmap(NULL, sizeof *totals, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     for (unsigned job = 0; job < jobs; job++) {
         pid_t pid = fork();
@@ -256,5 +365,5 @@ int main(int argc, char *argv[])
     }
     while (wait(&status) > 0)
         ended |= status;
-    return print_table() != count || totals->bad || ended ? 1 : 0;
+    return (print_table() != count && !soak) || totals->bad || ended ? 1 : 0;
 }

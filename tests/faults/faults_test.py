@@ -32,6 +32,16 @@ class Faults(unittest.TestCase):
     def test_keys_renewed_every_few_records(self):
         self.check(3000000, 100, SOCKSEAL_TEST_REKEY="1000")
 
+    def test_deaths(self):
+        """The survivor sees a right prefix, and no clean end of a cut stream."""
+        self.check(0, 60, FAULTS_DEATHS="1")
+
+    def test_nothing_grows(self):
+        done = instrument.run("faults", 1000000, 10000000, 2, SOAK_SECONDS="2", SOCKSEAL_HANDSHAKE_TIMEOUT="1")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual(done.stdout.count("afterwards"), 4, done.stdout)
+        self.assertIn(", 0 broken promises", done.stdout)
+
 
 if __name__ == "__main__":
     unittest.main()

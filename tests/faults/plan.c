@@ -2,10 +2,12 @@
  * Copyright (c) 2026 the sockseal authors */
 #include "plan.h"
 
-const char *const fault_names[FAULTS] = {"none",   "delay",     "dribble", "flip",         "drop",
-                                         "repeat", "reorder",   "insert",  "swap-records", "drop-record",
-                                         "replay", "splice",    "reflect", "truncate",     "close",
-                                         "reset",  "reset-both"};
+#include <signal.h>
+
+const char *const fault_names[FAULTS_NAMED] = {
+    "none",    "delay",    "dribble",      "flip",        "drop",       "repeat",
+    "reorder", "insert",   "swap-records", "drop-record", "replay",     "splice",
+    "reflect", "truncate", "close",        "reset",       "reset-both", "kill"};
 
 /* Offsets that are gone through: the handshake in either direction, and a few records. */
 enum { OFFSETS = 1900 };
@@ -66,5 +68,18 @@ struct plan plan_of(uint64_t number)
     /* Few writes of one byte, which only take long. */
     if (plan.chunk < 8)
         plan.from_client %= 300, plan.from_server %= 300;
+    return plan;
+}
+
+struct plan plan_of_death(uint64_t number)
+{
+    static const int signals[] = {SIGKILL, SIGABRT, SIGSEGV, SIGTERM};
+    uint64_t state = number + 77;
+    struct plan plan = plan_of(number);
+    plan.fault = FAULT_KILL;
+    plan.at = offset(&state) % 5000;
+    plan.to_client = draw(&state, 2);
+    plan.kills_client = draw(&state, 2);
+    plan.signal = signals[draw(&state, 4)];
     return plan;
 }

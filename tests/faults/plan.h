@@ -32,9 +32,11 @@ enum fault {
     FAULT_RESET,    /* a RST to the receiver, the sender is closed */
     FAULT_RESET_BOTH,
     FAULTS,
+    FAULT_KILL = FAULTS, /* one of the programs ends by a signal: deaths alone, plan_of_death() */
+    FAULTS_NAMED,
 };
 
-extern const char *const fault_names[FAULTS];
+extern const char *const fault_names[FAULTS_NAMED];
 
 /* How the programs use their sockets. */
 enum mode { MODE_BLOCKING, MODE_EPOLL, MODE_EDGE, MODES };
@@ -49,10 +51,15 @@ struct plan {
     bool server_first;               /* with two blocking programs: who writes before it reads */
     size_t from_client, from_server; /* bytes of plaintext */
     size_t chunk;                    /* a write's size */
+    bool kills_client;               /* with FAULT_KILL: which program, and by which signal */
+    int signal;
 };
 
 /* The first cases go through the faults and directions at every offset of handshake and first records; the
  * others are at random. */
 struct plan plan_of(uint64_t number);
+
+/* The same with a death in the wire's fault's place. */
+struct plan plan_of_death(uint64_t number);
 
 #endif

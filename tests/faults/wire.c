@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -14,6 +15,8 @@
 
 /* A wire on which nothing happens any more is closed: what was swallowed is waited for by somebody. */
 enum { IDLE_HARMFUL_MS = 40, IDLE_HARMLESS_MS = 15000, HEADER = 5 };
+
+pid_t wire_victim;
 
 struct direction {
     int from, to;
@@ -152,6 +155,9 @@ static bool apply(struct wire *wire, struct direction *direction)
     case FAULT_RESET_BOTH:
         end_connection(wire, direction->from);
         end_connection(wire, direction->to);
+        return true;
+    case FAULT_KILL:
+        kill(wire_victim, plan->signal);
         return true;
     case FAULT_NONE:
     case FAULT_DRIBBLE:

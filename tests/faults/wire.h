@@ -7,6 +7,8 @@
 
 #include "plan.h"
 
+#include <sys/types.h>
+
 enum { WIRE_BYTES = 1 << 18 };
 
 /* What travelled in one direction, as it was sent. */
@@ -23,5 +25,8 @@ struct wire_result {
 /* Carries one connection until both sides are closed. Closes both descriptors. `traces` (to the server, to
  * the client) holds the last connection's at first, and this one's afterwards. */
 struct wire_result wire_carry(int client, int server, const struct plan *plan, struct trace traces[2]);
+
+/* Whom FAULT_KILL ends. */
+extern pid_t wire_victim;
 
 #endif
