@@ -267,8 +267,8 @@ static struct use use_of(pid_t pid)
 
 static bool has_grown(const struct use *before, const struct use *after)
 {
-    enum { PAGES = 256 };
-    return after->descriptors > before->descriptors || after->pages > before->pages + PAGES;
+    enum { DESCRIPTORS = 2, PAGES = 256 }; /* the library makes some of its own when it first needs them */
+    return after->descriptors > before->descriptors + DESCRIPTORS || after->pages > before->pages + PAGES;
 }
 
 /* What is outstanding of the last cases is over soon: SOCKSEAL_HANDSHAKE_TIMEOUT is 1. */
