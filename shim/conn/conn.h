@@ -83,7 +83,7 @@ struct conn_status {
     _Atomic uint8_t close_pending; /* close_notify, and a FIN if TX_SHUT, are still to be sent (io/close.h) */
     _Atomic uint8_t error_told;    /* SO_ERROR has reported the failure */
     _Atomic uint8_t wait_told;     /* the log has told that the peer has not answered yet */
-    _Atomic uint8_t peer_answered; /* its handshake has begun to come; always of a side that accepted */
+    _Atomic uint8_t peer_answered; /* something of its handshake has come */
     _Atomic int32_t error;         /* sticky: the errno that every read and write gives */
     /* An errno of the kernel's that the program has not seen yet. It is reported once. */
     _Atomic int32_t so_error;

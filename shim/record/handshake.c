@@ -443,7 +443,7 @@ static int end_early(const struct conn_handle *handle, size_t have)
  * been accepted, and waits no longer than one that accepted. */
 static void note_answer(struct conn *conn)
 {
-    if (!atomic_exchange(&conn->status.peer_answered, 1))
+    if (!atomic_exchange(&conn->status.peer_answered, 1) && conn->status.connects)
         conn->status.deadline_ms = net_now_ms() + config_get()->handshake_timeout_ms;
 }
 
@@ -556,7 +556,7 @@ static void forget_secrets(const struct conn_handle *handle)
 
 bool handshake_unanswered(const struct conn *conn)
 {
-    return !conn->status.peer_answered;
+    return conn->status.connects && !conn->status.peer_answered;
 }
 
 /* The deadline of a connecting side without an answer is past: whether it may wait on. The first time the log
