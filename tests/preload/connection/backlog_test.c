@@ -276,6 +276,30 @@ static void a_limit_of_its_own(void)
     assert_in_range(took_ms, 1900, PATIENCE_MS - 1000);
 }
 
+/* The peer of the accepted socket is to be sealed, and that of the connecting one is not: it says nothing. */
+static int silent_role(int argc, char **argv)
+{
+    struct sockaddr_in address;
+    char byte;
+    (void)argc, (void)argv;
+    int listener = net_listen(&net_plain, 1, &address), one = net_client(&net_sealed, 0);
+    if (net_connect_to(one, &address) < 0)
+        return 3;
+    int fd = accept(listener, NULL, NULL);
+    const int64_t begun = net_now_ms();
+    if (read(fd, &byte, 1) != -1 || errno != ETIMEDOUT)
+        return 4;
+    return net_now_ms() - begun < 900 ? 5 : 0;
+}
+
+static void a_side_that_accepted_has_the_usual_limit(void)
+{
+    const char *args[] = {NULL}, *changes[] = {"SOCKSEAL_HANDSHAKE_TIMEOUT=1", NULL};
+    if (!suite_has_library())
+        skip();
+    assert_int_equal(suite_wait(suite_spawn("silent", args, changes, -1, -1)), 0);
+}
+
 static void the_end_of_a_process_waits_as_long_as_is_said(void)
 {
     const char *changes[] = {"SOCKSEAL_CLOSE_TIMEOUT=1", NULL};
@@ -290,7 +314,7 @@ static void the_end_of_a_process_waits_as_long_as_is_said(void)
 
 int main(int argc, char **argv)
 {
-    static const struct suite_role roles[] = {{"client", client_role}};
+    static const struct suite_role roles[] = {{"client", client_role}, {"silent", silent_role}};
     static const struct suite_case cases[] = {
         {"connect is cut short", connect_is_cut_short, 0},
         {"a look at the port wakes nobody", a_look_at_the_port_wakes_nobody, 0},
@@ -299,6 +323,7 @@ int main(int argc, char **argv)
     static const struct suite_test tests[] = {
         {"accepted late", accepted_late, 0},
         {"a limit of its own", a_limit_of_its_own, 0},
+        {"a side that accepted has the usual limit", a_side_that_accepted_has_the_usual_limit, 10},
         {"the end of a process waits as long as is said", the_end_of_a_process_waits_as_long_as_is_said, 0},
     };
     suite_roles(roles, suite_count(roles));
