@@ -10,7 +10,7 @@
  * holds both; the attacker, a child that the worker has forked, has closed the second one.
  * SOCKSEAL_TEST_ROUNDS
  * says how many connections are attacked, SOCKSEAL_TEST_SEED where the numbers begin, SOCKSEAL_TEST_PRELOAD
- * what is preloaded instead, as a library that is built for AddressSanitizer, behind libasan and libubsan.
+ * what is preloaded instead, as libubsan and a library of a build with SAN=undefined.
  */
 
 #include "suite.h"
