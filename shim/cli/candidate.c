@@ -70,7 +70,7 @@ void candidate_find(struct candidate *program, const char *name)
                "%s is the dynamic linker: name the program that it is to load instead", name);
         return;
     }
-    program_check(&found, AT_FDCWD, program->path, false);
+    program_check(&found, AT_FDCWD, program->path, true);
     if (found.verdict == PROGRAM_GOOD)
         return;
     refuse(program, found.verdict == PROGRAM_MISSING ? CLI_NOT_FOUND : CLI_CANNOT_INVOKE, "%s", found.reason);

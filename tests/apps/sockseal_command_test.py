@@ -97,21 +97,58 @@ class RefusalTest(CommandTest):
     def test_static_position_independent(self):
         self.assert_refused(self.compile("static", "-static-pie", "-fPIE"), "statically")
 
+    def of_nobody(self, name, mode):
+        """A program that belongs to another user and group."""
+        if os.geteuid() != 0:
+            self.skipTest("only root can give a file away")
+        program = self.copy("true", name, 0o755)
+        os.chown(program, 65534, 65534)
+        os.chmod(program, mode)
+        return program
+
     def test_set_user_id(self):
-        self.assert_refused(self.copy("true", "suid", 0o4755), "set-user-ID")
+        self.assert_refused(self.of_nobody("suid", 0o4755), "set-user-ID")
 
     def test_set_group_id(self):
-        self.assert_refused(self.copy("true", "sgid", 0o2755), "set-group-ID")
+        self.assert_refused(self.of_nobody("sgid", 0o2755), "set-group-ID")
+
+    def test_rights_that_the_caller_has_already(self):
+        """As root's su and sudo, for root: exec(2) changes no rights, so the library is loaded."""
+        for name, mode in (("suid", 0o4755), ("sgid", 0o2755)):
+            result = self.sockseal("-p", "9", self.copy("env", name, mode))
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertIn("SOCKSEAL_PORTS=9", result.stdout.splitlines())
+            self.assertIn("can be sealed", self.sockseal("check", self.path(name)).stdout)
+
+    @unittest.skipUnless(os.geteuid() == 0 and shutil.which("su"), "root's su")
+    def test_su_as_root(self):
+        os.chmod(self.directory, 0o711)
+        script = "cat /proc/self/maps | grep -c libsockseal; id -u"
+        result = self.sockseal("-p", "9", "su", "nobody", "-s", "/bin/sh", "-c", script)
+        if result.stdout[:1] == "0":
+            self.skipTest("the user cannot read the library where it was built")
+        self.assertRegex(result.stdout, r"^[1-9][0-9]*\n65534\n$", result.stderr)
 
     def test_file_capabilities(self):
-        program = self.copy("true", "capable", 0o755)
+        program = self.copy("grep", "capable", 0o755)
         # VFS_CAP_REVISION_2 with CAP_NET_BIND_SERVICE permitted (capabilities(7))
         value = bytes.fromhex("00000002" "00040000" "00000000" "00000000" "00000000")
         try:
             os.setxattr(program, "security.capability", value)
         except OSError as error:
             self.skipTest("file capabilities cannot be set here: %s" % error)
-        self.assert_refused(program, "capabilities")
+        if os.geteuid() != 0:
+            self.assert_refused(program, "capabilities")
+            return
+        # They give root no rights that it does not have, so the library is loaded, and proves it.
+        self.assertGreater(int(self.sockseal("-p", "9", program, "-c", "libsockseal", "/proc/self/maps").stdout), 0)
+        os.chmod(self.directory, 0o755)
+        command = shutil.copy(os.path.join(BUILD, "sockseal"), self.path("sockseal"))
+        shutil.copy(LIBRARY, self.path("libsockseal.so"))
+        result = subprocess.run([command, "check", program], user=65534, group=65534, env={}, capture_output=True,
+                                text=True, timeout=30, check=False)
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertIn("capabilities", result.stdout)
 
     def test_another_architecture(self):
         program = self.copy("true", "foreign", 0o755)

@@ -109,6 +109,7 @@ class StatusTest(sealed.TestCase):
         self.wait_listening(port, server)
         client = self.run_peer("connect", self.address, port, *(steps or ("send:please", "recv", "wait")), **settings)
         client.expect("recv b'thanks")
+        server.expect("send ok")
         return port, server, client
 
 
@@ -139,6 +140,7 @@ class Connections(StatusTest):
         self.wait_listening(port, server)
         client = self.run_peer("connect", self.address, port, "sendn:1000000", "wait")
         server.expect("recvn")
+        client.expect("sendn")
         (sent,), (got,) = self.read(client)["connections"], self.read(server)["connections"]
         self.assertEqual((sent["sent_bytes"], got["received_bytes"]), (1000000, 1000000))
         self.assertEqual(sent["sent_records"], got["received_records"])
