@@ -17,6 +17,7 @@
 #include "diag/keylog.h"
 #include "diag/log.h"
 #include "record/rx_low_water.h"
+#include "record/sysio.h"
 #include "record/tx_flush.h"
 #include "record/txbuf.h"
 #include "shm/scratch.h"
@@ -478,7 +479,7 @@ static int advance(const struct conn_handle *handle)
     size_t take = !over ? (size_t)got : (size_t)used > before ? (size_t)used - before : 0;
     const uint32_t left = over ? 0 : (uint32_t)(have - (size_t)used);
     if (peek)
-        net_recv(handle->fd, NULL, take, MSG_TRUNC | MSG_DONTWAIT);
+        sysio_drop(handle->fd, take);
     conn->rx.have = left;
     memmove(data, data + used, left);
     if (left == 0) {

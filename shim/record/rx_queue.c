@@ -19,7 +19,7 @@ enum {
 static void discard(const struct conn_handle *handle, size_t len)
 {
     if (len > 0 && fdtable_current(handle))
-        net_recv(handle->fd, NULL, len, MSG_TRUNC | MSG_DONTWAIT); /* tcp(7): drops without copying */
+        sysio_drop(handle->fd, len);
 }
 
 /* Takes what was decrypted out of the kernel's queue, but for one byte. */

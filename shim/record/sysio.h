@@ -45,6 +45,9 @@ int64_t sysio_begins(int flags);
  * call, and a handler that waits here for longer than the time to its own next signal would never end. */
 bool sysio_yield(unsigned *yields);
 
+/* Takes `len` bytes that have arrived out of the kernel's queue, without copying them (tcp(7), MSG_TRUNC). */
+void sysio_drop(int fd, size_t len);
+
 /* Whether a call on this descriptor with these MSG_ flags may block; asks the kernel. */
 bool sysio_may_block(int fd, int flags);
 
