@@ -115,13 +115,13 @@ void conn_empty(struct conn *conn)
 /* True: the connection is gone, and the slot is to be given back. */
 static bool retire(struct conn *conn)
 {
-    if (!atomic_load(&conn->holders.unreferenced) || !lock_try(&conn->rx_lock))
+    if (!atomic_load(&conn->unreferenced) || !lock_try(&conn->rx_lock))
         return false;
     if (!lock_try(&conn->tx_lock)) {
         lock_release(&conn->rx_lock);
         return false;
     }
-    bool retired = atomic_load(&conn->holders.unreferenced);
+    bool retired = atomic_load(&conn->unreferenced);
     if (retired) {
         /* From here on a thread that looked the connection up before sees another generation. A thread that
          * has pinned it reaps it when it unpins. */
@@ -131,7 +131,7 @@ static bool retire(struct conn *conn)
     if (retired) {
         conn_empty(conn);
         atomic_store(&conn->status.phase, CONN_GONE);
-        atomic_store(&conn->holders.unreferenced, 0);
+        atomic_store(&conn->unreferenced, 0);
     }
     lock_release(&conn->tx_lock);
     lock_release(&conn->rx_lock);
@@ -146,7 +146,7 @@ void conn_reap(struct conn *conn)
 
 void conn_discard(struct conn *conn)
 {
-    atomic_store(&conn->holders.unreferenced, 1);
+    atomic_store(&conn->unreferenced, 1);
     conn_reap(conn);
 }
 
@@ -161,7 +161,7 @@ bool conn_pin(struct conn *conn, uint32_t generation)
 
 void conn_unpin(struct conn *conn)
 {
-    if (atomic_fetch_sub(&conn->pins, 1) == 1 && atomic_load(&conn->holders.unreferenced))
+    if (atomic_fetch_sub(&conn->pins, 1) == 1 && atomic_load(&conn->unreferenced))
         conn_reap(conn);
 }
 

@@ -68,7 +68,6 @@ enum conn_rx_attention {
 struct conn_holders {
     _Atomic uint32_t count; /* processes that have a descriptor for it */
     _Atomic int32_t pid[CONN_HOLDERS];
-    _Atomic uint8_t unreferenced; /* no descriptor is left: reap it */
     /* Processes of more than one PID namespace have it: ids tell nothing, and nobody is taken for dead. */
     _Atomic uint8_t mixed;
     /* Its last holder is in exec(2) and will not use it: the new program is to close it. */
@@ -144,11 +143,12 @@ struct conn_tx {
 };
 
 struct conn {
-    /* The first four outlive the connection, since a thread that looked up an earlier connection of the slot
+    /* The first five outlive the connection, since a thread that looked up an earlier connection of the slot
      * may still touch them. */
     _Atomic uint32_t generation; /* which connection of the slot this is */
     _Atomic uint32_t pins;       /* threads that work on it without a descriptor of their own: conn_pin() */
     struct lock rx_lock, tx_lock;
+    _Atomic uint32_t unreferenced; /* no descriptor is left: reap it */
 
     uint32_t space; /* PID namespace of the process that made it: self_space; 0: not known */
     struct conn_holders holders;
@@ -302,7 +302,7 @@ int conn_take_so_error(struct conn *conn);
 static inline void conn_release_tx(struct conn *conn)
 {
     lock_release(&conn->tx_lock);
-    if (atomic_load_explicit(&conn->holders.unreferenced, memory_order_acquire))
+    if (atomic_load_explicit(&conn->unreferenced, memory_order_acquire))
         conn_reap(conn);
 }
 
@@ -315,7 +315,7 @@ static inline void conn_release_rx(struct conn *conn)
     else
         conn_rx_clear(conn, RX_BUFFERED);
     lock_release(&conn->rx_lock);
-    if (atomic_load_explicit(&conn->holders.unreferenced, memory_order_acquire))
+    if (atomic_load_explicit(&conn->unreferenced, memory_order_acquire))
         conn_reap(conn);
 }
 

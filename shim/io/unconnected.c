@@ -49,7 +49,7 @@ static bool find_and_join(int fd)
     const uint32_t generation = atomic_load(&conn->generation);
     if (!conn_pin(conn, generation))
         return false;
-    const bool same = arena_cookie(slot) == cookie && !atomic_load(&conn->holders.unreferenced);
+    const bool same = arena_cookie(slot) == cookie && !atomic_load(&conn->unreferenced);
     if (same)
         join(fd, conn, generation);
     conn_unpin(conn);

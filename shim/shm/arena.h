@@ -24,7 +24,7 @@ enum {
     ARENA_SLOTS = REGION_REFS, /* one past the largest number */
     ARENA_SLOT_SIZE = REGION_CONNECTION_SIZE,
     /* The first bytes of a slot, which outlive its connection. */
-    ARENA_SLOT_KEPT = 24,
+    ARENA_SLOT_KEPT = 28,
     ARENA_CHUNK_SIZE = REGION_CHUNK_SIZE,
     ARENA_CHUNKS = REGION_CHUNKS, /* the largest reference to one */
 };

@@ -448,6 +448,16 @@ static unsigned count_spare(void)
     return spare;
 }
 
+/* Zeros to the end of the page, from a multiple of four on. A thread that looked the connection up before may
+ * be reading one of its atomic words, and finds out afterwards that it has ended. */
+static void wipe_page(uint8_t *page, size_t from)
+{
+    for (; from % sizeof(uint64_t) > 0; from += sizeof(uint32_t))
+        atomic_store_explicit((_Atomic uint32_t *)(void *)(page + from), 0, memory_order_relaxed);
+    for (; from < 4096; from += sizeof(uint64_t))
+        atomic_store_explicit((_Atomic uint64_t *)(void *)(page + from), 0, memory_order_relaxed);
+}
+
 void region_give(region_ref area, size_t kept)
 {
     struct region *region = region_at(area);
@@ -455,7 +465,7 @@ void region_give(region_ref area, size_t kept)
     if (state_of(region) != STATE_OPEN)
         return;
     wipe_chunks(region, area);
-    memset(page + kept, 0, 4096 - kept);
+    wipe_page(page, kept);
     atomic_fetch_and(&region->held, ~bit_of(area));
     leave_region(region, STATE_SHARED); /* if a fork came in between */
     if (count_spare() > REGION_SPARE)

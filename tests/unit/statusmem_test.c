@@ -52,20 +52,20 @@ static void begin(void)
     self_begin(repair);
 }
 
-static struct statuspage_process header(void)
+static const struct statuspage_process *header(void)
 {
-    struct statuspage_process found = {0};
+    static struct statuspage_process found;
     if (pread(ownfd_get(OWNFD_CONNECTIONS), &found, sizeof found, 0) != sizeof found)
         found.magic = 0;
-    return found;
+    return &found;
 }
 
-static struct statuspage_counters counters(void)
+static const struct statuspage_counters *counters(void)
 {
-    struct statuspage_counters found = {0};
+    static struct statuspage_counters found;
     if (pread(ownfd_get(OWNFD_COUNTERS), &found, sizeof found, 0) != sizeof found)
         found.magic = 0;
-    return found;
+    return &found;
 }
 
 static long memory_of(int fd)
@@ -81,8 +81,8 @@ static int nothing_before_it_is_needed(void *argument)
     statusmem_count(STATUSPAGE_NO_RULE, 3);
     CHECK(ownfd_get(OWNFD_COUNTERS) < 0 && ownfd_get(OWNFD_CONNECTIONS) < 0);
     CHECK(statusmem_take());
-    CHECK(counters().magic == STATUSPAGE_MAGIC && counters().counter[STATUSPAGE_NO_RULE] == 3);
-    CHECK(header().pid == (uint32_t)getpid());
+    CHECK(counters()->magic == STATUSPAGE_MAGIC && counters()->counter[STATUSPAGE_NO_RULE] == 3);
+    CHECK(header()->pid == (uint32_t)getpid());
     return GOOD;
 }
 
@@ -97,14 +97,14 @@ static int ten_thousand(void *argument)
         entries[i]->state = STATUSPAGE_SEALED;
     }
     const int fd = ownfd_get(OWNFD_CONNECTIONS);
-    CHECK(header().blocks == (MANY + STATUSPAGE_BLOCK_ENTRIES - 1) / STATUSPAGE_BLOCK_ENTRIES);
+    CHECK(header()->blocks == (MANY + STATUSPAGE_BLOCK_ENTRIES - 1) / STATUSPAGE_BLOCK_ENTRIES);
     CHECK(memory_of(fd) >= MANY * STATUSPAGE_ENTRY_SIZE);
     CHECK(memory_of(fd) <= (MANY + PAGES_MORE) * STATUSPAGE_ENTRY_SIZE + PAGES_MORE * 4096);
     for (int i = 0; i < MANY; i++)
         statusmem_give(entries[i]);
     for (int i = 0; i < MANY; i++)
         CHECK(statusmem_take()->state == STATUSPAGE_UNUSED);
-    CHECK(header().blocks == (MANY + STATUSPAGE_BLOCK_ENTRIES - 1) / STATUSPAGE_BLOCK_ENTRIES);
+    CHECK(header()->blocks == (MANY + STATUSPAGE_BLOCK_ENTRIES - 1) / STATUSPAGE_BLOCK_ENTRIES);
     return GOOD;
 }
 
@@ -114,12 +114,12 @@ static int more_than_there_is_room_for(void *argument)
     begin();
     for (int i = 0; i < STATUSPAGE_ENTRIES; i++)
         statusmem_take();
-    CHECK(header().not_shown == 0);
+    CHECK(header()->not_shown == 0);
     struct statuspage_entry *nowhere = statusmem_take();
     CHECK(nowhere && nowhere == statusmem_take());
-    CHECK(header().not_shown == 2);
+    CHECK(header()->not_shown == 2);
     statusmem_give(nowhere);
-    CHECK(header().not_shown == 1);
+    CHECK(header()->not_shown == 1);
     return GOOD;
 }
 
@@ -147,7 +147,7 @@ static int look_from_the_child(void)
     struct statuspage_entry *own = statusmem_take();
     CHECK(own->sent_bytes == 0);
     own->sent_bytes = 9;
-    CHECK(header().pid == (uint32_t)getpid());
+    CHECK(header()->pid == (uint32_t)getpid());
     return GOOD;
 }
 
@@ -165,7 +165,7 @@ static int fork_shares_counts_alone(void *argument)
     if (status != 0)
         return WEXITSTATUS(status);
     CHECK(entry->sent_bytes == 7);
-    CHECK(counters().counter[STATUSPAGE_NO_RULE] == 1);
+    CHECK(counters()->counter[STATUSPAGE_NO_RULE] == 1);
     return GOOD;
 }
 
