@@ -48,22 +48,29 @@ static enum statuspage_state state_of(const struct conn *conn)
     return phase < sizeof states ? (enum statuspage_state)states[phase] : STATUSPAGE_UNUSED;
 }
 
+/* What the handshake has agreed on. Before its end the thread that works on it writes there. */
+static void publish_session(const struct conn *conn, struct statuspage_entry *entry)
+{
+    const struct tls_session *session = &conn->session;
+    entry->suite = session->suite;
+    entry->group = session->group;
+    entry->handshake_us = conn->handshake_us;
+    entry->identity_len = (uint8_t)tls_session_identity_len(session);
+    memcpy(entry->identity, session->identity, sizeof entry->identity);
+}
+
 /* Writes all but the counts. If another thread is at it, that is enough: what changes later is the state. */
 static void publish(const struct conn *conn, struct statuspage_entry *entry)
 {
-    const struct tls_session *session = &conn->session;
     if (!statusmem_begin_change(entry))
         return;
-    entry->direction = session->role == TLS_CLIENT ? STATUSPAGE_OUT : STATUSPAGE_IN;
-    entry->suite = session->suite;
-    entry->group = session->group;
-    entry->handshake_us = conn_is_established(conn) ? conn->handshake_us : 0;
+    entry->direction = conn->status.connects ? STATUSPAGE_OUT : STATUSPAGE_IN;
     entry->opened_us = conn->status.opened_us;
     entry->cookie = arena_cookie(arena_slot_of(conn));
     entry->local = publish_address(&conn->local);
     entry->peer = publish_address(&conn->peer);
-    entry->identity_len = (uint8_t)tls_session_identity_len(session);
-    memcpy(entry->identity, session->identity, sizeof entry->identity);
+    if (conn_is_established(conn))
+        publish_session(conn, entry);
     statusmem_end_change(entry);
 }
 
@@ -154,10 +161,9 @@ void status_close(struct conn *conn)
 static void note_handshake(struct conn *conn)
 {
     conn->handshake_us = elapsed_us(conn, conn->handshake_us);
-    PROBE5(handshake, arena_slot_of(conn), conn->session.role == TLS_SERVER, conn->session.suite,
-           conn->session.group, conn->handshake_us);
-    statusmem_count(conn->session.role == TLS_CLIENT ? STATUSPAGE_HANDSHAKES_OUT : STATUSPAGE_HANDSHAKES_IN,
-                    1);
+    PROBE5(handshake, arena_slot_of(conn), !conn->status.connects, conn->session.suite, conn->session.group,
+           conn->handshake_us);
+    statusmem_count(conn->status.connects ? STATUSPAGE_HANDSHAKES_OUT : STATUSPAGE_HANDSHAKES_IN, 1);
 }
 
 void status_phase(struct conn *conn, enum conn_phase phase)
