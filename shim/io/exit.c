@@ -9,7 +9,8 @@
 #include "conn/status.h"
 #include "diag/limit.h"
 #include "diag/log.h"
-#include "io/close.h"
+#include "io/ending.h"
+#include "io/orphan.h"
 #include "io/progress.h"
 #include "io/worker.h"
 #include "shm/self.h"
@@ -25,11 +26,11 @@ static void finish_at_exit(int fd)
     const bool first = fdtable_descriptors(handle.conn) == 1 || fdtable_any(handle.conn, -1) == fd;
     if (conn_is_connecting(handle.conn) || !first || !fdtable_release(handle.conn))
         return;
-    if (!close_unfinished(&handle)) {
+    if (!ending_unfinished(&handle)) {
         pending_remove(fd);
         return;
     }
-    close_set_deadline(handle.conn);
+    orphan_set_deadline(handle.conn);
     pending_add(fd);
 }
 
@@ -43,7 +44,7 @@ static bool worth_waiting(int fd)
     if (fdtable_flags(fd) & FDTABLE_ORPHAN)
         return true;
     return atomic_load(&conn->holders.count) == 0 && (!conn_is_established(conn) || conn->tx.to_send > 0 ||
-                                                      conn->status.close_pending || close_unsent(&handle));
+                                                      conn->status.close_pending || ending_unsent(&handle));
 }
 
 /* What an orphan that is given up at the end of the process still had to send. */
@@ -61,7 +62,7 @@ void exit_wait_orphans(void)
     const int64_t end = net_now_ms() + config_get()->close_timeout_ms;
     for (int fd = 0; fd < fdtable_bound(); fd++) {
         while (pending_any() && worth_waiting(fd) && net_now_ms() < end)
-            progress_wait(-1, 0, net_now_ms() + CLOSE_RECHECK_MS);
+            progress_wait(-1, 0, net_now_ms() + ORPHAN_RECHECK_MS);
         if (pending_any() && worth_waiting(fd))
             note_lost(fd);
     }

@@ -7,7 +7,8 @@
 
 #include "conn/pending.h"
 #include "diag/limit.h"
-#include "io/close.h"
+#include "io/ending.h"
+#include "io/orphan.h"
 #include "record/handshake.h"
 #include "record/tx_flush.h"
 #include "sys/net.h"
@@ -28,7 +29,7 @@ void progress_review(const struct conn_handle *handle)
     if (!(fdtable_flags(handle->fd) & FDTABLE_PENDING))
         return;
     if (handle->conn->status.close_pending)
-        close_finish_step(handle);
+        ending_step(handle);
     pending_settle(handle);
     pending_watch(handle);
 }
@@ -49,10 +50,10 @@ void progress_step(const struct conn_handle *handle)
     if (conn->tx.to_send > 0 && !conn_is_connecting(conn))
         tx_flush(handle);
     if (conn->status.close_pending)
-        close_finish_step(handle);
+        ending_step(handle);
     bool over = pending_is_settled(conn);
     if (fdtable_flags(handle->fd) & FDTABLE_ORPHAN) {
-        if (close_orphan_step(handle, over))
+        if (orphan_step(handle, over))
             return;
         pending_lower_deadline(over && conn->status.recheck_ms ? conn->status.recheck_ms
                                                                : conn->status.deadline_ms);

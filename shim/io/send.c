@@ -314,8 +314,7 @@ static struct io_result send_plaintext(const struct conn_handle *handle, const s
  * the server has answered already, Finished and the data then leave in one segment. */
 static bool coalesces_with_finished(const struct conn *conn, size_t len)
 {
-    return conn->status.connects && !conn->tx.can_send && !conn_is_connecting(conn) &&
-           len <= SCRATCH_SMALL;
+    return conn->status.connects && !conn->tx.can_send && !conn_is_connecting(conn) && len <= SCRATCH_SMALL;
 }
 
 /* The call when TCP is connected and the peer seals. */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "io/close.h"
+#include "io/orphan.h"
 #include "process/inherit.h"
 #include "sys/net.h"
 
@@ -101,7 +102,7 @@ static int replace(int from, int to, int flags, bool inherit)
     int saved = errno;
     bool locked = fdtable_lock();
     struct conn_handle handle = fdtable_find(from);
-    if (handle.conn == &fdtable_dead || !close_make_way(to)) {
+    if (handle.conn == &fdtable_dead || !orphan_make_way(to)) {
         fdtable_unlock(locked);
         return (int)door_result(handle.conn == &fdtable_dead ? -EBADF : -EBUSY, saved);
     }

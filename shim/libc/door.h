@@ -4,8 +4,9 @@
 #define SOCKSEAL_DOOR_H
 
 /*
- * What the doors have in common. A door looks the descriptor up and delegates. For a descriptor that is not
- * sealed it calls libc's own function. Its contract is the man page of the call of the same name.
+ * What the doors have in common; libc/doors.list names them all. A door looks the descriptor up and
+ * delegates. For a descriptor that is not sealed it calls libc's own function. Its contract is the man page
+ * of the call of the same name.
  */
 
 #include <errno.h>

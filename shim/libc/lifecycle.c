@@ -14,6 +14,7 @@
 #include "conn/reserve.h"
 #include "io/close.h"
 #include "io/connect.h"
+#include "io/ending.h"
 #include "io/socket.h"
 #include "process/privilege.h"
 #include "shm/ownfd.h"
@@ -125,7 +126,7 @@ DOOR int close(int fd)
     }
     if (!handle.conn)
         return real()->close(fd);
-    return close_may_linger(&handle) ? close_lingering(&handle) : close_sealed(&handle, saved);
+    return ending_may_linger(&handle) ? close_lingering(&handle) : close_sealed(&handle, saved);
 }
 
 DOOR_ALIAS("close") int __close(int fd);

@@ -18,8 +18,8 @@
 #include "conn/address.h"
 #include "conn/error.h"
 #include "diag/log.h"
-#include "io/close.h"
 #include "io/connect.h"
+#include "io/ending.h"
 #include "io/info.h"
 #include "io/socket.h"
 #include "process/lend.h"
@@ -113,7 +113,7 @@ DOOR int getsockopt(int fd, int level, int name, void *restrict value, socklen_t
 static void note_linger(struct conn *conn, bool on)
 {
     if (on)
-        close_linger_used = true;
+        ending_linger_used = true;
     if (on && conn && conn != &fdtable_dead)
         conn->status.lingers = 1;
 }

@@ -8,7 +8,7 @@
  * turn with the parent or beside it: both take the same locks. What is the parent's alone it drops: orphans,
  * the private epoll, the private pipe, descriptors that a thread was closing. It is counted among the holders
  * before it exists, so that it cannot be missed. A child of a fork that passed no door is counted by its
- * first look-up (shm/self.h).
+ * first look-up (shm/self.h). It has its parent's keys, too, unless SOCKSEAL_KEYS_AFTER_FORK=forget.
  */
 
 /* At load: from now on forked children are detected. */

@@ -6,6 +6,9 @@
 /*
  * Sending what comes before anything new: handshake messages, alerts, KeyUpdates and the rest of a record, in
  * tx.chunk as ciphertext; and what the program wrote before keys were installed, in tx.queue as plaintext.
+ *
+ * A record that the kernel took in part, and whose content is not all on the wire (TX_PARTIAL), is not among
+ * them: tx_record_resume() continues it (record/tx_record.h).
  */
 
 #include "config/config.h"

@@ -10,10 +10,10 @@
  *
  * What a region is used for is known to this process alone, in private memory: there is no index that
  * processes share. The process that has made a region puts connections into it until another process can
- * reach it (region_share()). From then on each process has only those areas mapped whose connection it holds.
- * Private zero pages take the place of an area that is left, so that a thread that has looked the connection
- * up before finds nothing, and no fault. A region's range of addresses is used again for another region, but
- * never given back: the kernel may be writing there for a thread that is in a call.
+ * reach it (region_share_all()). From then on each process has only those areas mapped whose connection it
+ * holds. Private zero pages take the place of an area that is left, so that a thread that has looked the
+ * connection up before finds nothing, and no fault. A region's range of addresses is used again for another
+ * region, but never given back: the kernel may be writing there for a thread that is in a call.
  *
  * Everything here is lock-free and async-signal-safe, except what is said to need the caller's lock.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC
  * Copyright (c) 2026 the sockseal authors */
 
-/* The end of a connection that the program has closed (io/close.h), while other threads use it. */
+/* The end of a connection that the program has closed (io/orphan.h), while other threads use it. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,10 +18,10 @@
 #include "config/config.h"
 #include "conn/fdtable.h"
 #include "conn/pending.h"
-#include "io/close.h"
+#include "io/orphan.h"
 
 /* An orphan whose time is over. */
-static struct conn_handle make_orphan(int fd)
+static struct conn_handle new_orphan(int fd)
 {
     config_load();
     assert_true(fdtable_init());
@@ -61,7 +61,7 @@ static void closed_beside(bool sending, bool blocked)
     int ends[2];
     pthread_t thread;
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
-    struct conn_handle handle = make_orphan(ends[0]);
+    struct conn_handle handle = new_orphan(ends[0]);
     struct owner owner = {.lock = sending ? &handle.conn->tx_lock : &handle.conn->rx_lock,
                           .blocked = blocked};
     const uint32_t pending = atomic_load(&pending_count);
@@ -69,14 +69,14 @@ static void closed_beside(bool sending, bool blocked)
     while (atomic_load(&owner.state) != 1)
         usleep(1000);
     if (!blocked) {
-        assert_false(close_orphan_step(&handle, false));
+        assert_false(orphan_step(&handle, false));
         assert_true(fcntl(ends[0], F_GETFD) >= 0);
         assert_true(fdtable_current(&handle));
         assert_int_equal(atomic_load(&pending_count), pending);
         atomic_store(&owner.state, 2);
         pthread_join(thread, NULL);
     }
-    assert_true(close_orphan_step(&handle, false));
+    assert_true(orphan_step(&handle, false));
     assert_int_equal(fcntl(ends[0], F_GETFD), -1);
     assert_int_equal(atomic_load(&pending_count), pending - 1);
     if (blocked) {
@@ -104,24 +104,24 @@ static void test_the_number_is_wanted(void **state)
     int ends[2];
     (void)state;
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
-    struct conn_handle handle = make_orphan(ends[0]);
+    struct conn_handle handle = new_orphan(ends[0]);
     struct owner owner = {.lock = &handle.conn->tx_lock};
     pthread_t thread;
     const uint32_t pending = atomic_load(&pending_count);
     assert_int_equal(pthread_create(&thread, NULL, own, &owner), 0);
     while (atomic_load(&owner.state) != 1)
         usleep(1000);
-    assert_false(close_make_way(ends[0]));
+    assert_false(orphan_make_way(ends[0]));
     assert_true(fdtable_current(&handle));
     assert_int_equal(fdtable_descriptors(handle.conn), 1);
     atomic_store(&owner.state, 2);
     pthread_join(thread, NULL);
-    assert_true(close_make_way(ends[0]));
+    assert_true(orphan_make_way(ends[0]));
     assert_false(fdtable_has(ends[0]));
     assert_int_equal(fdtable_descriptors(handle.conn), 1);
     assert_int_equal(atomic_load(&pending_count), pending);
     handle.fd = fdtable_any(handle.conn, -1);
-    assert_true(close_orphan_step(&handle, false));
+    assert_true(orphan_step(&handle, false));
     close(ends[0]), close(ends[1]);
 }
 

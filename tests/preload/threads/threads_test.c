@@ -309,6 +309,88 @@ static void dup2_both_ways_at_once(const struct net *net)
     close(one[0]), close(one[1]), close(two[0]), close(two[1]);
 }
 
+struct sender {
+    int fd;
+    _Atomic pid_t id;
+    ssize_t result;
+};
+
+enum { SENT_AT_ONCE = 8 << 20 };
+static uint8_t at_once[SENT_AT_ONCE];
+
+static void *send_at_once(void *context)
+{
+    struct sender *sender = context;
+    sender->id = gettid();
+    sender->result = send(sender->fd, at_once, sizeof at_once, MSG_NOSIGNAL);
+    return NULL;
+}
+
+/* Reads to the end, or to ECONNRESET, what is to be a beginning of what was sent: how much. */
+static size_t read_beginning(int fd, bool *whole)
+{
+    static uint8_t data[65536];
+    size_t done = 0;
+    ssize_t n;
+    while ((n = read(fd, data, sizeof data)) > 0) {
+        assert_true(net_is_pattern(data, (size_t)n, done));
+        done += (size_t)n;
+    }
+    *whole = n == 0;
+    assert_true(n == 0 || errno == ECONNRESET);
+    return done;
+}
+
+static pthread_t start_sender(struct sender *sender, int fd)
+{
+    pthread_t thread;
+    *sender = (struct sender){.fd = fd};
+    net_pattern(at_once, sizeof at_once, 0);
+    assert_int_equal(pthread_create(&thread, NULL, send_at_once, sender), 0);
+    suite_until_thread_blocked(&sender->id);
+    return thread;
+}
+
+/* On plain TCP the blocked call goes on after close(), and all of it arrives. Sealed, the call fails, and the
+ * peer is told that the stream is cut: nothing is lost in silence (shim/README.md, "Known limits"). */
+static void close_while_another_writes(const struct net *net)
+{
+    int pair[2];
+    bool whole;
+    struct sender sender;
+    if (RACES_BY_DESIGN)
+        skip();
+    net_warm_pair(net, pair);
+    pthread_t thread = start_sender(&sender, pair[0]);
+    assert_int_equal(close(pair[0]), 0);
+    size_t done = read_beginning(pair[1], &whole);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    if (whole)
+        assert_int_equal(sender.result, SENT_AT_ONCE);
+    else
+        assert_true(net->sealed && sender.result < SENT_AT_ONCE);
+    assert_true(!whole || done == SENT_AT_ONCE);
+    close(pair[1]);
+}
+
+/* The call ends with what it has sent. Behind a record that was cut the peer reads an error, where plain TCP
+ * has an end; the bytes of that record are all that may be missing. */
+static void shutdown_while_another_writes(const struct net *net)
+{
+    enum { RECORD = 16384 };
+    int pair[2];
+    bool whole;
+    struct sender sender;
+    net_warm_pair(net, pair);
+    pthread_t thread = start_sender(&sender, pair[0]);
+    assert_int_equal(shutdown(pair[0], SHUT_WR), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    size_t done = read_beginning(pair[1], &whole);
+    assert_true(whole || net->sealed);
+    assert_in_range(sender.result, done, whole ? done : done + RECORD);
+    close(pair[0]), close(pair[1]);
+}
+
 static void shutdown_while_another_reads(const struct net *net)
 {
     int pair[2];
@@ -452,6 +534,8 @@ static const struct suite_case cases[] = {
     {.name = "dup2 while another reads", .run = dup2_while_another_reads},
     {.name = "dup2 both ways at once", .run = dup2_both_ways_at_once},
     {.name = "shutdown while another reads", .run = shutdown_while_another_reads},
+    {.name = "close while another writes", .run = close_while_another_writes},
+    {.name = "shutdown while another writes", .run = shutdown_while_another_writes},
     {.name = "write while another reads", .run = write_while_another_reads},
     {.name = "cancelled while reading", .run = cancelled_while_reading},
     {.name = "cancelled while writing", .run = cancelled_while_writing},
