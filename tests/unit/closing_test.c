@@ -16,21 +16,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "config/config.h"
 #include "conn/hold.h"
 #include "conn/pending.h"
+#include "sealed_entry.h"
 
 enum { LIMIT_S = 20 };
-
-static struct conn_handle make_sealed(int fd)
-{
-    config_load();
-    assert_true(fdtable_init());
-    struct conn *conn = conn_new(TLS_CLIENT, false);
-    assert_non_null(conn);
-    fdtable_add(fd, conn, atomic_load(&conn->generation));
-    return fdtable_find(fd);
-}
 
 /* What close(2) does to the table, and dup2(2), which has its lock meanwhile. */
 struct closer {

@@ -14,19 +14,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "config/config.h"
 #include "conn/hold.h"
 #include "record/tx_flush.h"
-
-static struct conn_handle make_sealed(int fd)
-{
-    config_load();
-    assert_true(fdtable_init());
-    struct conn *conn = conn_new(TLS_CLIENT, false);
-    assert_non_null(conn);
-    fdtable_add(fd, conn, atomic_load(&conn->generation));
-    return fdtable_find(fd);
-}
+#include "sealed_entry.h"
 
 /* Its write has succeeded, so the connection fails rather than lose it in silence. */
 static void test_no_memory_for_what_a_handler_wrote(void **state)

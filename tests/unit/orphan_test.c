@@ -15,24 +15,20 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "config/config.h"
 #include "conn/fdtable.h"
 #include "conn/pending.h"
 #include "io/orphan.h"
+#include "sealed_entry.h"
 
 /* An orphan whose time is over. */
 static struct conn_handle new_orphan(int fd)
 {
-    config_load();
-    assert_true(fdtable_init());
-    struct conn *conn = conn_new(TLS_CLIENT, false);
-    assert_non_null(conn);
-    arena_set_cookie(arena_slot_of(conn), fdtable_cookie(fd));
-    fdtable_add(fd, conn, atomic_load(&conn->generation));
+    struct conn_handle handle = make_sealed(fd);
+    arena_set_cookie(arena_slot_of(handle.conn), fdtable_cookie(fd));
     fdtable_set_flags(fd, FDTABLE_ORPHAN);
     pending_add(fd);
-    conn->status.deadline_ms = 0;
-    return fdtable_find(fd);
+    handle.conn->status.deadline_ms = 0;
+    return handle;
 }
 
 struct owner {

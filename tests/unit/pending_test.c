@@ -15,18 +15,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "config/config.h"
 #include "conn/pending.h"
+#include "sealed_entry.h"
 
 static struct conn_handle seal(int fd)
 {
-    config_load();
-    assert_true(fdtable_init());
-    struct conn *conn = conn_new(TLS_CLIENT, false);
-    assert_non_null(conn);
-    arena_set_cookie(arena_slot_of(conn), fdtable_cookie(fd));
-    fdtable_add(fd, conn, atomic_load(&conn->generation));
-    return fdtable_find(fd);
+    struct conn_handle handle = make_sealed(fd);
+    arena_set_cookie(arena_slot_of(handle.conn), fdtable_cookie(fd));
+    return handle;
 }
 
 static void unseal(const struct conn_handle *handle)

@@ -17,9 +17,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "config/config.h"
 #include "conn/fdtable.h"
 #include "record/sysio.h"
+#include "sealed_entry.h"
 
 struct taking {
     struct conn *conn;
@@ -46,16 +46,6 @@ static void *take_from_reader(void *context)
         sched_yield();
     atomic_store(&taking->conn->rx_lock.word, taking->word);
     return write(taking->peer, "x", 1) == 1 ? context : NULL;
-}
-
-static struct conn_handle make_sealed(int fd)
-{
-    config_load();
-    assert_true(fdtable_init());
-    struct conn *conn = conn_new(TLS_CLIENT, false);
-    assert_non_null(conn);
-    fdtable_add(fd, conn, atomic_load(&conn->generation));
-    return fdtable_find(fd);
 }
 
 /* What a reader gets whose role has become `word` meanwhile; the role is his. */
