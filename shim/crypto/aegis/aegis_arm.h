@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "crypto/aegis/aegis_common.h"
+#include "crypto/wipe_registers.h"
 
 #define VECTOR_CALL static inline __attribute__((always_inline))
 
@@ -83,20 +84,6 @@ VECTOR_CALL void wipe_memory(uint8_t *to, size_t len)
     UNROLL(24)
     for (size_t i = 0; i < len; i += 16)
         v1_store(to + i, vdupq_n_u8(0));
-}
-
-/* Nothing of a message stays in a register that a caller could find; v8 to v15 are the caller's own below
- * their upper halves (AAPCS64, 6.1.2). */
-VECTOR_CALL void wipe_registers(void)
-{
-#define WIPE(n) "movi v" #n ".16b, #0\n\t"
-    __asm__ volatile(WIPE(0) WIPE(1) WIPE(2) WIPE(3) WIPE(4) WIPE(5) WIPE(6) WIPE(7) WIPE(16) WIPE(17)
-                         WIPE(18) WIPE(19) WIPE(20) WIPE(21) WIPE(22) WIPE(23) WIPE(24) WIPE(25) WIPE(26)
-                             WIPE(27) WIPE(28) WIPE(29) WIPE(30) WIPE(31)::
-                                 : "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v16", "v17", "v18", "v19",
-                                   "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29",
-                                   "v30", "v31");
-#undef WIPE
 }
 
 #endif

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "crypto/aegis/aegis_common.h"
+#include "crypto/wipe_registers.h"
 
 #define VECTOR_CALL static inline __attribute__((always_inline))
 
@@ -205,31 +206,6 @@ VECTOR_CALL void wipe_memory(uint8_t *to, size_t len)
         v1_store(to + i + 48, _mm_setzero_si128());
 #endif
     }
-}
-
-/* Nothing of a message stays in a register that a caller could find. */
-VECTOR_CALL void wipe_registers(void)
-{
-#ifdef __AVX__
-    __asm__ volatile("vzeroall" ::
-                         : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
-                           "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
-#else
-#define WIPE(n) "pxor %%xmm" #n ", %%xmm" #n "\n\t"
-    __asm__ volatile(WIPE(0) WIPE(1) WIPE(2) WIPE(3) WIPE(4) WIPE(5) WIPE(6) WIPE(7) WIPE(8) WIPE(9) WIPE(10)
-                         WIPE(11) WIPE(12) WIPE(13) WIPE(14) WIPE(15)::
-                             : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
-                               "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
-#undef WIPE
-#endif
-#ifdef __AVX512VL__
-#define WIPE(n) "vpxord %%xmm" #n ", %%xmm" #n ", %%xmm" #n "\n\t"
-    __asm__ volatile(WIPE(16) WIPE(17) WIPE(18) WIPE(19) WIPE(20) WIPE(21) WIPE(22) WIPE(23) WIPE(24) WIPE(25)
-                         WIPE(26) WIPE(27) WIPE(28) WIPE(29) WIPE(30) WIPE(31)::
-                             : "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23",
-                               "xmm24", "xmm25", "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31");
-#undef WIPE
-#endif
 }
 
 #endif

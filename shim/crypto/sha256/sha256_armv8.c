@@ -4,6 +4,7 @@
 /* By the SHA2 instructions of Armv8 (Arm ARM, C7, SHA256H and its kin). Compiled with the flags for them. */
 
 #include "crypto/sha256/sha256_blocks.h"
+#include "crypto/wipe_registers.h"
 
 #ifdef __aarch64__
 
@@ -35,18 +36,6 @@ static inline void one_block(struct halves *halves, const uint8_t *data)
     }
     halves->abcd = vaddq_u32(halves->abcd, before.abcd);
     halves->efgh = vaddq_u32(halves->efgh, before.efgh);
-}
-
-static inline void wipe_registers(void)
-{
-#define WIPE(n) "movi v" #n ".16b, #0\n\t"
-    __asm__ volatile(WIPE(0) WIPE(1) WIPE(2) WIPE(3) WIPE(4) WIPE(5) WIPE(6) WIPE(7) WIPE(16) WIPE(17)
-                         WIPE(18) WIPE(19) WIPE(20) WIPE(21) WIPE(22) WIPE(23) WIPE(24) WIPE(25) WIPE(26)
-                             WIPE(27) WIPE(28) WIPE(29) WIPE(30) WIPE(31)::
-                                 : "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v16", "v17", "v18", "v19",
-                                   "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29",
-                                   "v30", "v31");
-#undef WIPE
 }
 
 void sha256_armv8(uint32_t h[static SHA256_WORDS], const uint8_t *data, size_t count)

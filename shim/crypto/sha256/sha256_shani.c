@@ -4,6 +4,7 @@
 /* By Intel's SHA extensions (SDM, volume 1, 5.20). Compiled with the flags for them. */
 
 #include "crypto/sha256/sha256_blocks.h"
+#include "crypto/wipe_registers.h"
 
 #ifdef __x86_64__
 
@@ -59,16 +60,6 @@ static inline void one_block(struct halves *halves, const uint8_t *data)
     }
     halves->abef = _mm_add_epi32(halves->abef, before.abef);
     halves->cdgh = _mm_add_epi32(halves->cdgh, before.cdgh);
-}
-
-static inline void wipe_registers(void)
-{
-#define WIPE(n) "pxor %%xmm" #n ", %%xmm" #n "\n\t"
-    __asm__ volatile(WIPE(0) WIPE(1) WIPE(2) WIPE(3) WIPE(4) WIPE(5) WIPE(6) WIPE(7) WIPE(8) WIPE(9) WIPE(10)
-                         WIPE(11) WIPE(12) WIPE(13) WIPE(14) WIPE(15)::
-                             : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
-                               "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
-#undef WIPE
 }
 
 void sha256_shani(uint32_t h[static SHA256_WORDS], const uint8_t *data, size_t count)
