@@ -105,7 +105,7 @@ void conn_empty(struct conn *conn)
     wipe_chunk(conn, conn->rx.chunk);
     wipe_chunk(conn, conn->tx.chunk);
     if (arena_chunk_map(conn, conn->handshake)) {
-        tls_handshake_wipe((struct tls_handshake *)(void *)arena_chunk(conn, conn->handshake));
+        tls_handshake_wipe(conn_handshake(conn));
         arena_chunk_give(conn, conn->handshake);
     }
     conn->rx.chunk = conn->tx.chunk = conn->handshake = 0;

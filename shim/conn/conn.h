@@ -89,7 +89,7 @@ struct conn_status {
     /* The next two are times of net_now_ms(). When to check an orphan again; 0: at the deadline. */
     _Atomic int64_t recheck_ms;
     /* When the handshake, or an orphan's work, must be over. For a side that connects and has no answer yet,
-     * first the time at which the log is to tell that it still waits: handshake_expire(). */
+     * first the time at which the log is to tell that it still waits (record/handshake_timeout.h). */
     _Atomic int64_t deadline_ms;
     int64_t opened_us; /* for conn/status.h: on the same clock in microseconds */
 };
@@ -172,6 +172,12 @@ _Static_assert(sizeof(struct conn) <= ARENA_SLOT_SIZE, "a connection fits its sl
 _Static_assert(offsetof(struct conn, space) == ARENA_SLOT_KEPT,
                "generation, pins and locks outlive the connection");
 _Static_assert(sizeof(struct tls_handshake) <= ARENA_CHUNK_SIZE, "a handshake fits a chunk");
+
+/* What is behind conn->handshake, which is not 0. */
+static inline struct tls_handshake *conn_handshake(const struct conn *conn)
+{
+    return (struct tls_handshake *)(void *)arena_chunk(conn, conn->handshake);
+}
 
 /* Room for a record's start in rx.chunk. */
 enum { CONN_RX_ROOM = ARENA_CHUNK_SIZE - (int)sizeof(struct chunk_head) };

@@ -11,6 +11,7 @@
 #include "io/ending.h"
 #include "io/orphan.h"
 #include "record/handshake.h"
+#include "record/handshake_keys.h"
 #include "shm/self.h"
 #include "sys/net.h"
 
@@ -29,7 +30,7 @@ bool close_release(const struct conn_handle *handle)
     if (!fdtable_hide(handle, &left, &last))
         return false;
     hold_drain(handle);
-    handshake_forget_keys();
+    handshake_keys_forget();
     if (!left) {
         int other = pending ? fdtable_any(conn, handle->fd) : -1;
         if (other >= 0)

@@ -9,7 +9,7 @@
 #include "conn/reserve.h"
 #include "diag/log.h"
 #include "io/ending.h"
-#include "record/handshake.h"
+#include "record/handshake_timeout.h"
 #include "record/rx_probe.h"
 #include "shm/ownfd.h"
 #include "shm/self.h"
@@ -25,7 +25,7 @@ void orphan_set_deadline(struct conn *conn)
     /* On plain TCP the data would wait in the peer's kernel. But a peer that never accepts must not cost the
      * program a descriptor for good. */
     const int64_t patience = config->connect_timeout_ms ? config->connect_timeout_ms : UNANSWERED_MS;
-    if (data && handshake_unanswered(conn) && patience > span)
+    if (data && handshake_timeout_unanswered(conn) && patience > span)
         span = patience;
     conn->status.wait_told = 1; /* it is final */
     conn->status.deadline_ms = net_now_ms() + span;

@@ -10,6 +10,7 @@
 #include "io/ending.h"
 #include "io/orphan.h"
 #include "record/handshake.h"
+#include "record/handshake_timeout.h"
 #include "record/tx_flush.h"
 #include "sys/net.h"
 #include "sys/real.h"
@@ -41,7 +42,7 @@ void progress_step(const struct conn_handle *handle)
     if (lock_mine(&conn->tx_lock,
                   &blocked)) /* this thread is sending on it, and makes progress as it waits */
         return;
-    handshake_expire(handle);
+    handshake_timeout_apply(handle);
     /* If TCP could not connect, the program's next call is to find that out. */
     if (handshake_progress(handle) < 0 && conn_is_connecting(conn)) {
         pending_drop(handle);
@@ -209,7 +210,7 @@ int progress_handshake(const struct conn_handle *handle, bool sending, int64_t u
 {
     struct conn *conn = handle->conn;
     for (;;) {
-        handshake_expire(handle);
+        handshake_timeout_apply(handle);
         if (conn_failed(conn))
             return -conn->status.error;
         if (conn_is_established(conn) || (sending && conn->tx.can_send))

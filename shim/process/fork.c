@@ -13,7 +13,7 @@
 #include "io/private_pipe.h"
 #include "io/worker.h"
 #include "process/inherit.h"
-#include "record/handshake.h"
+#include "record/handshake_keys.h"
 #include "shm/self.h"
 #include "sys/net.h"
 
@@ -95,7 +95,7 @@ void fork_forget_keys(void)
 {
     keyring_forget();
     environment_mark_forgotten();
-    handshake_forget_keys();
+    handshake_keys_forget();
 }
 
 static void repair(void)

@@ -14,8 +14,10 @@
 #include "conn/hold.h"
 #include "conn/pending.h"
 #include "crypto/secret.h"
-#include "diag/keylog.h"
 #include "diag/log.h"
+#include "record/handshake_keys.h"
+#include "record/handshake_timeout.h"
+#include "record/plaintext.h"
 #include "record/rx_low_water.h"
 #include "record/sysio.h"
 #include "record/tx_flush.h"
@@ -31,87 +33,6 @@ enum {
 };
 
 void (*handshake_advanced)(const struct conn_handle *handle);
-
-static struct tls_handshake *state_of(const struct conn *conn)
-{
-    return (struct tls_handshake *)(void *)arena_chunk(conn, conn->handshake);
-}
-
-/* What decides which keys count for a connection. */
-struct key_scope {
-    const struct keyring *keys;
-    enum rules_direction direction;
-    struct rule_peer peer; /* family 0: unknown */
-    uint16_t port;
-};
-
-static struct key_scope scope_of(const struct conn *conn, const struct keyring *keys)
-{
-    struct key_scope scope = {.keys = keys, .direction = RULES_LISTEN, .port = conn->local.port};
-    if (conn->session.role == TLS_CLIENT) {
-        scope.direction = RULES_CONNECT;
-        scope.port = conn->peer.port;
-        rule_target_of(&scope.peer, conn->peer.family, conn->peer.bytes);
-    } else {
-        rule_peer_of(&scope.peer, conn->peer.family, conn->peer.bytes);
-    }
-    return scope;
-}
-
-static bool key_counts(const void *context, size_t index)
-{
-    const struct key_scope *scope = context;
-    return keyring_allows(scope->keys, index, scope->direction, &scope->peer, scope->port);
-}
-
-/* The first key that counts, or NULL. */
-static const struct tls_psk *first_key(const struct key_scope *scope)
-{
-    for (size_t i = 0; i < scope->keys->count; i++)
-        if (key_counts(scope, i))
-            return &scope->keys->psks[i];
-    return NULL;
-}
-
-static struct tls_config engine_config(const struct key_scope *scope)
-{
-    const struct config *config = config_get();
-    return (struct tls_config){
-        .psks = scope->keys->psks,
-        .psk_count = scope->keys->count,
-        .psk_order = scope->keys->order,
-        .psk_allowed = key_counts,
-        .context = scope,
-        .memos = scope->keys->memos,
-        .memo_count = scope->keys->memo_count,
-        .suites = config->suites,
-        .suite_count = config->suite_count,
-        .groups = config->groups,
-        .group_count = config->group_count,
-        .keylog = config->keylog_file ? keylog_write : NULL,
-    };
-}
-
-/* Writes the ClientHello to `out`. 0 or -errno. */
-static int offer_keys(const struct conn_handle *handle, const struct keyring *keys, struct tls_buffer *out)
-{
-    struct conn *conn = handle->conn;
-    const struct key_scope scope = scope_of(conn, keys);
-    const struct tls_psk *first = first_key(&scope);
-    if (!first) {
-        error_note(handle, LOG_ERROR, "no key of the key file counts for connecting there");
-        return -ENOKEY;
-    }
-    struct tls_config config = engine_config(&scope);
-    enum tls_result result = tls_client_begin(&conn->session, state_of(conn), &config, out);
-    /* For log lines until the server has chosen one. */
-    conn->session.identity_len = (uint8_t)first->identity_len;
-    memcpy(conn->session.identity, first->identity, first->identity_len);
-    if (result == TLS_OK)
-        return 0;
-    error_from_tls(handle, &conn->session, result);
-    return -conn->status.error;
-}
 
 /* Queues what the engine has written to `out`, and the rest of a long ClientHello. False: no memory. */
 static bool queue_flight(struct conn *conn, struct tls_session *session, struct tls_handshake *state,
@@ -129,11 +50,11 @@ static int start_client(const struct conn_handle *handle)
     uint8_t bytes[TLS_FLIGHT_MAX];
     struct tls_buffer out = {.data = bytes, .cap = sizeof bytes};
     const struct keyring *keys = keyring_current();
-    int result = keys ? offer_keys(handle, keys, &out) : -ENOKEY;
+    int result = keys ? handshake_keys_offer(handle, keys, &out) : -ENOKEY;
     keyring_release(keys);
     if (result < 0)
         return result;
-    if (!queue_flight(conn, &conn->session, state_of(conn), &out))
+    if (!queue_flight(conn, &conn->session, conn_handshake(conn), &out))
         return -ENOBUFS;
     if (!conn_is_connecting(conn))
         tx_flush_locked(handle);
@@ -145,7 +66,7 @@ int handshake_start(const struct conn_handle *handle)
     struct conn *conn = handle->conn;
     if (conn->session.role == TLS_CLIENT)
         return start_client(handle);
-    tls_server_begin(&conn->session, state_of(conn));
+    tls_server_begin(&conn->session, conn_handshake(conn));
     return 0;
 }
 
@@ -185,44 +106,17 @@ static int check_connected(const struct conn_handle *handle)
     return 1;
 }
 
-/* Records which key it is, so that the connection can end with it (io/revoke.h). */
-static void note_key(struct conn *conn)
-{
-    if (!config_get()->close_removed_keys)
-        return;
-    const struct keyring *keys = keyring_current();
-    conn->key_tag =
-        keys ? keyring_tag(keys, conn->session.identity, tls_session_identity_len(&conn->session)) : 0;
-    keyring_release(keys);
-}
-
-static bool needs_keys(int fd)
-{
-    const struct conn *conn = fdtable_find_now(fd).conn;
-    return conn && conn != &fdtable_dead && !conn_is_established(conn) && !conn_failed(conn);
-}
-
-void handshake_forget_keys(void)
-{
-    if (!keyring_is_forgotten())
-        return;
-    for (int fd = 0; fd < fdtable_bound(); fd++)
-        if (needs_keys(fd))
-            return;
-    keyring_wipe();
-}
-
 static void finish(const struct conn_handle *handle)
 {
     struct conn *conn = handle->conn;
     arena_ref state = conn->handshake;
-    tls_handshake_wipe(state_of(conn));
+    tls_handshake_wipe(conn_handshake(conn));
     conn->handshake = 0;
     arena_chunk_give(conn, state);
-    note_key(conn);
+    handshake_keys_note(conn);
     describe_learn_local(conn, handle->fd);
     conn_enter(conn, CONN_ESTABLISHED);
-    handshake_forget_keys();
+    handshake_keys_forget();
     if (conn->rx.attention & RX_LOW_WATER)
         rx_low_water_apply(handle);
     pending_settle(handle);
@@ -260,7 +154,7 @@ static enum tls_result take_both(const struct conn_handle *handle, const struct 
     if (!queue_flight(conn, &work->session, &work->state, &out))
         result = TLS_FAIL_INTERNAL;
     conn->session = work->session;
-    *state_of(conn) = work->state;
+    *conn_handshake(conn) = work->state;
     if (answered && conn->tx.queue.total == 0)
         conn_tx_set(conn, TX_PUSH);
     else
@@ -290,7 +184,7 @@ static enum tls_result take_receiving(const struct conn_handle *handle, const st
     memset(&copy->tx, 0, sizeof copy->tx);
     enum tls_result result = tls_handshake_record(copy, &work->state, config, work->record, work->len, &out);
     enum tls_alert alert = (enum tls_alert)copy->alert_out;
-    *state_of(conn) = work->state;
+    *conn_handshake(conn) = work->state;
     if (result == TLS_OK) {
         conn->session.rx = copy->rx;
         conn->session.rx_keys = copy->rx_keys;
@@ -315,7 +209,7 @@ static void begin_work(struct handshake_work *work, const struct conn *conn, con
                        size_t len)
 {
     work->session = conn->session;
-    work->state = *state_of(conn);
+    work->state = *conn_handshake(conn);
     work->len = len < sizeof work->record ? len : sizeof work->record;
     memcpy(work->record, record, work->len);
 }
@@ -329,8 +223,8 @@ static enum tls_result take_with(const struct conn_handle *handle, struct handsh
         error_set(handle, ENOKEY, "there is no usable key");
         return TLS_FAIL_INTERNAL;
     }
-    const struct key_scope scope = scope_of(conn, keys);
-    struct tls_config config = engine_config(&scope);
+    const struct handshake_keys scope = handshake_keys_of(conn, keys);
+    struct tls_config config = handshake_keys_config(&scope);
     enum tls_result result = TLS_FAIL_INTERNAL;
     if (conn->tx.can_send) {
         begin_work(work, conn, record, len);
@@ -382,26 +276,6 @@ static long process(const struct conn_handle *handle, size_t have)
     return (long)used;
 }
 
-/* Whether peers that do not seal are served, and this is one: its first byte does not start a TLS handshake
- * (22; RFC 8446, 5.1). */
-static bool speaks_plaintext(const struct conn *conn, const uint8_t *data, size_t have)
-{
-    return config_get()->accept_plaintext && conn->session.role == TLS_SERVER && !conn->session.heard &&
-           have > 0 && data[0] != 22;
-}
-
-static void become_plaintext(const struct conn_handle *handle)
-{
-    struct conn *conn = handle->conn;
-    error_note(handle, LOG_WARN,
-               "the peer does not seal, and SOCKSEAL_PLAINTEXT=accept serves it in the clear");
-    arena_chunk_give(conn, conn->rx.chunk);
-    conn->rx.chunk = 0;
-    conn->rx.have = 0;
-    conn_enter(conn, CONN_PLAINTEXT);
-    pending_settle(handle);
-}
-
 /* Before a server has answered, all that it receives is handshake. Later, and at a client, data may follow
  * the handshake, and must stay in the kernel. */
 static bool only_handshake_can_come(const struct conn *conn)
@@ -440,14 +314,6 @@ static int end_early(const struct conn_handle *handle, size_t have)
     return -1;
 }
 
-/* Something has come. A connecting side whose peer begins to answer has
- * been accepted, and waits no longer than one that accepted. */
-static void note_answer(struct conn *conn)
-{
-    if (!atomic_exchange(&conn->status.peer_answered, 1) && conn->status.connects)
-        conn->status.deadline_ms = net_now_ms() + config_get()->handshake_timeout_ms;
-}
-
 /* Receives once, and takes the whole records: 1 to go on; 0 when there is nothing more, or when the peer has
  * to answer first; -1 on failure. rx_lock held. */
 static int advance(const struct conn_handle *handle)
@@ -466,11 +332,11 @@ static int advance(const struct conn_handle *handle)
         return 0;
     if (got <= 0)
         return end_early(handle, before);
-    if (speaks_plaintext(conn, data, (size_t)got)) {
-        become_plaintext(handle);
+    if (plaintext_is_spoken(conn, data, (size_t)got)) {
+        plaintext_begin(handle);
         return 0;
     }
-    note_answer(conn);
+    handshake_timeout_note_answer(conn);
     size_t have = before + (size_t)got;
     long used = process(handle, have);
     if (used < 0)
@@ -533,60 +399,6 @@ int handshake_progress(const struct conn_handle *handle)
         handshake_advanced(handle);
     if (!conn_failed(conn))
         return 0;
-    handshake_forget_keys();
+    handshake_keys_forget();
     return -conn->status.error;
-}
-
-static bool expired(const struct conn *conn)
-{
-    return !conn_is_established(conn) && !conn_is_connecting(conn) && !conn_failed(conn) &&
-           net_now_ms() >= conn->status.deadline_ms;
-}
-
-/* Wipes the secrets of a handshake that has failed: they are of no use any more. */
-static void forget_secrets(const struct conn_handle *handle)
-{
-    struct conn *conn = handle->conn;
-    if (!conn_failed(conn) || hold_tx(handle, HOLD_TRY) != HOLD_TAKEN)
-        return;
-    tls_session_fail(&conn->session, TLS_FAIL_INTERNAL);
-    if (conn->handshake)
-        tls_handshake_wipe(state_of(conn));
-    conn_release_tx(conn);
-}
-
-bool handshake_unanswered(const struct conn *conn)
-{
-    return conn->status.connects && !conn->status.peer_answered;
-}
-
-/* The deadline of a connecting side without an answer is past: whether it may wait on. The first time the log
- * tells so. From then on the limit is SOCKSEAL_CONNECT_TIMEOUT, if there is one. */
-static bool may_wait_on(const struct conn_handle *handle)
-{
-    struct conn *conn = handle->conn;
-    const struct config *config = config_get();
-    const unsigned limit = config->connect_timeout_ms, notice = config->handshake_timeout_ms;
-    if (!handshake_unanswered(conn) || conn->status.wait_told || (limit > 0 && limit <= notice))
-        return false;
-    conn->status.wait_told = 1;
-    conn->status.deadline_ms = limit > 0 ? conn->status.deadline_ms + (limit - notice) : INT64_MAX;
-    error_note(handle, LOG_INFO, "still waiting for the peer's answer: it is busy, or not sealed");
-    return true;
-}
-
-void handshake_expire(const struct conn_handle *handle)
-{
-    struct conn *conn = handle->conn;
-    if (!expired(conn) || hold_rx(handle, HOLD_TRY) != HOLD_TAKEN)
-        return;
-    if (expired(conn) && !may_wait_on(handle)) {
-        if (config_get()->accept_plaintext && conn->session.role == TLS_SERVER && !conn->session.heard &&
-            conn->rx.have == 0)
-            become_plaintext(handle); /* the peer waits for this server to speak first */
-        else
-            error_set(handle, ETIMEDOUT, "the peer did not finish the handshake in time");
-    }
-    forget_secrets(handle);
-    conn_release_rx(conn);
 }

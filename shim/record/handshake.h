@@ -37,23 +37,9 @@ static inline void handshake_unhold(struct conn *conn)
  * since what waits for that is in a room above; NULL: nothing waits. */
 extern void (*handshake_advanced)(const struct conn_handle *handle);
 
-/* In a process that is to forget its keys: forgets them as soon as no handshake of its connections needs
- * them.
- */
-void handshake_forget_keys(void);
-
 /* Whether a thread of this process may have taken handshake messages out of the kernel since the mark. Then
  * what the kernel called readable meanwhile may not be so any more. */
 uint32_t handshake_mark(void);
 bool handshake_moved_since(uint32_t mark);
-
-/* Whether this side connects and has got no answer yet: the peer's program may not have accepted the
- * connection. Needs no lock. */
-bool handshake_unanswered(const struct conn *conn);
-
-/* If the handshake's deadline is past: fails the connection with ETIMEDOUT, or, with
- * SOCKSEAL_PLAINTEXT=accept and a peer that has sent nothing, serves it in the clear. A connecting side
- * without an answer goes on waiting until SOCKSEAL_CONNECT_TIMEOUT, if that is set. Needs no lock. */
-void handshake_expire(const struct conn_handle *handle);
 
 #endif
