@@ -98,7 +98,7 @@ static const struct {
     {SYS_rt_sigaction, {{BPF_LOW(1), 0}, {BPF_HIGH(1), 0}}}, /* asks only */
     {SYS_prlimit64, {{BPF_LOW(2), 0}, {BPF_HIGH(2), 0}}},    /* the same */
     {SYS_mmap, {{BPF_LOW(2), PROT_READ | PROT_WRITE}, {BPF_LOW(3), MAP_PRIVATE | MAP_ANONYMOUS}}},
-    /* shm/region.h */
+    /* shm/region_file.h */
     {SYS_mmap, {{BPF_LOW(2), PROT_READ | PROT_WRITE}, {BPF_LOW(3), MAP_SHARED | MAP_NORESERVE}}},
     {SYS_mmap, {{BPF_LOW(2), PROT_READ | PROT_WRITE}, {BPF_LOW(3), MAP_SHARED | MAP_NORESERVE | MAP_FIXED}}},
     {SYS_mmap,

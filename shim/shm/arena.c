@@ -6,6 +6,7 @@
 #include <sys/auxv.h>
 
 #include "shm/pages.h"
+#include "shm/region_map.h"
 #include "sys/net.h"
 
 /* So many free chunks of this process keep their pages, about; those of further ones go back to the kernel.
@@ -198,7 +199,7 @@ uint8_t *arena_chunk_map(const void *slot, arena_ref chunk)
 
 uint8_t *arena_chunk_far(const void *slot, arena_ref chunk)
 {
-    uint8_t *annex = region_annex(arena_slot_of(slot));
+    uint8_t *annex = region_map_annex_at(arena_slot_of(slot));
     const size_t index = (size_t)(chunk - 1 - REGION_NEAR) % (REGION_CHUNKS - REGION_NEAR);
     return annex ? annex + index * REGION_CHUNK_SIZE : arena_chunk(slot, 1);
 }

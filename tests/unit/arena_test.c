@@ -21,6 +21,7 @@
 #include "shm/arena.h"
 #include "shm/ownfd.h"
 #include "shm/pages.h"
+#include "shm/region_map.h"
 
 enum { MANY = 200, LAYOUT = 7, OTHER_LAYOUT = 8 };
 
@@ -168,7 +169,7 @@ static void any_reference_stays_inside(void **state)
     for (int mapped = 0; mapped < 2; mapped++) {
         for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
             const uint8_t *chunk = arena_chunk(slot, wrong[i]);
-            const uint8_t *annex = region_annex(arena_slot_of(slot));
+            const uint8_t *annex = region_map_annex_at(arena_slot_of(slot));
             const bool near = chunk >= slot - REGION_ROOM && chunk + ARENA_CHUNK_SIZE <= slot;
             const bool far = annex && chunk >= annex && chunk + ARENA_CHUNK_SIZE <= annex + REGION_ANNEX;
             assert_true(near || far);
@@ -269,7 +270,7 @@ static void rights_are_given_up(void **state)
     arena_slot_leave(before);
     assert_int_equal(region_export(last, &area), -1);
     assert_true(region_is_crowded(last));
-    assert_non_null(region_annex(last));
+    assert_non_null(region_map_annex_at(last));
     for (int i = 0; i < MANY; i++)
         arena_slot_leave(arena_slot_of(slots[i]));
 }
