@@ -78,8 +78,13 @@ static inline void door_unpin(struct conn **pinned)
         conn_unpin(*pinned);
 }
 
-/* Reads from, or writes to, a descriptor that was sealed when looked up. Libc's convention. */
+/* Reads from, or writes to, a descriptor that was sealed when looked up. Libc's convention. The array is the
+ * caller's own. */
 ssize_t door_receive(struct conn_handle handle, const struct iovec *iov, size_t count, int flags);
 ssize_t door_send(struct conn_handle handle, const struct iovec *iov, size_t count, int flags);
+
+/* The same for an array of the program's, which is copied first (libc/pieces.h). */
+ssize_t door_receive_pieces(struct conn_handle handle, const struct iovec *iov, size_t count, int flags);
+ssize_t door_send_pieces(struct conn_handle handle, const struct iovec *iov, size_t count, int flags);
 
 #endif

@@ -13,6 +13,7 @@
 #include "io/recv.h"
 #include "io/unconnected.h"
 #include "io/wait.h"
+#include "libc/pieces.h"
 #include "process/scm_rights.h"
 #include "sys/net.h"
 
@@ -41,6 +42,14 @@ ssize_t door_receive(struct conn_handle handle, const struct iovec *iov, size_t 
         if (!handle.conn) /* closed by another thread at this moment */
             return door_result(-EBADF, saved);
     }
+}
+
+ssize_t door_receive_pieces(struct conn_handle handle, const struct iovec *iov, size_t count, int flags)
+{
+    const int saved = errno;
+    struct pieces pieces __attribute__((cleanup(pieces_end)));
+    const int copied = pieces_copy(&pieces, iov, count);
+    return copied < 0 ? door_result(copied, saved) : door_receive(handle, pieces.iov, count, flags);
 }
 
 /* Urgent data is not sealed: what a stranger marked so is none of the program's, and there is none (tcp(7)).
@@ -95,7 +104,7 @@ DOOR ssize_t readv(int fd, const struct iovec *iov, int count)
         return -1;
     if (!handle.conn || count < 0 || count > IOV_MAX)
         return before_read(fd, 0) < 0 ? -1 : real()->readv(fd, iov, count);
-    return door_receive(handle, iov, (size_t)count, 0);
+    return door_receive_pieces(handle, iov, (size_t)count, 0);
 }
 
 DOOR ssize_t preadv2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
@@ -105,7 +114,7 @@ DOOR ssize_t preadv2(int fd, const struct iovec *iov, int count, off_t offset, i
         return -1;
     if (!handle.conn || offset != -1 || count < 0 || count > IOV_MAX)
         return real()->preadv2(fd, iov, count, offset, flags);
-    return door_receive(handle, iov, (size_t)count, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0);
+    return door_receive_pieces(handle, iov, (size_t)count, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0);
 }
 
 DOOR_ALIAS("preadv2")
@@ -173,7 +182,7 @@ DOOR ssize_t recvmsg(int fd, struct msghdr *message, int flags)
         return door_result(-EINVAL, errno);
     if (!handle.conn || !message || (flags & (MSG_OOB | MSG_ERRQUEUE)) || message->msg_iovlen > IOV_MAX)
         return recvmsg_plain(fd, message, flags);
-    ssize_t got = door_receive(handle, message->msg_iov, message->msg_iovlen, flags);
+    ssize_t got = door_receive_pieces(handle, message->msg_iov, message->msg_iovlen, flags);
     if (got >= 0) {
         message->msg_namelen = 0;
         message->msg_controllen = 0;

@@ -14,6 +14,7 @@
 #include "io/connect.h"
 #include "io/socket.h"
 #include "io/unconnected.h"
+#include "libc/pieces.h"
 #include "process/lend.h"
 #include "process/scm_rights.h"
 #include "sys/net.h"
@@ -54,6 +55,14 @@ ssize_t door_send(struct conn_handle handle, const struct iovec *iov, size_t cou
     }
 }
 
+ssize_t door_send_pieces(struct conn_handle handle, const struct iovec *iov, size_t count, int flags)
+{
+    const int saved = errno;
+    struct pieces pieces __attribute__((cleanup(pieces_end)));
+    const int copied = pieces_copy(&pieces, iov, count);
+    return copied < 0 ? door_result(copied, saved) : door_send(handle, pieces.iov, count, flags);
+}
+
 bool door_wait_to_send(struct conn_handle *handle, int flags)
 {
     int saved = errno;
@@ -81,7 +90,7 @@ DOOR ssize_t writev(int fd, const struct iovec *iov, int count)
         return -1;
     if (!handle.conn || count < 0 || count > IOV_MAX)
         return real()->writev(fd, iov, count);
-    return door_send(handle, iov, (size_t)count, 0);
+    return door_send_pieces(handle, iov, (size_t)count, 0);
 }
 
 DOOR ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
@@ -91,7 +100,7 @@ DOOR ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset, 
         return -1;
     if (!handle.conn || offset != -1 || count < 0 || count > IOV_MAX)
         return real()->pwritev2(fd, iov, count, offset, flags);
-    return door_send(handle, iov, (size_t)count, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0);
+    return door_send_pieces(handle, iov, (size_t)count, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0);
 }
 
 DOOR_ALIAS("pwritev2")
@@ -192,7 +201,7 @@ DOOR ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
         return -1;
     if (message->msg_iovlen > IOV_MAX)
         return door_result(-EMSGSIZE, errno);
-    return door_send(handle, message->msg_iov, message->msg_iovlen, flags);
+    return door_send_pieces(handle, message->msg_iov, message->msg_iovlen, flags);
 }
 
 DOOR int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
