@@ -141,6 +141,7 @@ static int ping_sealed(int fd, const struct target *target, const struct keyring
 {
     const struct config *config = config_get();
     const struct scope scope = scope_of(target, keys);
+    struct tls_key_pair pair;
     const struct tls_config tls = {.psks = keys->psks,
                                    .psk_count = keys->count,
                                    .psk_order = keys->order,
@@ -149,7 +150,8 @@ static int ping_sealed(int fd, const struct target *target, const struct keyring
                                    .suites = config->suites,
                                    .suite_count = config->suite_count,
                                    .groups = config->groups,
-                                   .group_count = config->group_count};
+                                   .group_count = config->group_count,
+                                   .pair = &pair};
     struct ping_tls ping;
     int64_t began = net_now_ns();
     if (!ping_tls(&ping, fd, &tls, config->handshake_timeout_ms)) {

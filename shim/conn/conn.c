@@ -108,6 +108,7 @@ void conn_empty(struct conn *conn)
         tls_handshake_wipe(conn_handshake(conn));
         arena_chunk_give(conn, conn->handshake);
     }
+    tls_key_pair_wipe(&conn->pair);
     conn->rx.chunk = conn->tx.chunk = conn->handshake = 0;
     tls_session_wipe(&conn->session);
 }

@@ -166,6 +166,7 @@ struct conn {
         kernel_low;   /* SO_RCVLOWAT that the kernel has, 0: 1; with rx_lock alone (record/rx_low_water.h) */
     uint64_t key_tag; /* keyring_tag() of its key, with SOCKSEAL_REMOVED_KEYS=close; 0: not known */
     struct tls_session session;
+    struct tls_key_pair pair; /* of a side that connects, from its ClientHello to the peer's ServerHello */
 };
 
 _Static_assert(sizeof(struct conn) <= ARENA_SLOT_SIZE, "a connection fits its slot");

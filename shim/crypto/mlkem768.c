@@ -11,6 +11,7 @@
 
 _Static_assert(MLKEM768_SEED == crypto_kem_mlkem768_SEEDBYTES &&
                    MLKEM768_PUBLIC == crypto_kem_mlkem768_PUBLICKEYBYTES &&
+                   MLKEM768_SECRET == crypto_kem_mlkem768_SECRETKEYBYTES &&
                    MLKEM768_CIPHERTEXT == crypto_kem_mlkem768_CIPHERTEXTBYTES &&
                    MLKEM768_SHARED == crypto_kem_mlkem768_SHAREDSECRETBYTES,
                "libsodium's sizes are those of FIPS 203");
@@ -23,7 +24,7 @@ bool mlkem768_available(void)
 /* libsodium's functions take up to 21 KiB of stack (deep.h): these are what they are called with, and give.
  */
 struct key_pair {
-    uint8_t *public_key;
+    uint8_t *secret_key;
     const uint8_t *seed;
     bool done;
 };
@@ -36,16 +37,15 @@ struct encapsulation {
 
 struct decapsulation {
     uint8_t *shared;
-    const uint8_t *ciphertext, *seed;
+    const uint8_t *ciphertext, *secret_key;
     bool done;
 };
 
-static void make_public(void *context)
+static void make(void *context)
 {
     struct key_pair *pair = context;
-    uint8_t secret_key[crypto_kem_mlkem768_SECRETKEYBYTES];
-    pair->done = crypto_kem_mlkem768_seed_keypair(pair->public_key, secret_key, pair->seed) == 0;
-    secret_wipe(secret_key, sizeof secret_key);
+    uint8_t public_key[MLKEM768_PUBLIC];
+    pair->done = crypto_kem_mlkem768_seed_keypair(public_key, pair->secret_key, pair->seed) == 0;
 }
 
 static void encapsulate(void *context)
@@ -58,17 +58,13 @@ static void encapsulate(void *context)
 static void decapsulate(void *context)
 {
     struct decapsulation *with = context;
-    uint8_t public_key[MLKEM768_PUBLIC];
-    uint8_t secret_key[crypto_kem_mlkem768_SECRETKEYBYTES];
-    with->done = crypto_kem_mlkem768_seed_keypair(public_key, secret_key, with->seed) == 0 &&
-                 crypto_kem_mlkem768_dec(with->shared, with->ciphertext, secret_key) == 0;
-    secret_wipe(secret_key, sizeof secret_key);
+    with->done = crypto_kem_mlkem768_dec(with->shared, with->ciphertext, with->secret_key) == 0;
 }
 
-bool mlkem768_public(uint8_t public_key[static MLKEM768_PUBLIC], const uint8_t seed[static MLKEM768_SEED])
+bool mlkem768_make(uint8_t secret_key[static MLKEM768_SECRET], const uint8_t seed[static MLKEM768_SEED])
 {
-    struct key_pair pair = {public_key, seed, false};
-    deep_call(make_public, &pair);
+    struct key_pair pair = {secret_key, seed, false};
+    deep_call(make, &pair);
     return pair.done;
 }
 
@@ -84,9 +80,9 @@ bool mlkem768_encapsulate(uint8_t ciphertext[static MLKEM768_CIPHERTEXT],
 
 bool mlkem768_decapsulate(uint8_t shared[static MLKEM768_SHARED],
                           const uint8_t ciphertext[static MLKEM768_CIPHERTEXT],
-                          const uint8_t seed[static MLKEM768_SEED])
+                          const uint8_t secret_key[static MLKEM768_SECRET])
 {
-    struct decapsulation with = {shared, ciphertext, seed, false};
+    struct decapsulation with = {shared, ciphertext, secret_key, false};
     deep_call(decapsulate, &with);
     return with.done;
 }
@@ -98,9 +94,9 @@ bool mlkem768_available(void)
     return false;
 }
 
-bool mlkem768_public(uint8_t public_key[static MLKEM768_PUBLIC], const uint8_t seed[static MLKEM768_SEED])
+bool mlkem768_make(uint8_t secret_key[static MLKEM768_SECRET], const uint8_t seed[static MLKEM768_SEED])
 {
-    (void)public_key;
+    (void)secret_key;
     (void)seed;
     return false;
 }
@@ -119,12 +115,19 @@ bool mlkem768_encapsulate(uint8_t ciphertext[static MLKEM768_CIPHERTEXT],
 
 bool mlkem768_decapsulate(uint8_t shared[static MLKEM768_SHARED],
                           const uint8_t ciphertext[static MLKEM768_CIPHERTEXT],
-                          const uint8_t seed[static MLKEM768_SEED])
+                          const uint8_t secret_key[static MLKEM768_SECRET])
 {
     (void)shared;
     (void)ciphertext;
-    (void)seed;
+    (void)secret_key;
     return false;
 }
 
 #endif
+
+/* FIPS 203, algorithm 16: what decrypts, the encapsulation key, its hash, and z. */
+const uint8_t *mlkem768_public(const uint8_t secret_key[static MLKEM768_SECRET])
+{
+    enum { HASH = 32, REJECTION = 32 };
+    return secret_key + MLKEM768_SECRET - REJECTION - HASH - MLKEM768_PUBLIC;
+}

@@ -134,12 +134,46 @@ static void finish(const struct conn_handle *handle)
  * write to its memory at any moment. The engine checks what it counts with once, and then uses it. */
 struct handshake_work {
     struct tls_session session;
+    struct tls_key_pair pair;
     struct tls_handshake state;
+    size_t used; /* so much of it was copied: tls_handshake_used() */
     uint8_t record[TLS_RECORD_MAX];
     size_t len; /* of the record */
 };
 
 _Static_assert(sizeof(struct handshake_work) <= SCRATCH_SIZE, "it fits a scratch buffer");
+
+/* Copies the session, the state and a record; the locks are held that the caller of the engine needs. */
+static void begin_work(struct handshake_work *work, const struct conn *conn, const uint8_t *record,
+                       size_t len)
+{
+    work->session = conn->session;
+    work->used = tls_handshake_used(conn_handshake(conn));
+    memcpy(&work->state, conn_handshake(conn), work->used);
+    work->len = len < sizeof work->record ? len : sizeof work->record;
+    memcpy(work->record, record, work->len);
+    if (work->session.role == TLS_CLIENT)
+        work->pair = conn->pair;
+}
+
+/* Copies the state back, which may have been wiped. */
+static void keep_state(struct handshake_work *work, struct conn *conn)
+{
+    const size_t used = tls_handshake_used(&work->state);
+    if (work->used < used)
+        work->used = used;
+    memcpy(conn_handshake(conn), &work->state, work->used);
+    if (work->session.role == TLS_CLIENT)
+        conn->pair = work->pair;
+}
+
+static void wipe_work(struct handshake_work *work)
+{
+    secret_wipe(&work->session, sizeof work->session);
+    secret_wipe(&work->pair, sizeof work->pair);
+    secret_wipe(&work->state, work->used);
+    secret_wipe(work->record, work->len);
+}
 
 /* A record before sending keys are installed: both locks are held, and the engine may answer. */
 static enum tls_result take_both(const struct conn_handle *handle, const struct tls_config *config,
@@ -154,7 +188,7 @@ static enum tls_result take_both(const struct conn_handle *handle, const struct 
     if (!queue_flight(conn, &work->session, &work->state, &out))
         result = TLS_FAIL_INTERNAL;
     conn->session = work->session;
-    *conn_handshake(conn) = work->state;
+    keep_state(work, conn);
     if (answered && conn->tx.queue.total == 0)
         conn_tx_set(conn, TX_PUSH);
     else
@@ -184,7 +218,7 @@ static enum tls_result take_receiving(const struct conn_handle *handle, const st
     memset(&copy->tx, 0, sizeof copy->tx);
     enum tls_result result = tls_handshake_record(copy, &work->state, config, work->record, work->len, &out);
     enum tls_alert alert = (enum tls_alert)copy->alert_out;
-    *conn_handshake(conn) = work->state;
+    keep_state(work, conn);
     if (result == TLS_OK) {
         conn->session.rx = copy->rx;
         conn->session.rx_keys = copy->rx_keys;
@@ -204,16 +238,6 @@ static enum tls_result take_receiving(const struct conn_handle *handle, const st
     return result;
 }
 
-/* Copies the session, the state and a record; the locks are held that the caller of the engine needs. */
-static void begin_work(struct handshake_work *work, const struct conn *conn, const uint8_t *record,
-                       size_t len)
-{
-    work->session = conn->session;
-    work->state = *conn_handshake(conn);
-    work->len = len < sizeof work->record ? len : sizeof work->record;
-    memcpy(work->record, record, work->len);
-}
-
 static enum tls_result take_with(const struct conn_handle *handle, struct handshake_work *work,
                                  const uint8_t *record, size_t len)
 {
@@ -224,7 +248,7 @@ static enum tls_result take_with(const struct conn_handle *handle, struct handsh
         return TLS_FAIL_INTERNAL;
     }
     const struct handshake_keys scope = handshake_keys_of(conn, keys);
-    struct tls_config config = handshake_keys_config(&scope);
+    struct tls_config config = handshake_keys_config(&scope, &work->pair);
     enum tls_result result = TLS_FAIL_INTERNAL;
     if (conn->tx.can_send) {
         begin_work(work, conn, record, len);
@@ -247,8 +271,9 @@ static enum tls_result take_record(const struct conn_handle *handle, const uint8
         error_set(handle, ENOBUFS, "no memory for the handshake");
         return TLS_FAIL_INTERNAL;
     }
+    work->used = work->len = 0;
     enum tls_result result = take_with(handle, work, record, len);
-    secret_wipe(work, sizeof *work);
+    wipe_work(work);
     scratch_give((uint8_t *)work);
     return result;
 }

@@ -38,7 +38,7 @@ static const struct tls_psk *first_key(const struct handshake_keys *scope)
     return NULL;
 }
 
-struct tls_config handshake_keys_config(const struct handshake_keys *scope)
+struct tls_config handshake_keys_config(const struct handshake_keys *scope, struct tls_key_pair *pair)
 {
     const struct config *config = config_get();
     return (struct tls_config){
@@ -53,6 +53,7 @@ struct tls_config handshake_keys_config(const struct handshake_keys *scope)
         .suite_count = config->suite_count,
         .groups = config->groups,
         .group_count = config->group_count,
+        .pair = pair,
         .keylog = config->keylog_file ? keylog_write : NULL,
     };
 }
@@ -66,7 +67,7 @@ int handshake_keys_offer(const struct conn_handle *handle, const struct keyring 
         error_note(handle, LOG_ERROR, "no key of the key file counts for connecting there");
         return -ENOKEY;
     }
-    struct tls_config config = handshake_keys_config(&scope);
+    struct tls_config config = handshake_keys_config(&scope, &conn->pair);
     enum tls_result result = tls_client_begin(&conn->session, conn_handshake(conn), &config, out);
     /* For log lines until the server has chosen one. */
     conn->session.identity_len = (uint8_t)first->identity_len;

@@ -20,8 +20,8 @@ struct handshake_keys {
 /* For this connection. `keys` must outlive it. */
 struct handshake_keys handshake_keys_of(const struct conn *conn, const struct keyring *keys);
 
-/* What the engine is to use for it. The scope must outlive it. */
-struct tls_config handshake_keys_config(const struct handshake_keys *scope);
+/* What the engine is to use for it. Scope and key pair must outlive it. */
+struct tls_config handshake_keys_config(const struct handshake_keys *scope, struct tls_key_pair *pair);
 
 /* Writes a ClientHello that offers the keys that count to `out`; both locks held. 0 or -errno (ENOKEY: none
  * counts). */

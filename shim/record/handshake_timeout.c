@@ -32,6 +32,7 @@ static void forget_secrets(const struct conn_handle *handle)
     tls_session_fail(&conn->session, TLS_FAIL_INTERNAL);
     if (conn->handshake)
         tls_handshake_wipe(conn_handshake(conn));
+    tls_key_pair_wipe(&conn->pair);
     conn_release_tx(conn);
 }
 

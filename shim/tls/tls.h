@@ -128,6 +128,12 @@ struct tls_psk_memo {
  * server with many keys finds one quickly. Allocates nothing. */
 void tls_psk_sort(const struct tls_psk *psks, size_t count, uint16_t *order);
 
+/* A client's ML-KEM key pair. It is apart from the struct tls_handshake, which a chunk of the caller's holds.
+ */
+struct tls_key_pair {
+    uint8_t mlkem768[2400];
+};
+
 /* What the handshake calls may use; lent for the duration of each call, may differ from call to call. */
 struct tls_config {
     /* Client: in order of preference, the first TLS_OFFERED_PSKS_MAX are offered. Server: all that it
@@ -148,6 +154,10 @@ struct tls_config {
      * None: all, X25519MLKEM768 first. */
     const uint16_t *groups;
     size_t group_count;
+    /* Client: memory for its key pair. What tls_client_begin() has put there must be there at each call until
+     * the handshake is over. The engine wipes it when the ServerHello has come, or tls_handshake_record()
+     * fails; in other cases the caller does. A client that offers X25519 alone, and a server, need none. */
+    struct tls_key_pair *pair;
     void (*random)(uint8_t *out, size_t len); /* NULL: libsodium's; tests give their own */
     /* NSS key log (label, client random, secret), or NULL. */
     void (*keylog)(const char *label, const uint8_t client_random[32], const uint8_t secret[32]);
@@ -297,8 +307,15 @@ TLS_CHECKED enum tls_result tls_handshake_record(struct tls_session *session, st
  */
 bool tls_handshake_more(struct tls_session *session, struct tls_handshake *handshake, struct tls_buffer *out);
 
+/* How many of its bytes, from the first one on, hold something: a copy of these is a copy of it. It is no
+ * more than its size, whatever the memory says. */
+size_t tls_handshake_used(const struct tls_handshake *handshake);
+
 /* Wipes the handshake's secrets. */
 void tls_handshake_wipe(struct tls_handshake *handshake);
+
+/* Wipes a client's key pair; NULL is allowed. */
+void tls_key_pair_wipe(struct tls_key_pair *pair);
 
 /*
  * Opens one whole record of an established session. `out` needs room for len - TLS_SEAL_OVERHEAD bytes

@@ -39,16 +39,29 @@ static bool client_valid(const struct tls_handshake_data *handshake)
            client->unsent <= client->unsent_end && client->unsent_end <= sizeof handshake->stored;
 }
 
+/* Behind what `used` says there may be anything. */
+static bool stored_valid(const struct tls_handshake_data *handshake)
+{
+    return handshake->used <= sizeof handshake->stored &&
+           (handshake->message_len <= TLS_MESSAGE_HEADER || handshake->message_len <= handshake->used);
+}
+
+static bool hello_valid(const struct tls_handshake_data *handshake)
+{
+    return tls_hello_reader_valid(&handshake->hello) &&
+           tls_hello_reader_used(&handshake->hello) <= handshake->used;
+}
+
 bool tls_call_valid(const struct tls_handshake_data *handshake, enum tls_state state)
 {
     switch (state) {
     case TLS_STATE_WAIT_CLIENT_HELLO:
     case TLS_STATE_WAIT_CLIENT_HELLO_2:
-        return handshake->message_len < TLS_MESSAGE_HEADER || tls_hello_reader_valid(&handshake->hello);
+        return handshake->message_len < TLS_MESSAGE_HEADER || hello_valid(handshake);
     case TLS_STATE_WAIT_CLIENT_FINISHED:
-        return handshake->message_len <= sizeof handshake->stored;
+        return stored_valid(handshake);
     default:
-        return handshake->message_len <= sizeof handshake->stored && client_valid(handshake);
+        return stored_valid(handshake) && client_valid(handshake);
     }
 }
 
@@ -58,13 +71,26 @@ void tls_call_use(struct tls_handshake_data *handshake, size_t len)
         handshake->used = (uint32_t)len;
 }
 
-/* The memory may never have been a handshake's: whatever `used` says, it is no more than there is. */
+/* The memory may never have been a handshake's, or be shared: whatever `used` says, it is no more than there
+ * is.
+ */
+size_t tls_handshake_used(const struct tls_handshake *handshake)
+{
+    const struct tls_handshake_data *data = (const void *)handshake->opaque;
+    const size_t used = __atomic_load_n(&data->used, __ATOMIC_RELAXED);
+    return offsetof(struct tls_handshake_data, stored) +
+           (used < sizeof data->stored ? used : sizeof data->stored);
+}
+
 void tls_call_wipe(struct tls_handshake *handshake)
 {
-    struct tls_handshake_data *data = tls_call_data(handshake);
-    const size_t used = __atomic_load_n(&data->used, __ATOMIC_RELAXED);
-    secret_wipe(data->stored, used < sizeof data->stored ? used : sizeof data->stored);
-    secret_wipe(data, offsetof(struct tls_handshake_data, stored));
+    secret_wipe(handshake, tls_handshake_used(handshake));
+}
+
+void tls_key_pair_wipe(struct tls_key_pair *pair)
+{
+    if (pair != NULL)
+        secret_wipe(pair, sizeof *pair);
 }
 
 enum tls_reason tls_call_random(const struct tls_call *call, uint8_t *out, size_t len)

@@ -104,7 +104,8 @@ static enum tls_reason send_client_hello(const struct tls_call *call, struct tls
 {
     struct tls_handshake_data *handshake = call->handshake;
     struct tls_writer writer = tls_cursor_writer(handshake->stored, sizeof handshake->stored);
-    size_t truncated_len = tls_hello_put_client(&writer, &handshake->client.offer, cookie);
+    size_t truncated_len =
+        tls_hello_put_client(&writer, &handshake->client.offer, call->config->pair, cookie);
     if (writer.full)
         return cookie.left > 0 ? TLS_REASON_COOKIE_LONG : TLS_REASON_MISUSE;
     tls_call_use(handshake, writer.len);
@@ -112,6 +113,16 @@ static enum tls_reason send_client_hello(const struct tls_call *call, struct tls
     handshake->client.unsent = 0;
     handshake->client.unsent_end = (uint32_t)writer.len;
     return tls_client_more(call);
+}
+
+static enum tls_reason make_key(const struct tls_call *call, struct tls_hello_offer *offer)
+{
+    struct tls_kex_seed seed;
+    enum tls_reason reason = tls_call_random(call, (uint8_t *)&seed, sizeof seed);
+    if (reason == TLS_REASON_NONE)
+        reason = tls_kex_make(&offer->key, call->config->pair, &seed, offer->groups, offer->group_count);
+    secret_wipe(&seed, sizeof seed);
+    return reason;
 }
 
 static enum tls_reason begin(const struct tls_call *call)
@@ -131,11 +142,10 @@ static enum tls_reason begin(const struct tls_call *call)
         return TLS_REASON_MISUSE;
     enum tls_reason reason = tls_call_random(call, offer->random, sizeof offer->random);
     if (reason == TLS_REASON_NONE)
-        reason = tls_call_random(call, (uint8_t *)&offer->key, sizeof offer->key);
+        reason = make_key(call, offer);
     if (reason != TLS_REASON_NONE)
         return reason;
     memcpy(handshake->client_random, offer->random, sizeof handshake->client_random);
-    x25519_public(offer->x25519_share, offer->key.x25519);
     return send_client_hello(call, tls_cursor_reader(NULL, 0));
 }
 
@@ -151,6 +161,7 @@ enum tls_result tls_client_begin(struct tls_session *session, struct tls_handsha
     if (result != TLS_OK) {
         tls_session_fail(session, result);
         tls_call_wipe(handshake);
+        tls_key_pair_wipe(config->pair);
     }
     return result;
 }
@@ -273,7 +284,7 @@ static enum tls_reason take_share(const struct tls_call *call, const struct tls_
     if (!offered_group(offer, group) || share.left != tls_kex_server_len(group))
         return TLS_REASON_KEY_SHARE;
     call->session->group = group;
-    return tls_kex_finish(group, &offer->key, share.at, secret);
+    return tls_kex_finish(group, &offer->key, call->config->pair, share.at, secret);
 }
 
 /* Adds the ServerHello to the transcript and changes to the handshake traffic keys, both ways: our alerts
@@ -292,6 +303,7 @@ static void change_keys(const struct tls_call *call, size_t psk_index, const str
     secret_wipe(client, sizeof client);
     secret_wipe(server, sizeof server);
     secret_wipe(&state->offer.key, sizeof state->offer.key);
+    tls_key_pair_wipe(call->config->pair);
     call->session->state = TLS_STATE_WAIT_ENCRYPTED_EXTENSIONS;
 }
 

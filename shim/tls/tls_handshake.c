@@ -267,6 +267,7 @@ enum tls_result tls_handshake_record(struct tls_session *session, struct tls_han
         tls_session_alert(session, (enum tls_alert)session->alert_out, out);
         tls_session_fail(session, result);
         tls_handshake_wipe(handshake);
+        tls_key_pair_wipe(config->pair);
     }
     return result;
 }

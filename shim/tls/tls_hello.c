@@ -29,33 +29,33 @@ static void put_groups(struct tls_writer *writer, const struct tls_hello_offer *
 }
 
 /* A KeyShareEntry (RFC 8446, 4.2.8). */
-static void put_share(struct tls_writer *writer, const struct tls_hello_offer *offer, uint16_t group)
+static void put_share(struct tls_writer *writer, const struct tls_hello_offer *offer,
+                      const struct tls_key_pair *pair, uint16_t group)
 {
     uint8_t share[TLS_KEX_CLIENT_MAX];
     const size_t len = tls_kex_client_len(group);
-    if (tls_kex_share(group, &offer->key, offer->x25519_share, share) != TLS_REASON_NONE) {
-        writer->full = true;
-        return;
-    }
+    tls_kex_share(group, &offer->key, pair, share);
     tls_cursor_put_u16(writer, group);
     tls_cursor_put_u16(writer, (uint16_t)len);
     tls_cursor_put_bytes(writer, share, len);
 }
 
 /* A share of each group, in their order. */
-static void put_shares(struct tls_writer *writer, const struct tls_hello_offer *offer)
+static void put_shares(struct tls_writer *writer, const struct tls_hello_offer *offer,
+                       const struct tls_key_pair *pair)
 {
     tls_cursor_put_u16(writer, TLS_EXTENSION_KEY_SHARE);
     size_t extension = tls_cursor_begin(writer, 2);
     size_t list = tls_cursor_begin(writer, 2);
     for (size_t i = 0; i < offer->group_count; i++)
-        put_share(writer, offer, offer->groups[i]);
+        put_share(writer, offer, pair, offer->groups[i]);
     tls_cursor_end(writer, list, 2);
     tls_cursor_end(writer, extension, 2);
 }
 
 /* supported_versions, supported_groups, key_share and psk_key_exchange_modes. */
-static void put_fixed_extensions(struct tls_writer *writer, const struct tls_hello_offer *offer)
+static void put_fixed_extensions(struct tls_writer *writer, const struct tls_hello_offer *offer,
+                                 const struct tls_key_pair *pair)
 {
     tls_cursor_put_u16(writer, TLS_EXTENSION_SUPPORTED_VERSIONS);
     tls_cursor_put_u16(writer, 3);
@@ -63,7 +63,7 @@ static void put_fixed_extensions(struct tls_writer *writer, const struct tls_hel
     tls_cursor_put_u16(writer, TLS_VERSION_13);
 
     put_groups(writer, offer);
-    put_shares(writer, offer);
+    put_shares(writer, offer, pair);
 
     tls_cursor_put_u16(writer, TLS_EXTENSION_PSK_KEY_EXCHANGE_MODES);
     tls_cursor_put_u16(writer, 2);
@@ -97,7 +97,7 @@ static size_t put_psks(struct tls_writer *writer, const struct tls_hello_offer *
 }
 
 size_t tls_hello_put_client(struct tls_writer *writer, const struct tls_hello_offer *offer,
-                            struct tls_reader cookie)
+                            const struct tls_key_pair *pair, struct tls_reader cookie)
 {
     tls_cursor_put_u8(writer, TLS_CLIENT_HELLO);
     size_t message = tls_cursor_begin(writer, 3);
@@ -111,7 +111,7 @@ size_t tls_hello_put_client(struct tls_writer *writer, const struct tls_hello_of
     tls_cursor_put_u8(writer, 1); /* legacy_compression_methods: null alone */
     tls_cursor_put_u8(writer, 0);
     size_t extensions = tls_cursor_begin(writer, 2);
-    put_fixed_extensions(writer, offer);
+    put_fixed_extensions(writer, offer, pair);
     if (cookie.left > 0) {
         tls_cursor_put_u16(writer, TLS_EXTENSION_COOKIE);
         tls_cursor_put_u16(writer, (uint16_t)(cookie.left + 2));

@@ -36,7 +36,6 @@ struct tls_hello_psk {
 struct tls_hello_offer {
     uint8_t random[TLS_HELLO_RANDOM];
     struct tls_kex_key key; /* of its shares */
-    uint8_t x25519_share[X25519_LEN];
     uint16_t groups[TLS_GROUPS_MAX];
     size_t group_count;
     uint16_t suites[TLS_HELLO_SUITES_MAX];
@@ -59,9 +58,9 @@ struct tls_server_hello {
 extern const uint8_t tls_hello_retry_random[TLS_HELLO_RANDOM];
 
 /* Writes a ClientHello, header included, with binders of zeros. Gives the length of what comes before the
- * binders. An empty cookie is left out. */
+ * binders. An empty cookie is left out. `pair`: tls_config.pair */
 size_t tls_hello_put_client(struct tls_writer *writer, const struct tls_hello_offer *offer,
-                            struct tls_reader cookie);
+                            const struct tls_key_pair *pair, struct tls_reader cookie);
 
 /* What a ServerHello of ours says. */
 struct tls_hello_answer {

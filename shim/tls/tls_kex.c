@@ -45,16 +45,27 @@ size_t tls_kex_server_len(uint16_t group)
                                                : 0;
 }
 
-enum tls_reason tls_kex_share(uint16_t group, const struct tls_kex_key *key,
-                              const uint8_t x25519[static X25519_LEN], uint8_t *share)
+_Static_assert(sizeof(struct tls_key_pair) == MLKEM768_SECRET, "tls.h has the size of a pair");
+
+enum tls_reason tls_kex_make(struct tls_kex_key *key, struct tls_key_pair *pair,
+                             const struct tls_kex_seed *seed, const uint16_t *groups, size_t count)
+{
+    memcpy(key->x25519, seed->x25519, sizeof key->x25519);
+    x25519_public(key->x25519_share, key->x25519);
+    for (size_t i = 0; i < count; i++)
+        if (groups[i] == TLS_GROUP_X25519MLKEM768 && !(pair && mlkem768_make(pair->mlkem768, seed->mlkem768)))
+            return TLS_REASON_MISUSE;
+    return TLS_REASON_NONE;
+}
+
+void tls_kex_share(uint16_t group, const struct tls_kex_key *key, const struct tls_key_pair *pair,
+                   uint8_t *share)
 {
     if (group == TLS_GROUP_X25519MLKEM768) {
-        if (!mlkem768_public(share, key->mlkem768))
-            return TLS_REASON_MISUSE;
+        memcpy(share, mlkem768_public(pair->mlkem768), MLKEM768_PUBLIC);
         share += MLKEM768_PUBLIC;
     }
-    memcpy(share, x25519, X25519_LEN);
-    return TLS_REASON_NONE;
+    memcpy(share, key->x25519_share, X25519_LEN);
 }
 
 /* Adds what X25519 gives (RFC 8446, 7.4.2). */
@@ -81,12 +92,12 @@ enum tls_reason tls_kex_answer(uint16_t group, const struct tls_kex_random *rand
     return add_x25519(secret, random->x25519, client_share);
 }
 
-enum tls_reason tls_kex_finish(uint16_t group, const struct tls_kex_key *key, const uint8_t *server_share,
-                               struct tls_kex_secret *secret)
+enum tls_reason tls_kex_finish(uint16_t group, const struct tls_kex_key *key, const struct tls_key_pair *pair,
+                               const uint8_t *server_share, struct tls_kex_secret *secret)
 {
     secret->len = 0;
     if (group == TLS_GROUP_X25519MLKEM768) {
-        if (!mlkem768_decapsulate(secret->bytes, server_share, key->mlkem768))
+        if (!mlkem768_decapsulate(secret->bytes, server_share, pair->mlkem768))
             return TLS_REASON_KEY_SHARE;
         secret->len = MLKEM768_SHARED;
         server_share += MLKEM768_CIPHERTEXT;

@@ -19,11 +19,16 @@ enum {
     TLS_KEX_SERVER_MAX = MLKEM768_CIPHERTEXT + X25519_LEN, /* of a server's */
 };
 
-/* The secrets of a client's shares, all random bytes. Both groups use the same X25519 secret, which
- * draft-ietf-tls-hybrid-design, 3.2 allows within one ClientHello. */
-struct tls_kex_key {
+/* What a client's key pairs are made from, all random bytes. */
+struct tls_kex_seed {
     uint8_t x25519[X25519_LEN];
     uint8_t mlkem768[MLKEM768_SEED];
+};
+
+/* The X25519 key pair of a client's shares. Both groups use the same, which draft-ietf-tls-hybrid-design, 3.2
+ * allows within one ClientHello. */
+struct tls_kex_key {
+    uint8_t x25519[X25519_LEN], x25519_share[X25519_LEN];
 };
 
 /* What a server needs for one exchange, all random bytes. */
@@ -48,9 +53,13 @@ unsigned tls_kex_bit(uint16_t group);
 size_t tls_kex_client_len(uint16_t group);
 size_t tls_kex_server_len(uint16_t group);
 
-/* A client's share, of tls_kex_client_len() bytes; `x25519` is its X25519 share. */
-enum tls_reason tls_kex_share(uint16_t group, const struct tls_kex_key *key,
-                              const uint8_t x25519[static X25519_LEN], uint8_t *share);
+/* Makes what the shares of these groups need. `pair` may be NULL if none is hybrid, here and below. */
+enum tls_reason tls_kex_make(struct tls_kex_key *key, struct tls_key_pair *pair,
+                             const struct tls_kex_seed *seed, const uint16_t *groups, size_t count);
+
+/* A client's share, of tls_kex_client_len() bytes. */
+void tls_kex_share(uint16_t group, const struct tls_kex_key *key, const struct tls_key_pair *pair,
+                   uint8_t *share);
 
 /* A server's share, of tls_kex_server_len() bytes, in answer to a client's, and the secret. A value of the
  * client's that must be refused is illegal_parameter (RFC 8446, 7.4.2; draft-ietf-tls-ecdhe-mlkem, 4.2). */
@@ -58,7 +67,7 @@ enum tls_reason tls_kex_answer(uint16_t group, const struct tls_kex_random *rand
                                const uint8_t *client_share, uint8_t *share, struct tls_kex_secret *secret);
 
 /* The secret, from the server's share. */
-enum tls_reason tls_kex_finish(uint16_t group, const struct tls_kex_key *key, const uint8_t *server_share,
-                               struct tls_kex_secret *secret);
+enum tls_reason tls_kex_finish(uint16_t group, const struct tls_kex_key *key, const struct tls_key_pair *pair,
+                               const uint8_t *server_share, struct tls_kex_secret *secret);
 
 #endif

@@ -42,6 +42,7 @@ void endpoint_init(struct endpoint *endpoint, const uint16_t *suites, size_t cou
         .suites = endpoint->suites,
         .groups = x25519_alone,
         .group_count = 1,
+        .pair = &endpoint->pair,
         .suite_count = count,
         .random = endpoint_random,
     };

@@ -14,6 +14,7 @@ enum { ENDPOINT_PSKS_MAX = 16, ENDPOINT_EVENTS = TLS_EVENT_KEY_UPDATE_ASKED + 1 
 struct endpoint {
     struct tls_session session;
     struct tls_handshake handshake;
+    struct tls_key_pair pair;
     struct tls_psk psks[ENDPOINT_PSKS_MAX];
     uint16_t suites[4];
     struct tls_config config;

@@ -96,6 +96,38 @@ static void each_order_of_groups_finds_the_servers_first(void **state)
     }
 }
 
+static bool has_pair(const struct endpoint *endpoint)
+{
+    return !sodium_is_zero(endpoint->pair.mlkem768, sizeof endpoint->pair.mlkem768);
+}
+
+static void a_key_pair_is_wiped_when_it_has_been_used_or_is_of_no_use(void **state)
+{
+    (void)state;
+    static const uint16_t hybrid[] = {HYBRID}, x25519[] = {X25519};
+    need_mlkem();
+    prepare(NULL, 0, NULL, 0);
+    assert_int_equal(endpoint_begin(&client, TLS_CLIENT), TLS_OK);
+    assert_true(has_pair(&client));
+    prepare(NULL, 0, NULL, 0);
+    talk();
+    expect_group(HYBRID);
+    assert_false(has_pair(&client));
+    prepare(hybrid, 1, x25519, 1);
+    talk();
+    assert_int_equal(client.result, TLS_FAIL_PROTOCOL);
+    assert_false(has_pair(&client));
+}
+
+static void without_memory_for_a_key_pair_a_client_fails(void **state)
+{
+    (void)state;
+    need_mlkem();
+    prepare(NULL, 0, NULL, 0);
+    client.config.pair = NULL;
+    assert_int_equal(endpoint_begin(&client, TLS_CLIENT), TLS_FAIL_INTERNAL);
+}
+
 static void without_a_group_in_common_both_fail(void **state)
 {
     (void)state;
@@ -167,10 +199,12 @@ static void send_share(struct pair *pair, const uint8_t *share, size_t len)
 
 static void make_share(uint8_t share[static TLS_KEX_CLIENT_MAX])
 {
-    static const struct tls_kex_key key = {.x25519 = {1}, .mlkem768 = {2}};
-    uint8_t x25519[X25519_LEN];
-    x25519_public(x25519, key.x25519);
-    assert_int_equal(tls_kex_share(HYBRID, &key, x25519, share), TLS_REASON_NONE);
+    static const struct tls_kex_seed seed = {.x25519 = {1}, .mlkem768 = {2}};
+    static struct tls_key_pair pair;
+    struct tls_kex_key key;
+    const uint16_t group = HYBRID;
+    assert_int_equal(tls_kex_make(&key, &pair, &seed, &group, 1), TLS_REASON_NONE);
+    tls_kex_share(HYBRID, &key, &pair, share);
 }
 
 static void bad_hybrid_shares_are_refused(void **state)
@@ -272,28 +306,32 @@ static void a_group_that_was_not_offered_is_refused(void **state)
 static void shares_and_secrets_are_put_together_as_the_draft_says(void **state)
 {
     (void)state;
+    static struct tls_key_pair pair;
     struct tls_kex_key key;
+    struct tls_kex_seed seed;
     struct tls_kex_random random;
+    const uint16_t group = HYBRID;
     struct tls_kex_secret ours, theirs;
     uint8_t x25519[32], share[1216], answer[1120], expected[64], peer[32];
     static uint8_t public_key[1184], secret_key[2400], ciphertext[1088];
-    assert_true(secret_random((uint8_t *)&key, sizeof key));
+    assert_true(secret_random((uint8_t *)&seed, sizeof seed));
     assert_true(secret_random((uint8_t *)&random, sizeof random));
-    x25519_public(x25519, key.x25519);
+    x25519_public(x25519, seed.x25519);
     assert_int_equal(tls_kex_client_len(HYBRID), sizeof share);
     assert_int_equal(tls_kex_server_len(HYBRID), sizeof answer);
-    assert_int_equal(tls_kex_share(HYBRID, &key, x25519, share), TLS_REASON_NONE);
-    assert_int_equal(crypto_kem_mlkem768_seed_keypair(public_key, secret_key, key.mlkem768), 0);
+    assert_int_equal(tls_kex_make(&key, &pair, &seed, &group, 1), TLS_REASON_NONE);
+    tls_kex_share(HYBRID, &key, &pair, share);
+    assert_int_equal(crypto_kem_mlkem768_seed_keypair(public_key, secret_key, seed.mlkem768), 0);
     assert_memory_equal(share, public_key, 1184);
     assert_memory_equal(share + 1184, x25519, 32);
     assert_int_equal(tls_kex_answer(HYBRID, &random, share, answer, &theirs), TLS_REASON_NONE);
     assert_int_equal(crypto_kem_mlkem768_enc_deterministic(ciphertext, expected, public_key, random.mlkem768),
                      0);
     assert_int_equal(crypto_scalarmult_curve25519_base(peer, random.x25519), 0);
-    assert_int_equal(crypto_scalarmult_curve25519(expected + 32, key.x25519, peer), 0);
+    assert_int_equal(crypto_scalarmult_curve25519(expected + 32, seed.x25519, peer), 0);
     assert_memory_equal(answer, ciphertext, 1088);
     assert_memory_equal(answer + 1088, peer, 32);
-    assert_int_equal(tls_kex_finish(HYBRID, &key, answer, &ours), TLS_REASON_NONE);
+    assert_int_equal(tls_kex_finish(HYBRID, &key, &pair, answer, &ours), TLS_REASON_NONE);
     assert_int_equal(ours.len, 64);
     assert_int_equal(theirs.len, 64);
     assert_memory_equal(ours.bytes, expected, 64);
@@ -361,6 +399,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_hybrid_group_comes_first),
         cmocka_unit_test(each_order_of_groups_finds_the_servers_first),
+        cmocka_unit_test(a_key_pair_is_wiped_when_it_has_been_used_or_is_of_no_use),
+        cmocka_unit_test(without_memory_for_a_key_pair_a_client_fails),
         cmocka_unit_test(without_a_group_in_common_both_fail),
         cmocka_unit_test(a_group_that_is_not_known_is_not_offered),
         cmocka_unit_test(a_share_of_the_hybrid_group_is_asked_for),
