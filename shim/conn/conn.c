@@ -201,6 +201,11 @@ static void update_ready(struct conn *conn)
         conn_tx_set(conn, TX_NOT_READY);
 }
 
+bool conn_is_plaintext(const struct conn *conn)
+{
+    return conn_phase(conn) == CONN_PLAINTEXT && config_get()->accept_plaintext;
+}
+
 void conn_enter(struct conn *conn, enum conn_phase phase)
 {
     atomic_store(&conn->status.phase, (uint8_t)phase);

@@ -277,10 +277,9 @@ static inline bool conn_is_established(const struct conn *conn)
     return conn_phase(conn) >= CONN_ESTABLISHED;
 }
 
-static inline bool conn_is_plaintext(const struct conn *conn)
-{
-    return conn_phase(conn) == CONN_PLAINTEXT;
-}
+/* Whether its bytes pass unchanged. Only where SOCKSEAL_PLAINTEXT=accept allows that: the phase is in memory
+ * that another process may write to. */
+bool conn_is_plaintext(const struct conn *conn);
 
 static inline bool conn_peer_closed(const struct conn *conn)
 {

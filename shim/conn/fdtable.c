@@ -77,14 +77,24 @@ bool fdtable_init(void)
     return true;
 }
 
+/* Whether fd is connected, or is the socket of this slot's connection, whatever its state. */
+static bool may_be_sealed(int fd, arena_ref slot)
+{
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof peer;
+    const uint64_t cookie = arena_cookie(slot);
+    return (cookie && fdtable_cookie(fd) == cookie) ||
+           (net_getpeername(fd, &peer, &len) == 0 &&
+            (peer.ss_family == AF_INET || peer.ss_family == AF_INET6));
+}
+
 /* The entry's connection is gone: the descriptor was closed without passing a door, and its number may belong
- * to any file now. If it may still be the old socket, it must not be used as a plain one. */
+ * to any file now; or a process that shares the connection has written to its memory. If it may still be the
+ * old socket, it must not be used as a plain one. */
 static struct conn_handle without_connection(int fd, uint64_t where)
 {
     struct fdtable_entry *table = atomic_load(&fdtable_table);
-    struct sockaddr_storage peer;
-    socklen_t len = sizeof peer;
-    if (net_getpeername(fd, &peer, &len) == 0 && (peer.ss_family == AF_INET || peer.ss_family == AF_INET6))
+    if (may_be_sealed(fd, (arena_ref)where))
         return (struct conn_handle){.conn = &fdtable_dead, .fd = fd};
     atomic_compare_exchange_strong(&table[fd].where, &where, 0);
     return (struct conn_handle){.fd = fd};
