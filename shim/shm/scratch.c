@@ -16,8 +16,15 @@ static _Atomic uint32_t below[SCRATCH_MAX + 1];
 static _Atomic uint64_t top;
 static _Atomic uint32_t made;
 
-/* A buffer's number is in front of it. */
+/* A buffer's number is in front of it, while it is taken. In a forked child the kernel has wiped it, with the
+ * buffer (MADV_WIPEONFORK): what a thread of the parent had in there is none of the child's. */
 enum { PREFIX = 64, MAPPING = (PREFIX + SCRATCH_SIZE + 4095) / 4096 * 4096 };
+
+static uint8_t *numbered(uint8_t *memory, uint32_t number)
+{
+    *(uint32_t *)(void *)memory = number;
+    return memory + PREFIX;
+}
 
 static uint8_t *make(void)
 {
@@ -29,13 +36,13 @@ static uint8_t *make(void)
         return NULL;
     }
     net_madvise(memory, MAPPING, MADV_DONTDUMP);
+    net_madvise(memory, MAPPING, MADV_WIPEONFORK);
     uint32_t number = atomic_fetch_add(&made, 1) + 1;
     if (number > SCRATCH_MAX)
         number = 0; /* no number is left: this buffer goes back to the kernel after use */
     else
         atomic_store(&buffers[number], memory);
-    *(uint32_t *)(void *)memory = number;
-    return memory + PREFIX;
+    return numbered(memory, number);
 }
 
 uint8_t *scratch_take(void)
@@ -44,7 +51,7 @@ uint8_t *scratch_take(void)
     while ((uint32_t)seen) {
         uint64_t changed = (((seen >> 32) + 1) << 32) | atomic_load(&below[(uint32_t)seen]);
         if (atomic_compare_exchange_weak(&top, &seen, changed))
-            return atomic_load(&buffers[(uint32_t)seen]) + PREFIX;
+            return numbered(atomic_load(&buffers[(uint32_t)seen]), (uint32_t)seen);
     }
     return make();
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC
  * Copyright (c) 2026 the sockseal authors */
 
-/* What the library has decrypted is in no core dump, and nowhere once the program has read it. */
+/* What the library has decrypted is in no core dump, and nowhere once the program has read it.
+ * Nor is what it encrypts or decrypts in a forked child. */
 
 #include "suite.h"
 
@@ -10,6 +11,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -127,9 +130,29 @@ static void read_in_small_pieces(void)
     queued(7);
 }
 
+/* The library reads a file into memory of its own, where the bytes may stay until others come. */
+static void in_no_child(void)
+{
+    char text[TEXT];
+    int pair[2];
+    const int file = memfd_create("text", MFD_CLOEXEC);
+    net_warm_pair(&net_sealed, pair);
+    make_text(text);
+    assert_int_equal(write(file, text, TEXT), TEXT);
+    assert_int_equal(sendfile(pair[0], file, &(off_t){0}, TEXT), TEXT);
+    assert_int_equal(net_read_all(pair[1], text, TEXT), TEXT);
+    memset(text, 0, sizeof text);
+    const pid_t child = suite_fork();
+    if (child == 0)
+        _exit(look().anywhere);
+    assert_int_equal(suite_wait(child), 0);
+    close(file), close(pair[0]), close(pair[1]);
+}
+
 static const struct suite_test tests[] = {
     {"what was decrypted is dumped nowhere, and wiped when it is read", peeked_and_read, 30},
     {"wiped when it is read in small pieces", read_in_small_pieces, 30},
+    {"no forked child has what was read for a sendfile", in_no_child, 30},
 };
 
 int main(int argc, char **argv)
