@@ -46,7 +46,9 @@ static bool parse(const char *text, struct inheritance *from)
 static bool read_manifest(struct inheritance *from)
 {
     struct stat info;
-    if (sys_fstat(from->manifest, &info) < 0 || info.st_size < (off_t)sizeof(struct exec_manifest))
+    const int seals = net_fcntl(from->manifest, F_GET_SEALS, 0);
+    if (seals < 0 || (seals & EXEC_HANDOVER_SEALS) != EXEC_HANDOVER_SEALS ||
+        sys_fstat(from->manifest, &info) < 0 || info.st_size < (off_t)sizeof(struct exec_manifest))
         return false;
     const struct exec_manifest *head = net_mmap((size_t)info.st_size, PROT_READ, MAP_PRIVATE, from->manifest);
     if (head == MAP_FAILED)

@@ -323,11 +323,20 @@ static void close_manifest(struct exec_handover *plan)
 static int open_manifest(struct exec_handover *plan)
 {
     const struct exec_manifest head = {.tree = inherit_tree()};
-    plan->manifest = (int)sys_call3(SYS_memfd_create, sys_ptr("sockseal-manifest"), MFD_CLOEXEC, 0);
+    plan->manifest =
+        (int)sys_call3(SYS_memfd_create, sys_ptr("sockseal-manifest"), MFD_CLOEXEC | MFD_ALLOW_SEALING, 0);
     if (plan->manifest < 0)
         return plan->manifest;
     long written = sys_call3(SYS_write, plan->manifest, sys_ptr(&head), sizeof head);
     return written == (long)sizeof head ? 0 : written < 0 ? (int)written : -ENOMEM;
+}
+
+/* From here on nobody changes it, not even a child that another thread has forked meanwhile. */
+static void seal_manifest(struct exec_handover *plan)
+{
+    write_places(plan);
+    if (plan->manifest >= 0 && net_fcntl(plan->manifest, F_ADD_SEALS, EXEC_HANDOVER_SEALS) < 0)
+        plan->error = -ENOMEM;
 }
 
 /* Restores all flags. Those of the standard descriptors follow the descriptors, which are moved last. */
@@ -362,7 +371,7 @@ static int begin(struct exec_handover *plan)
         each_sealed(plan, prepare);
     else
         descriptors_each(prepare_in_child, plan);
-    write_places(plan);
+    seal_manifest(plan);
     if (plan->late || plan->error < 0) {
         put_back(plan);
         return plan->late ? -EAGAIN : refuse(plan->error);

@@ -27,12 +27,16 @@
  * others.
  */
 
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 enum { EXEC_HANDOVER_TEXT = 128, EXEC_HANDOVER_STANDARD = 3, EXEC_HANDOVER_PLACES = 32 };
 
-/* The manifest is one struct exec_manifest and, for each connection, one struct exec_place. */
+/* The manifest is one struct exec_manifest and, for each connection, one struct exec_place. Who reads it
+ * relies on these seals (F_ADD_SEALS, fcntl(2)). */
+enum { EXEC_HANDOVER_SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE };
+
 struct exec_manifest {
     uint64_t tree; /* inherit_tree() */
 };

@@ -42,11 +42,13 @@ static bool set_size(int fd, long size)
            sys_call3(SYS_lseek, fd, size - 1, SEEK_SET) >= 0 && sys_call3(SYS_write, fd, sys_ptr(""), 1) == 1;
 }
 
-/* A memfd that nobody can make shorter under this process's feet. -1 if the kernel gives none. */
+/* A memfd that nobody can make shorter under this process's feet, or keep it from mapping more of. -1 if the
+ * kernel gives none. */
 static int make_memfd(const char *name, long size)
 {
     int fd = (int)sys_call3(SYS_memfd_create, sys_ptr(name), MFD_CLOEXEC | MFD_ALLOW_SEALING, 0);
-    if (fd >= 0 && set_size(fd, size) && net_fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) >= 0)
+    if (fd >= 0 && set_size(fd, size) &&
+        net_fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) >= 0)
         return fd;
     if (fd >= 0)
         sys_close(fd);

@@ -83,6 +83,9 @@ static int nothing_before_it_is_needed(void *argument)
     CHECK(statusmem_take());
     CHECK(counters()->magic == STATUSPAGE_MAGIC && counters()->counter[STATUSPAGE_NO_RULE] == 3);
     CHECK(header()->pid == (uint32_t)getpid());
+    for (int kind = OWNFD_COUNTERS; kind <= OWNFD_CONNECTIONS; kind++)
+        CHECK(fcntl(ownfd_get((enum ownfd_kind)kind), F_GET_SEALS) ==
+              (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL));
     return GOOD;
 }
 

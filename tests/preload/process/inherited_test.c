@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -205,9 +206,14 @@ static void both_are_preloaded(void)
 /* State that is none: the program does not start, rather than use the connections in the clear. */
 static void state_that_is_none(void)
 {
-    static const char *const texts[] = {"", "x", "1,2,3", "0,1,1,-1,-1,-1", "999,1,1,-1,-1,-1"};
+    char changeable[64];
+    const char *const texts[] = {"", "x", "1,2,3", "0,1,1,-1,-1,-1", "999,1,1,-1,-1,-1", changeable};
     if (!suite_has_library())
         skip();
+    /* A file that another process could shorten while it is read. */
+    const int file = memfd_create("state", MFD_ALLOW_SEALING);
+    assert_int_equal(ftruncate(file, 64), 0);
+    snprintf(changeable, sizeof changeable, "%d,1,1,-1,-1,-1", file);
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     for (size_t i = 0; i < suite_count(texts); i++) {
         pid_t child = suite_fork();
@@ -222,7 +228,7 @@ static void state_that_is_none(void)
         }
         assert_int_equal(suite_wait(child), 78);
     }
-    close(null);
+    close(null), close(file);
 }
 
 static const struct suite_test tests[] = {
