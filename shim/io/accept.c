@@ -16,6 +16,7 @@
 #include "shm/statusmem.h"
 #include "sys/net.h"
 #include "sys/real.h"
+#include "sys/signals.h"
 #include "sys/text.h"
 
 _Atomic bool accept_listens;
@@ -42,8 +43,10 @@ static int wait_acceptable(int fd, int flags)
         !sysio_may_block(fd, 0))
         return 0; /* the kernel answers at once */
     int64_t limit = sysio_limit(fd, SO_RCVTIMEO);
+    SIGNALS_HELD_IN_SCOPE(held);
+    signals_hold(&held);
     for (;;) {
-        int ready = progress_wait(fd, POLLIN, limit);
+        int ready = progress_wait(fd, POLLIN, limit, signals_mask(&held, NULL));
         if (ready == 0)
             return -EAGAIN;
         if (ready > 0)

@@ -16,6 +16,7 @@
 #include "record/tx_flush.h"
 #include "sys/net.h"
 #include "sys/real.h"
+#include "sys/signals.h"
 
 _Atomic bool connect_delayed_ack;
 
@@ -151,6 +152,8 @@ int connect_to(int fd, const struct sockaddr *address, socklen_t len)
 int connect_wait(const struct conn_handle *handle, int flags, int64_t until_ms)
 {
     struct conn *conn = handle->conn;
+    SIGNALS_HELD_IN_SCOPE(held);
+    signals_hold(&held);
     for (;;) {
         handshake_progress(handle);
         if (!conn_is_connecting(conn))
@@ -160,7 +163,7 @@ int connect_wait(const struct conn_handle *handle, int flags, int64_t until_ms)
             long said = net_recv(handle->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
             return said < 0 ? (int)said : -EPIPE;
         }
-        const int ready = progress_wait(handle->fd, POLLOUT, until_ms);
+        const int ready = progress_wait(handle->fd, POLLOUT, until_ms, signals_mask(&held, NULL));
         if (ready == 0)
             return -EAGAIN;
         if (ready == -EINTR && (until_ms != INT64_MAX || !sysio_restarts()))

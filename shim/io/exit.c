@@ -62,7 +62,7 @@ void exit_wait_orphans(void)
     const int64_t end = net_now_ms() + config_get()->close_timeout_ms;
     for (int fd = 0; fd < fdtable_bound(); fd++) {
         while (pending_any() && worth_waiting(fd) && net_now_ms() < end)
-            progress_wait(-1, 0, net_now_ms() + ORPHAN_RECHECK_MS);
+            progress_wait(-1, 0, net_now_ms() + ORPHAN_RECHECK_MS, NULL);
         if (pending_any() && worth_waiting(fd))
             note_lost(fd);
     }

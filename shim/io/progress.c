@@ -14,6 +14,7 @@
 #include "record/tx_flush.h"
 #include "sys/net.h"
 #include "sys/real.h"
+#include "sys/signals.h"
 
 enum {
     EVENTS = 64,
@@ -190,25 +191,27 @@ int progress_poll(struct pollfd *fds, nfds_t count, int64_t until_ms, const sigs
     return ready;
 }
 
-int progress_wait(int fd, short events, int64_t until_ms)
+int progress_wait(int fd, short events, int64_t until_ms, const sigset_t *mask)
 {
     struct pollfd one = {.fd = fd, .events = events};
-    int ready = progress_poll(&one, fd < 0 ? 0 : 1, until_ms, NULL);
+    int ready = progress_poll(&one, fd < 0 ? 0 : 1, until_ms, mask);
     return ready < 0 ? (ready == -EINTR ? -EINTR : 1) : ready;
 }
 
-int progress_wait_for(int fd, short events, int64_t until_ms)
+int progress_wait_for(int fd, short events, int64_t until_ms, const sigset_t *mask)
 {
     struct pollfd one = {.fd = fd, .events = events};
     if (atomic_load(&pending_count) != 1 || !(fdtable_flags(fd) & FDTABLE_PENDING))
-        return progress_wait(fd, events, until_ms);
-    int ready = plain_poll(&one, 1, until_ms, NULL); /* nothing else is pending */
+        return progress_wait(fd, events, until_ms, mask);
+    int ready = plain_poll(&one, 1, until_ms, mask); /* nothing else is pending */
     return ready < 0 ? (ready == -EINTR ? -EINTR : 1) : ready;
 }
 
 int progress_handshake(const struct conn_handle *handle, bool sending, int64_t until_ms)
 {
     struct conn *conn = handle->conn;
+    SIGNALS_HELD_IN_SCOPE(held);
+    signals_hold(&held);
     for (;;) {
         handshake_timeout_apply(handle);
         if (conn_failed(conn))
@@ -223,8 +226,9 @@ int progress_handshake(const struct conn_handle *handle, bool sending, int64_t u
             events = POLLOUT;
         const int64_t end = slice < until_ms ? slice : until_ms;
         /* A socket whose reading side is shut is readable for ever. */
-        int ready =
-            conn->status.read_shut ? progress_wait(-1, 0, end) : progress_wait_for(handle->fd, events, end);
+        const sigset_t *mask = signals_mask(&held, NULL);
+        int ready = conn->status.read_shut ? progress_wait(-1, 0, end, mask)
+                                           : progress_wait_for(handle->fd, events, end, mask);
         if (ready == -EINTR)
             return -EINTR;
         int result = handshake_progress(handle);

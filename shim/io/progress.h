@@ -27,12 +27,12 @@ bool progress_run(void);
 
 /* Waits until fd has one of `events` (POLLIN, POLLOUT) or an error, and makes progress meanwhile: 1. At
  * `until_ms`, a time of net_now_ms() or INT64_MAX for no limit: 0. Or -EINTR. With fd -1 it makes progress
- * until then. */
-int progress_wait(int fd, short events, int64_t until_ms);
+ * until then. `mask`: as ppoll(2) has it; signals_mask(), when signals are held back. */
+int progress_wait(int fd, short events, int64_t until_ms, const sigset_t *mask);
 
 /* The same for a sealed descriptor with whose handshake the caller itself makes progress when this returns.
  */
-int progress_wait_for(int fd, short events, int64_t until_ms);
+int progress_wait_for(int fd, short events, int64_t until_ms, const sigset_t *mask);
 
 /* As ppoll(2), and makes progress meanwhile: a count or -errno. `until_ms` as above. */
 int progress_poll(struct pollfd *fds, nfds_t count, int64_t until_ms, const sigset_t *mask);

@@ -336,7 +336,7 @@ static struct io_result send_sealed(const struct conn_handle *handle, struct iov
     /* The queue is full, but the kernel calls the descriptor writable: without this a level-triggered loop
      * would spin until the handshake is over. */
     if (only_queues(conn) && io_is_error(sent, EAGAIN))
-        progress_wait(-1, 0, net_now_ms() + 1);
+        progress_wait(-1, 0, net_now_ms() + 1, NULL);
     return sent;
 }
 

@@ -31,7 +31,7 @@ static bool may_wait(int pipe, unsigned flags)
 /* Waits for a pipe as the kernel does in splice(2): 0 or -EINTR. */
 static int wait_for(int pipe, short events)
 {
-    while (progress_wait(pipe, events, INT64_MAX) == -EINTR) {
+    while (progress_wait(pipe, events, INT64_MAX, NULL) == -EINTR) {
         if (!sysio_restarts())
             return -EINTR;
     }

@@ -13,6 +13,7 @@
 #include "record/sysio.h"
 #include "sys/net.h"
 #include "sys/real.h"
+#include "sys/signals.h"
 #include "sys/text.h"
 
 enum { SELECT_ON_STACK = 64 };
@@ -118,32 +119,51 @@ static int check_ready(struct pollfd *fds, nfds_t count)
     return ready;
 }
 
+/* Whether what comes next on one of them may be nothing for the program: the rest of a record. */
+static bool expects_hidden_events(const struct pollfd *fds, nfds_t count)
+{
+    for (nfds_t i = 0; i < count; i++) {
+        struct conn_handle handle = fdtable_find(fds[i].fd);
+        if (handle.conn && handle.conn != &fdtable_dead && conn_rx_have(handle.conn) > 0)
+            return true;
+    }
+    return false;
+}
+
 /* The first wait. While nothing is pending, it is the kernel's, with its time-out to the nanosecond. */
 static int first_wait(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask,
-                      int64_t *until_ms)
+                      int64_t *until_ms, struct held_signals *held)
 {
     *until_ms = INT64_MAX;
     if (timeout && timeout->tv_sec < INT32_MAX)
         *until_ms = net_now_ms() + (int64_t)timeout->tv_sec * 1000 + (timeout->tv_nsec + 999999) / 1000000;
-    if (pending_any())
-        return progress_poll(fds, count, *until_ms, mask);
-    int ready = real()->ppoll(fds, count, timeout, mask);
+    if (pending_any()) {
+        signals_hold(held);
+        return progress_poll(fds, count, *until_ms, signals_mask(held, mask));
+    }
+    if (expects_hidden_events(fds, count))
+        signals_hold(held);
+    int ready = real()->ppoll(fds, count, timeout, signals_mask(held, mask));
     return ready < 0 ? -errno : ready;
 }
 
 int wait_poll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
 {
     int64_t until_ms;
-    int ready = first_wait(fds, count, timeout, mask, &until_ms);
+    SIGNALS_HELD_IN_SCOPE(held);
+    int ready = first_wait(fds, count, timeout, mask, &until_ms, &held);
     while (ready > 0) {
         ready = check_ready(fds, count);
         if (ready > 0 || net_now_ms() >= until_ms)
             return ready;
+        signals_hold(&held);
         /* While the connection's queue is full, the kernel still calls the descriptor writable: do not spin.
          */
-        if (pending_any() && progress_wait(-1, 0, net_now_ms() + 1) == -EINTR)
+        const int64_t moment = net_now_ms() + (pending_any() ? 1 : 0);
+        /* Even for no time at all: a wait that finds something ready delivers no signal. */
+        if (progress_poll(NULL, 0, moment, signals_mask(&held, mask)) == -EINTR)
             return -EINTR;
-        ready = progress_poll(fds, count, until_ms, mask);
+        ready = progress_poll(fds, count, until_ms, signals_mask(&held, mask));
     }
     return ready;
 }
@@ -244,11 +264,15 @@ static uint32_t mark_before_events(unsigned rounds)
 
 int wait_epoll(int epoll, struct epoll_event *events, int max, int64_t until_ms, const sigset_t *mask)
 {
+    SIGNALS_HELD_IN_SCOPE(held);
+    if (pending_any())
+        signals_hold(&held);
     for (unsigned rounds = 0;;) {
         struct pollfd one = {.fd = epoll, .events = POLLIN};
-        int ready = progress_poll(&one, 1, until_ms, mask);
+        int ready = progress_poll(&one, 1, until_ms, signals_mask(&held, mask));
         if (ready < 0)
             return ready;
+        signals_hold(&held);
         const uint32_t mark = mark_before_events(rounds);
         int got = real()->epoll_wait(epoll, events, max, 0);
         if (got > 0 && is_doubtful(mark, &rounds))
@@ -263,7 +287,7 @@ int wait_epoll(int epoll, struct epoll_event *events, int max, int64_t until_ms,
 int wait_sleep(int64_t until_ms)
 {
     while (net_now_ms() < until_ms) {
-        if (progress_wait(-1, 0, until_ms) == -EINTR)
+        if (progress_wait(-1, 0, until_ms, NULL) == -EINTR)
             return -EINTR;
     }
     return 0;
@@ -274,8 +298,10 @@ static int wait_before(int fd, short events, int option, int flags, int64_t sinc
     if (!sysio_may_block(fd, flags))
         return 0;
     int64_t limit = sysio_limit_since(fd, option, since_ms);
+    SIGNALS_HELD_IN_SCOPE(held);
+    signals_hold(&held);
     for (;;) {
-        int ready = progress_wait(fd, events, limit);
+        int ready = progress_wait(fd, events, limit, signals_mask(&held, NULL));
         if (ready >= 0)
             return ready == 0 ? -EAGAIN : 0;
         if (limit != INT64_MAX || !sysio_restarts()) /* with a limit the kernel restarts none (signal(7)) */

@@ -9,6 +9,7 @@
 #include "conn/hold.h"
 #include "sys/net.h"
 #include "sys/real.h"
+#include "sys/signals.h"
 
 bool (*sysio_others_pending)(int fd);
 int (*sysio_before_read)(int fd, int flags, int64_t since_ms);
@@ -178,19 +179,11 @@ struct kernel_action {
     unsigned long mask;
 };
 
-/* Whether the signal reports a fault of the thread that it comes to. A thread in a system call gets none.
- * Handlers of such signals (crash reporters, Python's faulthandler, sanitizers) often have no SA_RESTART. */
-static bool is_fault(int signal)
-{
-    return signal == SIGSEGV || signal == SIGBUS || signal == SIGILL || signal == SIGFPE ||
-           signal == SIGTRAP || signal == SIGABRT || signal == SIGSYS;
-}
-
 bool sysio_restarts(void)
 {
     for (int signal = 1; signal <= 64; signal++) {
         struct kernel_action action = {0};
-        if (is_fault(signal) || sys_call(SYS_rt_sigaction, signal, 0, sys_ptr(&action), 8, 0, 0) < 0)
+        if (signals_is_fault(signal) || sys_call(SYS_rt_sigaction, signal, 0, sys_ptr(&action), 8, 0, 0) < 0)
             continue;
         bool handled = action.handler != (void *)SIG_DFL && action.handler != (void *)SIG_IGN;
         if (handled && !(action.flags & SA_RESTART))

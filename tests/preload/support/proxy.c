@@ -33,6 +33,13 @@ struct proxy_args {
     size_t passed; /* from the connecting side */
 };
 
+/* A signal that comes with the piece. */
+static void signal_test(const struct proxy_args *args, size_t at)
+{
+    if (args->plan.signal_after && args->passed + at >= args->plan.signal_after)
+        kill(getppid(), SIGALRM);
+}
+
 static void pass_on(struct proxy_args *args, struct lane *lane)
 {
     size_t piece = args->plan.piece ? args->plan.piece : lane->held;
@@ -40,6 +47,7 @@ static void pass_on(struct proxy_args *args, struct lane *lane)
         size_t len = lane->held - at < piece ? lane->held - at : piece;
         if (net_write_all(lane->to, lane->data + at, len) != len)
             break; /* that side is gone */
+        signal_test(args, at);
         if (args->plan.pause_us != 0)
             usleep(args->plan.pause_us);
     }
@@ -79,8 +87,9 @@ static void serve(struct proxy_args *args, struct lane *lanes)
             if (entries[i].revents == 0)
                 continue;
             take(args, &lanes[i]);
-            args->passed += i == 0 ? lanes[i].held : 0;
+            const size_t held = lanes[i].held;
             pass_on(args, &lanes[i]);
+            args->passed += i == 0 ? held : 0;
             if (lanes[i].ended)
                 shutdown(lanes[i].to, SHUT_WR);
         }
@@ -98,7 +107,7 @@ int proxy_main(int argc, char **argv)
     struct sockaddr_in target = {.sin_family = AF_INET}, own = {.sin_family = AF_INET};
     int one = 1;
     signal(SIGPIPE, SIG_IGN);
-    if (argc < 10)
+    if (argc < 11)
         return 2;
     int listener = atoi(argv[2]);
     inet_pton(AF_INET, argv[1], &own.sin_addr);
@@ -108,9 +117,10 @@ int proxy_main(int argc, char **argv)
                                     .pause_us = (unsigned)atoi(argv[6]),
                                     .gather_ms = (unsigned)atoi(argv[7]),
                                     .gather_bytes = (unsigned)atoi(argv[8]),
-                                    .cut_after = (unsigned)atoi(argv[9])};
-    if (argc > 10)
-        args.record = open(argv[10], O_WRONLY | O_CREAT | O_APPEND, 0600);
+                                    .cut_after = (unsigned)atoi(argv[9]),
+                                    .signal_after = (unsigned)atoi(argv[10])};
+    if (argc > 11)
+        args.record = open(argv[11], O_WRONLY | O_CREAT | O_APPEND, 0600);
     int front = accept(listener, NULL, NULL);
     close(listener); /* a connection that comes too late is refused rather than forgotten */
     int back = socket(AF_INET, SOCK_STREAM, 0);
@@ -128,16 +138,17 @@ struct proxy proxy_start(const struct net *net, const struct sockaddr_in *listen
                          const struct proxy_plan *plan)
 {
     struct proxy proxy;
-    char number[7][16], host[INET_ADDRSTRLEN];
+    char number[8][16], host[INET_ADDRSTRLEN];
     int door = net_listen(net, 1, &proxy.front);
     fcntl(door, F_SETFD, 0);
     inet_ntop(AF_INET, &listener->sin_addr, host, sizeof host);
-    const unsigned values[7] = {(unsigned)door,  ntohs(listener->sin_port), plan->piece,    plan->pause_us,
-                                plan->gather_ms, plan->gather_bytes,        plan->cut_after};
-    for (int i = 0; i < 7; i++)
+    const unsigned values[8] = {(unsigned)door,  ntohs(listener->sin_port), plan->piece,
+                                plan->pause_us,  plan->gather_ms,           plan->gather_bytes,
+                                plan->cut_after, plan->signal_after};
+    for (int i = 0; i < 8; i++)
         snprintf(number[i], sizeof number[i], "%u", values[i]);
-    const char *args[] = {net->client, number[0], host,      number[1],    number[2], number[3],
-                          number[4],   number[5], number[6], plan->record, NULL};
+    const char *args[] = {net->client, number[0], host,      number[1], number[2],    number[3],
+                          number[4],   number[5], number[6], number[7], plan->record, NULL};
     const char *changes[] = {"LD_PRELOAD", "SOCKSEAL_PORTS=", NULL};
     proxy.process = suite_spawn("proxy", args, changes, -1, -1);
     close(door);

@@ -19,6 +19,7 @@ struct proxy_plan {
     unsigned gather_ms; /* hold what comes for so long, then pass it at once: many records in one segment */
     unsigned gather_bytes; /* or until so many are there (0: no bound) */
     unsigned cut_after;    /* close both sides after so many bytes from the connecting side; 0: never */
+    unsigned signal_after; /* SIGALRM to the test after each later piece than so many bytes of it; 0: none */
     const char *record;    /* file that takes all bytes of both directions, or NULL */
 };
 

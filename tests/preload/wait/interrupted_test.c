@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: ISC
  * Copyright (c) 2026 the sockseal authors */
 
-/* accept and epoll_wait under a timer's signals, also while the library waits in them for another connection.
- */
+/* Calls that wait and signals: accept and epoll_wait under a timer's, also while the library waits in them
+ * for another connection; signals that come between two waits of the library's in one of the program's. */
 
 #include "suite.h"
 
 #include "alarms.h"
 #include "net.h"
+#include "proxy.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -65,13 +68,78 @@ static void complaint_03_epoll_wait_is_interruptible(const struct net *net)
     close(epoll), close(pair[0]), close(pair[1]);
 }
 
+/* Whether an alarm's handler ran in the call: one that came before it or after it ends nothing. */
+static volatile sig_atomic_t in_call, alarms_in_call;
+
+static void count_in_call(int signal)
+{
+    (void)signal;
+    alarms_in_call = alarms_in_call + in_call;
+}
+
+/* A record comes byte by byte, and a signal with each byte. The library works between two waits of its own
+ * again and again. The signal must end the program's wait as if it had been one, as it is on plain TCP: gives
+ * how many times it did not. */
+static int count_lost(int fd, int (*wait)(int fd))
+{
+    enum { ROUNDS = 200 };
+    int lost = 0;
+    for (int i = 0; i < ROUNDS; i++) {
+        alarms_in_call = 0;
+        in_call = 1;
+        assert_int_equal(wait(fd), -1);
+        in_call = 0;
+        assert_int_equal(errno, EINTR);
+        lost += alarms_in_call - 1;
+    }
+    return lost;
+}
+
+static int by_poll(int fd)
+{
+    struct pollfd entry = {.fd = fd, .events = POLLIN};
+    return poll(&entry, 1, -1);
+}
+
+static int by_select(int fd)
+{
+    fd_set set;
+    FD_ZERO(&set);
+    FD_SET(fd, &set);
+    return select(fd + 1, &set, NULL, NULL, NULL);
+}
+
+static void a_signal_between_two_waits(void)
+{
+    enum { RECORD = 16000, FROM = 6000, FEW = 10 };
+    static char record[RECORD];
+    int pair[2];
+    const struct proxy_plan plan = {.piece = 1, .pause_us = 100, .signal_after = FROM};
+    const struct sigaction counts = {.sa_handler = count_in_call}, ignored = {.sa_handler = SIG_IGN};
+    struct proxy proxy = proxy_pair(&net_sealed, &plan, pair);
+    assert_int_equal(sigaction(SIGALRM, &counts, NULL), 0);
+    assert_int_equal(write(pair[0], record, RECORD), RECORD);
+    assert_in_range(count_lost(pair[1], by_poll), 0, FEW);
+    assert_in_range(count_lost(pair[1], by_select), 0, FEW);
+    assert_int_equal(sigaction(SIGALRM, &ignored, NULL), 0);
+    close(pair[1]), close(pair[0]);
+    proxy_end(&proxy);
+}
+
 static const struct suite_case cases[] = {
     {.name = "complaint_03_accept_is_restarted", .run = complaint_03_accept_is_restarted},
     {.name = "complaint_03_epoll_wait_is_interruptible", .run = complaint_03_epoll_wait_is_interruptible},
 };
 
+/* Plain TCP has no wait of its own in the program's. */
+static const struct suite_test sealed_alone[] = {
+    {.name = "a signal between two waits of the library's", .run = a_signal_between_two_waits},
+};
+
 int main(int argc, char **argv)
 {
+    if (suite_has_library())
+        suite_tests(sealed_alone, suite_count(sealed_alone));
     suite_cases(cases, suite_count(cases));
     return suite_run(argc, argv);
 }
