@@ -10,7 +10,7 @@
 
 const unsigned harness_runs = 3000;
 
-enum { SUITES_MAX = 4, ROLE_BIT = 0x80 };
+enum { SUITES_MAX = 4 };
 
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
 {
@@ -36,7 +36,7 @@ static const struct pair *established(enum tls_role role, unsigned suite)
 
 static void begin(struct peer *peer, uint8_t options)
 {
-    const enum tls_role role = options & ROLE_BIT ? TLS_SERVER : TLS_CLIENT;
+    const enum tls_role role = peer_engine_role(options);
     const struct pair *from = established(role, options & 3);
     struct pair *pair = &peer->pair;
     pair->engine.session = from->engine.session;

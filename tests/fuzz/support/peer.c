@@ -25,9 +25,10 @@ static void fixed_random(uint8_t *out, size_t len)
     }
 }
 
-/* Options: 3 suite, 4 in place, 8 both groups, 16 more keys, 0x60 cut of messages. */
-void peer_begin(struct peer *peer, enum tls_role engine_role, uint8_t options)
+/* Options: 3 suite, 4 in place, 8 both groups, 16 more keys, 0x60 cut of messages, 0x80 the role. */
+void peer_begin(struct peer *peer, uint8_t options)
 {
+    const enum tls_role engine_role = peer_engine_role(options);
     static const size_t cuts[] = {TLS_PLAINTEXT_MAX, 1, 7, 64};
     static uint16_t order[3];
     size_t count;

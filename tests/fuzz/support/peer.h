@@ -48,8 +48,14 @@ struct peer {
     struct toy_buffer arrived;  /* what the peer has opened of it */
 };
 
-/* Starts a pair; `options` chooses the suite and so on. */
-void peer_begin(struct peer *peer, enum tls_role engine_role, uint8_t options);
+/* The engine's role by the options: the first byte of a script. */
+static inline enum tls_role peer_engine_role(uint8_t options)
+{
+    return options & 0x80 ? TLS_SERVER : TLS_CLIENT;
+}
+
+/* Starts a pair; `options` chooses the engine's role, the suite and so on. */
+void peer_begin(struct peer *peer, uint8_t options);
 
 /* Carries out the rest of the script. */
 void peer_run(struct peer *peer, struct input *script);
