@@ -163,13 +163,9 @@ static int close_pieces(unsigned first, unsigned last)
  * keep the other one. */
 static int unshare_table(void)
 {
-    int saved = errno;
-    privilege_before_change();
-    errno = saved;
+    const enum privilege_change change = privilege_before(PRIVILEGE_THREAD);
     int result = clone_unshare_is_refused() ? -1 : real()->close_range(~0u, ~0u, CLOSE_RANGE_UNSHARE);
-    saved = errno;
-    privilege_after_change();
-    errno = saved;
+    privilege_after(change);
     return result;
 }
 

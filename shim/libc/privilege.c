@@ -14,134 +14,104 @@
 #include <sys/fsuid.h>
 #include <unistd.h>
 
-#include "config/config.h"
 #include "process/privilege.h"
 
 int capset(cap_user_header_t header, const cap_user_data_t data);
 
-static bool active(void)
-{
-    config_load();
-    return config_get()->active;
-}
-
 /* What is to be done behind the call, also when the thread is cancelled in it. */
-static void changed(int *saved)
+static void done(const enum privilege_change *change)
 {
-    (void)saved;
-    int now = errno;
-    if (active())
-        privilege_after_change();
-    errno = now;
-}
-
-/* Before rights are given up. */
-static int dropping(void)
-{
-    int saved = errno;
-    if (active())
-        privilege_before_drop();
-    return errno = saved;
-}
-
-/* Before another change of what the kernel keeps for each thread. */
-static int changing(void)
-{
-    int saved = errno;
-    if (active()) {
-        privilege_before_change();
-        privilege_leave_others();
-    }
-    return errno = saved;
+    privilege_after(*change);
 }
 
 DOOR int setuid(uid_t user)
 {
-    int saved_errno __attribute__((cleanup(changed), unused)) = dropping();
+    enum privilege_change change __attribute__((cleanup(done), unused)) = privilege_before(PRIVILEGE_RIGHTS);
     return real()->setuid(user);
 }
 
 DOOR int seteuid(uid_t effective)
 {
-    int saved_errno __attribute__((cleanup(changed), unused)) = dropping();
+    enum privilege_change change __attribute__((cleanup(done), unused)) = privilege_before(PRIVILEGE_RIGHTS);
     return real()->seteuid(effective);
 }
 
 DOOR int setreuid(uid_t user, uid_t effective)
 {
-    int saved_errno __attribute__((cleanup(changed), unused)) = dropping();
+    enum privilege_change change __attribute__((cleanup(done), unused)) = privilege_before(PRIVILEGE_RIGHTS);
     return real()->setreuid(user, effective);
 }
 
 DOOR int setresuid(uid_t user, uid_t effective, uid_t saved)
 {
-    int saved_errno __attribute__((cleanup(changed), unused)) = dropping();
+    enum privilege_change change __attribute__((cleanup(done), unused)) = privilege_before(PRIVILEGE_RIGHTS);
     return real()->setresuid(user, effective, saved);
 }
 
 DOOR int setfsuid(uid_t user)
 {
-    int saved_errno __attribute__((cleanup(changed), unused)) = dropping();
+    enum privilege_change change __attribute__((cleanup(done), unused)) = privilege_before(PRIVILEGE_RIGHTS);
     return real()->setfsuid(user);
 }
 
 DOOR int setgid(gid_t group)
 {
-    int saved_errno __attribute__((cleanup(changed), unused)) = dropping();
+    enum privilege_change change __attribute__((cleanup(done), unused)) = privilege_before(PRIVILEGE_RIGHTS);
     return real()->setgid(group);
 }
 
 DOOR int setegid(gid_t effective)
 {
-    int saved_errno __attribute__((cleanup(changed), unused)) = dropping();
+    enum privilege_change change __attribute__((cleanup(done), unused)) = privilege_before(PRIVILEGE_RIGHTS);
     return real()->setegid(effective);
 }
 
 DOOR int setregid(gid_t group, gid_t effective)
 {
-    int saved_errno __attribute__((cleanup(changed), unused)) = dropping();
+    enum privilege_change change __attribute__((cleanup(done), unused)) = privilege_before(PRIVILEGE_RIGHTS);
     return real()->setregid(group, effective);
 }
 
 DOOR int setresgid(gid_t group, gid_t effective, gid_t saved)
 {
-    int saved_errno __attribute__((cleanup(changed), unused)) = dropping();
+    enum privilege_change change __attribute__((cleanup(done), unused)) = privilege_before(PRIVILEGE_RIGHTS);
     return real()->setresgid(group, effective, saved);
 }
 
 DOOR int setfsgid(gid_t group)
 {
-    int saved_errno __attribute__((cleanup(changed), unused)) = dropping();
+    enum privilege_change change __attribute__((cleanup(done), unused)) = privilege_before(PRIVILEGE_RIGHTS);
     return real()->setfsgid(group);
 }
 
 DOOR int setgroups(size_t count, const gid_t *groups)
 {
-    int saved_errno __attribute__((cleanup(changed), unused)) = dropping();
+    enum privilege_change change __attribute__((cleanup(done), unused)) = privilege_before(PRIVILEGE_RIGHTS);
     return real()->setgroups(count, groups);
 }
 
 DOOR int initgroups(const char *name, gid_t group)
 {
-    int saved_errno __attribute__((cleanup(changed), unused)) = dropping();
+    enum privilege_change change __attribute__((cleanup(done), unused)) = privilege_before(PRIVILEGE_RIGHTS);
     return real()->initgroups(name, group);
 }
 
 DOOR int chroot(const char *path)
 {
-    int saved_errno __attribute__((cleanup(changed), unused)) = dropping();
+    enum privilege_change change __attribute__((cleanup(done), unused)) = privilege_before(PRIVILEGE_RIGHTS);
     return real()->chroot(path);
 }
 
 DOOR int capset(cap_user_header_t header, const cap_user_data_t data)
 {
-    int saved_errno __attribute__((cleanup(changed), unused)) = dropping();
+    enum privilege_change change __attribute__((cleanup(done), unused)) = privilege_before(PRIVILEGE_RIGHTS);
     return real()->capset(header, data);
 }
 
 DOOR int unshare(int flags)
 {
-    int saved_errno __attribute__((cleanup(changed), unused)) = changing();
+    enum privilege_change change __attribute__((cleanup(done), unused)) =
+        privilege_before(PRIVILEGE_NAMESPACE);
     if ((flags & CLONE_FILES) && clone_unshare_is_refused())
         return -1;
     return real()->unshare(flags);
@@ -149,6 +119,7 @@ DOOR int unshare(int flags)
 
 DOOR int setns(int fd, int type)
 {
-    int saved_errno __attribute__((cleanup(changed), unused)) = changing();
+    enum privilege_change change __attribute__((cleanup(done), unused)) =
+        privilege_before(PRIVILEGE_NAMESPACE);
     return real()->setns(fd, type);
 }

@@ -323,17 +323,10 @@ enum when {
     ALWAYS,
 };
 
-/* What a call changes of what the kernel keeps for each thread. */
-enum change {
-    NOTHING = 0,
-    THREAD, /* a namespace, a filter, a property */
-    RIGHTS, /* the right to read files */
-};
-
 struct raw_call {
     raw_stand_in *call; /* NULL: passes */
     enum when when;
-    enum change change;
+    enum privilege_change change; /* where the door does not see to it */
 };
 
 static const struct raw_call raw_calls[] = {
@@ -386,8 +379,8 @@ static const struct raw_call raw_calls[] = {
     [SYS_fork] = {.call = raw_fork, .when = ALWAYS},
     [SYS_vfork] = {.call = raw_vfork, .when = ALWAYS},
 #endif
-    [SYS_prctl] = {.call = raw_prctl, .when = ALWAYS, .change = THREAD},
-    [SYS_seccomp] = {.call = raw_seccomp_in, .when = ALWAYS, .change = THREAD},
+    [SYS_prctl] = {.call = raw_prctl, .when = ALWAYS},
+    [SYS_seccomp] = {.call = raw_seccomp_in, .when = ALWAYS},
     [SYS_futex] = {.call = raw_wait_futex, .when = WAITING},
     [SYS_wait4] = {.call = raw_wait_child, .when = WAITING},
     [SYS_waitid] = {.call = raw_wait_id, .when = WAITING},
@@ -408,20 +401,20 @@ static const struct raw_call raw_calls[] = {
     [SYS_rt_sigsuspend] = {.call = raw_wait_rt_sigsuspend, .when = WAITING},
     /* libc has no function for some of these. */
     [SYS_unshare] = {.call = raw_unshare, .when = ALWAYS},
-    [SYS_setns] = {.change = THREAD},
-    [SYS_setuid] = {.change = RIGHTS},
-    [SYS_setreuid] = {.change = RIGHTS},
-    [SYS_setresuid] = {.change = RIGHTS},
-    [SYS_setfsuid] = {.change = RIGHTS},
-    [SYS_setgid] = {.change = RIGHTS},
-    [SYS_setregid] = {.change = RIGHTS},
-    [SYS_setresgid] = {.change = RIGHTS},
-    [SYS_setfsgid] = {.change = RIGHTS},
-    [SYS_setgroups] = {.change = RIGHTS},
-    [SYS_chroot] = {.change = RIGHTS},
-    [SYS_capset] = {.change = RIGHTS},
+    [SYS_setns] = {.change = PRIVILEGE_NAMESPACE},
+    [SYS_setuid] = {.change = PRIVILEGE_RIGHTS},
+    [SYS_setreuid] = {.change = PRIVILEGE_RIGHTS},
+    [SYS_setresuid] = {.change = PRIVILEGE_RIGHTS},
+    [SYS_setfsuid] = {.change = PRIVILEGE_RIGHTS},
+    [SYS_setgid] = {.change = PRIVILEGE_RIGHTS},
+    [SYS_setregid] = {.change = PRIVILEGE_RIGHTS},
+    [SYS_setresgid] = {.change = PRIVILEGE_RIGHTS},
+    [SYS_setfsgid] = {.change = PRIVILEGE_RIGHTS},
+    [SYS_setgroups] = {.change = PRIVILEGE_RIGHTS},
+    [SYS_chroot] = {.change = PRIVILEGE_RIGHTS},
+    [SYS_capset] = {.change = PRIVILEGE_RIGHTS},
 #ifdef SYS_landlock_restrict_self
-    [SYS_landlock_restrict_self] = {.change = RIGHTS},
+    [SYS_landlock_restrict_self] = {.change = PRIVILEGE_RIGHTS},
 #endif
 };
 
@@ -447,26 +440,6 @@ static bool is_looked_at(const struct raw_call *entry, long first)
     return false;
 }
 
-static void begin_change(long number, enum change change)
-{
-    int saved = errno;
-    if (change == RIGHTS)
-        privilege_before_drop();
-    else if (change == THREAD)
-        privilege_before_change();
-    if (number == SYS_unshare || number == SYS_setns)
-        privilege_leave_others();
-    errno = saved;
-}
-
-static void end_change(enum change change)
-{
-    int saved = errno;
-    if (change != NOTHING)
-        privilege_after_change();
-    errno = saved;
-}
-
 DOOR long syscall(long number, ...)
 {
     long a[RAW_ARGUMENTS];
@@ -479,8 +452,8 @@ DOOR long syscall(long number, ...)
     if (!config_get()->active)
         return raw_pass(number, a);
     const struct raw_call entry = raw_call_of(number);
-    begin_change(number, entry.change);
+    const enum privilege_change change = privilege_before(entry.change);
     long result = is_looked_at(&entry, a[0]) ? entry.call(a) : raw_pass(number, a);
-    end_change(entry.change);
+    privilege_after(change);
     return result;
 }

@@ -16,18 +16,11 @@
 #include "process/seccomp.h"
 
 /* Much of what prctl(2) sets is the thread's: capabilities, no_new_privs. */
-static int change(int option, const unsigned long a[static 4])
+static int change_thread(int option, const unsigned long a[static 4])
 {
-    const bool active = config_get()->active;
-    int saved = errno;
-    if (active)
-        privilege_before_change();
-    errno = saved;
+    const enum privilege_change change = privilege_before(PRIVILEGE_THREAD);
     int result = real()->prctl(option, a[0], a[1], a[2], a[3]);
-    saved = errno;
-    if (active)
-        privilege_after_change();
-    errno = saved;
+    privilege_after(change);
     return result;
 }
 
@@ -41,7 +34,7 @@ DOOR int prctl(int option, ...)
     va_end(list);
     config_load();
     if (option != PR_SET_SECCOMP || !config_get()->active)
-        return change(option, a);
+        return change_thread(option, a);
     if (a[0] == SECCOMP_MODE_STRICT)
         seccomp_warn_strict();
     if (a[0] != SECCOMP_MODE_FILTER || !a[1])

@@ -76,9 +76,10 @@ struct spawn {
     const posix_spawnattr_t *attributes;
     char *const *argv, *const *envp;
     bool search;
+    bool pidfd;    /* a descriptor of the child is wanted, not its number */
+    int *child;    /* where that goes; NULL: the number is not wanted */
     sigset_t mask; /* the parent's */
     int *error;    /* shared with the child */
-    int *pidfd;    /* where its descriptor goes; NULL: none is wanted */
     int descriptor;
 };
 
@@ -215,24 +216,22 @@ static pid_t fork_waiting(struct spawn *spawn)
 }
 
 /* In the parent: what the child left. */
-static int finish(const struct spawn *spawn, pid_t child, pid_t *pid)
+static int finish(const struct spawn *spawn, pid_t child)
 {
     if (child < 0)
         return (int)-child;
     int error = *spawn->error;
-    if (!error && pid)
-        *pid = child;
+    if (!error && spawn->child)
+        *spawn->child = spawn->pidfd ? spawn->descriptor : child;
     if (error)
         waitpid(child, NULL, 0);
     if (error && spawn->pidfd)
         sys_close(spawn->descriptor);
-    else if (spawn->pidfd)
-        *spawn->pidfd = spawn->descriptor;
     return error;
 }
 
 /* No cancellation point: a child that was cancelled would be no child of posix_spawn(3)'s. */
-static int spawn_by_doors(struct spawn *spawn, pid_t *pid)
+static int spawn_by_doors(struct spawn *spawn)
 {
     sigset_t all;
     int saved = errno, state;
@@ -251,7 +250,7 @@ static int spawn_by_doors(struct spawn *spawn, pid_t *pid)
         sys_exit_group(127);
     }
     sys_sigprocmask(SIG_SETMASK, &spawn->mask, NULL);
-    int error = finish(spawn, child, pid);
+    int error = finish(spawn, child);
     net_munmap(spawn->error, sizeof *spawn->error);
     pthread_setcancelstate(state, NULL);
     errno = saved;
@@ -290,32 +289,42 @@ static enum way way_of(const struct spawn *spawn)
     return kind == EXEC_OTHER ? WAY_DOORS : WAY_COMPLETED;
 }
 
-/* libc's function with these arguments. */
-typedef int spawn_function(struct spawn *spawn, pid_t *pid, char *const *envp);
+typedef int spawn_function(int *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,
+                           char *const[], char *const[]);
 
-static int spawn_any(struct spawn *spawn, pid_t *pid, spawn_function *libc)
+/* By libc's function. An old libc has none that gives a descriptor. */
+static int spawn_by_libc(struct spawn *spawn, char *const *envp)
+{
+    const struct real *libc = real();
+    spawn_function *function = spawn->search ? libc->posix_spawnp : libc->posix_spawn;
+    if (spawn->pidfd)
+        function = spawn->search ? libc->pidfd_spawnp : libc->pidfd_spawn;
+    if (!function)
+        return spawn_by_doors(spawn);
+    return function(spawn->child, spawn->path, spawn->actions, spawn->attributes, spawn->argv, envp);
+}
+
+static int spawn_any(struct spawn *spawn)
 {
     enum way way = way_of(spawn);
     fdtable_note_copies();
     if (way == WAY_DOORS)
-        return spawn_by_doors(spawn, pid);
+        return spawn_by_doors(spawn);
     if (way == WAY_LIBC)
-        return libc(spawn, pid, spawn->envp);
+        return spawn_by_libc(spawn, spawn->envp);
     char text[ENVIRONMENT_TEXT];
     char **complete = alloca((environment_count(spawn->envp) + ENVIRONMENT_ADDED) * sizeof *complete);
     if (!environment_complete_spawned(spawn->envp, complete, text))
         return E2BIG;
-    return libc(spawn, pid, complete);
+    return spawn_by_libc(spawn, complete);
 }
 
-static int by_path(struct spawn *spawn, pid_t *pid, char *const *envp)
+/* The arguments that the doors have in common. */
+static struct spawn spawn_of(const char *path, const posix_spawn_file_actions_t *actions,
+                             const posix_spawnattr_t *attributes, char *const argv[], char *const envp[])
 {
-    return real()->posix_spawn(pid, spawn->path, spawn->actions, spawn->attributes, spawn->argv, envp);
-}
-
-static int by_search(struct spawn *spawn, pid_t *pid, char *const *envp)
-{
-    return real()->posix_spawnp(pid, spawn->path, spawn->actions, spawn->attributes, spawn->argv, envp);
+    return (struct spawn){
+        .path = path, .actions = actions, .attributes = attributes, .argv = argv, .envp = envp};
 }
 
 DOOR int posix_spawn(pid_t *restrict pid, const char *restrict path,
@@ -323,9 +332,9 @@ DOOR int posix_spawn(pid_t *restrict pid, const char *restrict path,
                      const posix_spawnattr_t *restrict attributes, char *const argv[restrict],
                      char *const envp[restrict])
 {
-    struct spawn spawn = {
-        .path = path, .actions = actions, .attributes = attributes, .argv = argv, .envp = envp};
-    return spawn_any(&spawn, pid, by_path);
+    struct spawn spawn = spawn_of(path, actions, attributes, argv, envp);
+    spawn.child = pid;
+    return spawn_any(&spawn);
 }
 
 DOOR int posix_spawnp(pid_t *restrict pid, const char *restrict file,
@@ -333,44 +342,22 @@ DOOR int posix_spawnp(pid_t *restrict pid, const char *restrict file,
                       const posix_spawnattr_t *restrict attributes, char *const argv[restrict],
                       char *const envp[restrict])
 {
-    struct spawn spawn = {.path = file,
-                          .actions = actions,
-                          .attributes = attributes,
-                          .argv = argv,
-                          .envp = envp,
-                          .search = true};
-    return spawn_any(&spawn, pid, by_search);
+    struct spawn spawn = spawn_of(file, actions, attributes, argv, envp);
+    spawn.child = pid;
+    spawn.search = true;
+    return spawn_any(&spawn);
 }
 
 /* The same with a descriptor of the process in the place of its number. */
-static int pidfd_by_path(struct spawn *spawn, pid_t *pid, char *const *envp)
-{
-    if (!real()->pidfd_spawn)
-        return spawn_by_doors(spawn, pid);
-    return real()->pidfd_spawn(spawn->pidfd, spawn->path, spawn->actions, spawn->attributes, spawn->argv,
-                               envp);
-}
-
-static int pidfd_by_search(struct spawn *spawn, pid_t *pid, char *const *envp)
-{
-    if (!real()->pidfd_spawnp)
-        return spawn_by_doors(spawn, pid);
-    return real()->pidfd_spawnp(spawn->pidfd, spawn->path, spawn->actions, spawn->attributes, spawn->argv,
-                                envp);
-}
-
 DOOR int pidfd_spawn(int *restrict pidfd, const char *restrict path,
                      const posix_spawn_file_actions_t *restrict actions,
                      const posix_spawnattr_t *restrict attributes, char *const argv[restrict],
                      char *const envp[restrict])
 {
-    struct spawn spawn = {.path = path,
-                          .actions = actions,
-                          .attributes = attributes,
-                          .argv = argv,
-                          .envp = envp,
-                          .pidfd = pidfd};
-    return spawn_any(&spawn, NULL, pidfd_by_path);
+    struct spawn spawn = spawn_of(path, actions, attributes, argv, envp);
+    spawn.child = pidfd;
+    spawn.pidfd = true;
+    return spawn_any(&spawn);
 }
 
 DOOR int pidfd_spawnp(int *restrict pidfd, const char *restrict file,
@@ -378,12 +365,9 @@ DOOR int pidfd_spawnp(int *restrict pidfd, const char *restrict file,
                       const posix_spawnattr_t *restrict attributes, char *const argv[restrict],
                       char *const envp[restrict])
 {
-    struct spawn spawn = {.path = file,
-                          .actions = actions,
-                          .attributes = attributes,
-                          .argv = argv,
-                          .envp = envp,
-                          .search = true,
-                          .pidfd = pidfd};
-    return spawn_any(&spawn, NULL, pidfd_by_search);
+    struct spawn spawn = spawn_of(file, actions, attributes, argv, envp);
+    spawn.child = pidfd;
+    spawn.pidfd = true;
+    spawn.search = true;
+    return spawn_any(&spawn);
 }

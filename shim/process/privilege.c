@@ -2,8 +2,10 @@
  * Copyright (c) 2026 the sockseal authors */
 #include "process/privilege.h"
 
+#include <errno.h>
 #include <sched.h>
 
+#include "config/config.h"
 #include "config/keyring.h"
 #include "conn/fdtable.h"
 #include "conn/reserve.h"
@@ -22,24 +24,37 @@ void privilege_leave_others(void)
     region_restrict();
 }
 
-void privilege_before_drop(void)
+/* Does nothing if all is done already, or in a vfork(2) child, which goes on to exec. */
+static void before_drop(void)
 {
-    worker_hold();
     if (!self_owns_tables())
         return;
     keyring_prepare();
     privilege_keep_log();
-    privilege_leave_others();
 }
 
-void privilege_before_change(void)
+enum privilege_change privilege_before(enum privilege_change change)
 {
-    worker_hold();
+    const int saved = errno;
+    config_load();
+    if (!config_get()->active)
+        change = PRIVILEGE_NOTHING;
+    if (change >= PRIVILEGE_THREAD)
+        worker_hold();
+    if (change >= PRIVILEGE_RIGHTS)
+        before_drop();
+    if (change >= PRIVILEGE_NAMESPACE)
+        privilege_leave_others();
+    errno = saved;
+    return change;
 }
 
-void privilege_after_change(void)
+void privilege_after(enum privilege_change change)
 {
-    worker_resume();
+    const int saved = errno;
+    if (change >= PRIVILEGE_THREAD)
+        worker_resume();
+    errno = saved;
 }
 
 void privilege_keep_log(void)

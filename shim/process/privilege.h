@@ -12,26 +12,30 @@
  * process could reach of others' connections is out of its reach from then on.
  */
 
-/* To be called before the process gives up rights to open files: its user, groups, root directory. Does
- * nothing if all is done already, or in a vfork(2) child, which goes on to exec. */
-void privilege_before_drop(void);
+/* What a call changes of what the kernel keeps for each thread. Some changes are allowed to a process of one
+ * thread alone. */
+enum privilege_change {
+    PRIVILEGE_NOTHING = 0,
+    PRIVILEGE_THREAD,    /* a property, a table of descriptors */
+    PRIVILEGE_NAMESPACE, /* and what the process can reach of others */
+    PRIVILEGE_RIGHTS,    /* and which files it may open: its user, groups, capabilities, root directory */
+};
 
-/* The kernel keeps rights, namespaces and filters for each thread, and some changes are allowed to a process
- * of one thread alone. So the worker (io/worker.h) ends before such a change, and comes back, if it is
- * needed, with what the caller has then. privilege_before_drop() includes the first; the second follows
- * either. */
-void privilege_before_change(void);
-void privilege_after_change(void);
+/* Before such a call and after it, whatever came of it; errno is kept. The worker (io/worker.h) ends before
+ * the change, and comes back, if it is needed, with what the caller has then. Gives `change`, or
+ * PRIVILEGE_NOTHING in a process that seals nothing, for privilege_after(). */
+enum privilege_change privilege_before(enum privilege_change change);
+void privilege_after(enum privilege_change change);
 
 /* Gives up what this process could reach of connections that it does not hold: what it has kept of those that
- * it has closed, and the descriptors of memory that holds others' connections too. privilege_before_drop()
- * includes it; a filter, a namespace or another sandbox is entered behind it. */
+ * it has closed, and the descriptors of memory that holds others' connections too. Before namespaces and
+ * rights change it is done; a filter or another sandbox is entered behind it. */
 void privilege_leave_others(void);
 
 /* Keeps the log file open, if there is one. */
 void privilege_keep_log(void);
 
-/* Whether the process has but one thread, once privilege_before_change() has ended the library's own. */
+/* Whether the process has but one thread, once privilege_before() has ended the library's own. */
 bool privilege_is_single_thread(void);
 
 #endif
