@@ -16,7 +16,10 @@
  *   - The descriptor. It may belong to another connection by now.
  */
 
+#include <errno.h>
+
 #include "conn/fdtable.h"
+#include "conn/result.h"
 
 enum hold_wait {
     HOLD_WAIT, /* waits while another thread computes with it */
@@ -37,6 +40,22 @@ enum hold_result {
  * conn_release_tx() or a function that calls them. */
 enum hold_result hold_rx(const struct conn_handle *handle, enum hold_wait wait);
 enum hold_result hold_tx(const struct conn_handle *handle, enum hold_wait wait);
+
+/* What a call gives that got this result; 0 after HOLD_TAKEN. What HOLD_BLOCKED means to it, it knows itself.
+ */
+static inline struct io_result hold_outcome(const struct conn_handle *handle, enum hold_result held)
+{
+    switch (held) {
+    case HOLD_TAKEN:
+        return io_done(0);
+    case HOLD_CHANGED:
+        return io_is(IO_RETRY_LOOKUP);
+    case HOLD_FAILED:
+        return io_done(-handle->conn->status.error);
+    default:
+        return io_done(-EAGAIN);
+    }
+}
 
 /* Whether the caller is in a signal handler that interrupted this thread's own sending on the connection, or
  * receiving. The functions above give HOLD_REENTERED then. */

@@ -45,22 +45,14 @@ struct io_result recv_begin(const struct conn_handle *handle, int flags)
 {
     uint8_t byte;
     for (unsigned yields = 0;;) {
-        switch (hold_rx(handle, HOLD_WAIT)) {
-        case HOLD_TAKEN:
-            return io_done(0);
-        case HOLD_CHANGED:
-            return io_is(IO_RETRY_LOOKUP);
-        case HOLD_FAILED:
-            return io_done(-handle->conn->status.error);
-        case HOLD_REENTERED: /* in the middle of a record that the interrupted call is collecting */
-        case HOLD_BUSY:
+        const enum hold_result held = hold_rx(handle, HOLD_WAIT);
+        if (held != HOLD_BLOCKED) /* HOLD_REENTERED: the interrupted call is collecting a record */
+            return hold_outcome(handle, held);
+        /* Another reader waits in the kernel: wait beside it, as the kernel decides. */
+        if (real()->recv(handle->fd, &byte, 1, MSG_PEEK | (flags & MSG_DONTWAIT)) < 0)
+            return io_done(-errno);
+        if (!sysio_yield(&yields) && !sysio_may_block(handle->fd, flags))
             return io_done(-EAGAIN);
-        case HOLD_BLOCKED: /* another reader waits in the kernel: wait beside it, as the kernel decides */
-            if (real()->recv(handle->fd, &byte, 1, MSG_PEEK | (flags & MSG_DONTWAIT)) < 0)
-                return io_done(-errno);
-            if (!sysio_yield(&yields) && !sysio_may_block(handle->fd, flags))
-                return io_done(-EAGAIN);
-        }
     }
 }
 

@@ -140,33 +140,24 @@ static bool has_room(int fd)
 
 /* Takes tx_lock for a writer with these MSG_ flags, which may wait for another writer: 0, -errno, or
  * IO_RETRY_LOOKUP. */
-static struct io_result become_writer(const struct conn_handle *handle, int flags)
+static struct io_result send_begin(const struct conn_handle *handle, int flags)
 {
     int64_t limit = 0; /* SO_SNDTIMEO, once it matters */
     for (unsigned yields = 0;;) {
-        switch (hold_tx(handle, HOLD_WAIT)) {
-        case HOLD_TAKEN:
-            return io_done(0);
-        case HOLD_CHANGED:
-            return io_is(IO_RETRY_LOOKUP);
-        case HOLD_FAILED:
-            return io_done(-handle->conn->status.error);
-        case HOLD_REENTERED:
-        case HOLD_BUSY:
-            return io_done(-EAGAIN);
-        case HOLD_BLOCKED:
-            if (!sysio_may_block(handle->fd, flags)) {
-                if (!has_room(handle->fd) || !sysio_yield(&yields))
-                    return io_done(-EAGAIN);
-                break;
-            }
-            limit = limit ? limit : sysio_limit(handle->fd, SO_SNDTIMEO);
-            if (net_now_ms() >= limit)
+        const enum hold_result held = hold_tx(handle, HOLD_WAIT);
+        if (held != HOLD_BLOCKED)
+            return hold_outcome(handle, held);
+        if (!sysio_may_block(handle->fd, flags)) {
+            if (!has_room(handle->fd) || !sysio_yield(&yields))
                 return io_done(-EAGAIN);
-            if (lock_wait_unblocked(&handle->conn->tx_lock, limit) == -EINTR &&
-                (limit != INT64_MAX || !sysio_restarts()))
-                return io_done(-EINTR);
+            continue;
         }
+        limit = limit ? limit : sysio_limit(handle->fd, SO_SNDTIMEO);
+        if (net_now_ms() >= limit)
+            return io_done(-EAGAIN);
+        if (lock_wait_unblocked(&handle->conn->tx_lock, limit) == -EINTR &&
+            (limit != INT64_MAX || !sysio_restarts()))
+            return io_done(-EINTR);
     }
 }
 
@@ -183,7 +174,7 @@ static struct io_result send_once(const struct conn_handle *handle, struct iov_c
     struct conn *conn = handle->conn;
     if (hold_above_own_send(conn))
         return defer(conn, source);
-    struct io_result result = become_writer(handle, flags);
+    struct io_result result = send_begin(handle, flags);
     if (!io_ok(result))
         return result;
     if (conn_tx_has(conn, TX_FAILED | TX_SHUT)) {
@@ -296,7 +287,7 @@ static struct io_result send_plaintext(const struct conn_handle *handle, const s
     struct conn *conn = handle->conn;
     struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = count};
     if (conn->tx.to_send > 0) {
-        struct io_result result = become_writer(handle, flags);
+        struct io_result result = send_begin(handle, flags);
         if (!io_ok(result))
             return result;
         result = tx_flush_plaintext(handle, flags);
