@@ -148,8 +148,7 @@ static void begin_work(struct handshake_work *work, const struct conn *conn, con
                        size_t len)
 {
     work->session = conn->session;
-    work->used = tls_handshake_used(conn_handshake(conn));
-    memcpy(&work->state, conn_handshake(conn), work->used);
+    work->used = tls_handshake_copy(&work->state, conn_handshake(conn));
     work->len = len < sizeof work->record ? len : sizeof work->record;
     memcpy(work->record, record, work->len);
     if (work->session.role == TLS_CLIENT)

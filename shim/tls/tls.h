@@ -311,6 +311,10 @@ bool tls_handshake_more(struct tls_session *session, struct tls_handshake *hands
  * more than its size, whatever the memory says. */
 size_t tls_handshake_used(const struct tls_handshake *handshake);
 
+/* Copies what holds something, from memory that other processes may write to meanwhile. Gives how many bytes
+ * that is, which the copy says too. */
+size_t tls_handshake_copy(struct tls_handshake *to, const struct tls_handshake *from);
+
 /* Wipes the handshake's secrets. */
 void tls_handshake_wipe(struct tls_handshake *handshake);
 

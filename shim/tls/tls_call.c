@@ -82,6 +82,15 @@ size_t tls_handshake_used(const struct tls_handshake *handshake)
            (used < sizeof data->stored ? used : sizeof data->stored);
 }
 
+size_t tls_handshake_copy(struct tls_handshake *to, const struct tls_handshake *from)
+{
+    const size_t first = offsetof(struct tls_handshake_data, stored);
+    memcpy(to, from, first);
+    const size_t used = tls_handshake_used(to);
+    memcpy((uint8_t *)to + first, (const uint8_t *)from + first, used - first);
+    return used;
+}
+
 void tls_call_wipe(struct tls_handshake *handshake)
 {
     secret_wipe(handshake, tls_handshake_used(handshake));

@@ -21,19 +21,24 @@ enum {
  * message is stored whole and then handled, except that a ClientHello, which anybody may send, is read as it
  * comes. */
 static const struct {
+    uint8_t role;      /* enum tls_role */
     uint8_t message;   /* enum tls_message_type */
     bool ends_flight;  /* new keys or a new transcript follow: the record must end with it (RFC 8446, 5.1) */
     uint32_t body_max; /* longer: decode_error (RFC 8446, 6.2) */
     enum tls_reason (*handle)(const struct tls_call *call, const uint8_t *message, size_t len);
 } table[TLS_STATE_COUNT] = {
-    [TLS_STATE_WAIT_SERVER_HELLO] = {TLS_SERVER_HELLO, true, SERVER_HELLO_MAX, tls_client_server_hello},
-    [TLS_STATE_WAIT_SERVER_HELLO_2] = {TLS_SERVER_HELLO, true, SERVER_HELLO_MAX, tls_client_server_hello},
-    [TLS_STATE_WAIT_ENCRYPTED_EXTENSIONS] = {TLS_ENCRYPTED_EXTENSIONS, false, ENCRYPTED_EXTENSIONS_MAX,
-                                             tls_client_encrypted_extensions},
-    [TLS_STATE_WAIT_SERVER_FINISHED] = {TLS_FINISHED, true, FINISHED_MAX, tls_client_finished},
-    [TLS_STATE_WAIT_CLIENT_HELLO] = {TLS_CLIENT_HELLO, true, TLS_HELLO_BODY_MAX, tls_server_client_hello},
-    [TLS_STATE_WAIT_CLIENT_HELLO_2] = {TLS_CLIENT_HELLO, true, TLS_HELLO_BODY_MAX, tls_server_client_hello},
-    [TLS_STATE_WAIT_CLIENT_FINISHED] = {TLS_FINISHED, true, FINISHED_MAX, tls_server_finished},
+    [TLS_STATE_WAIT_SERVER_HELLO] = {TLS_CLIENT, TLS_SERVER_HELLO, true, SERVER_HELLO_MAX,
+                                     tls_client_server_hello},
+    [TLS_STATE_WAIT_SERVER_HELLO_2] = {TLS_CLIENT, TLS_SERVER_HELLO, true, SERVER_HELLO_MAX,
+                                       tls_client_server_hello},
+    [TLS_STATE_WAIT_ENCRYPTED_EXTENSIONS] = {TLS_CLIENT, TLS_ENCRYPTED_EXTENSIONS, false,
+                                             ENCRYPTED_EXTENSIONS_MAX, tls_client_encrypted_extensions},
+    [TLS_STATE_WAIT_SERVER_FINISHED] = {TLS_CLIENT, TLS_FINISHED, true, FINISHED_MAX, tls_client_finished},
+    [TLS_STATE_WAIT_CLIENT_HELLO] = {TLS_SERVER, TLS_CLIENT_HELLO, true, TLS_HELLO_BODY_MAX,
+                                     tls_server_client_hello},
+    [TLS_STATE_WAIT_CLIENT_HELLO_2] = {TLS_SERVER, TLS_CLIENT_HELLO, true, TLS_HELLO_BODY_MAX,
+                                       tls_server_client_hello},
+    [TLS_STATE_WAIT_CLIENT_FINISHED] = {TLS_SERVER, TLS_FINISHED, true, FINISHED_MAX, tls_server_finished},
 };
 
 bool tls_handshake_expects(enum tls_state state, uint8_t message_type)
@@ -234,6 +239,7 @@ static bool is_valid(const struct tls_call *call)
 {
     const uint8_t state = call->session->state;
     return state < TLS_STATE_COUNT && table[state].handle != NULL &&
+           table[state].role == call->session->role &&
            message_valid(call->handshake, (enum tls_state)state) &&
            tls_call_valid(call->handshake, (enum tls_state)state);
 }

@@ -150,6 +150,22 @@ static void application_data_before_the_handshake_is_done_is_refused(void **stat
     }
 }
 
+/* The session may be in memory that other processes write to: what a client keeps is none of a server's. */
+static void a_state_of_the_other_role_is_refused(void **state)
+{
+    (void)state;
+    static struct pair pair;
+    static struct toy_buffer message;
+    for (size_t row = 0; row < sizeof table / sizeof *table; row++) {
+        if (table[row].state == PAIR_CLIENT_CONNECTED || table[row].state == PAIR_SERVER_CONNECTED)
+            continue;
+        pair_reach(&pair, table[row].state, TOY_CHACHA20);
+        well_formed(&pair, table[row].state, (uint8_t)table[row].legal[0], &message);
+        pair.engine.session.role = pair.engine.session.role == TLS_CLIENT ? TLS_SERVER : TLS_CLIENT;
+        assert_int_equal(pair_send_message(&pair, &message), TLS_FAIL_INTERNAL);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -157,6 +173,7 @@ int main(void)
         cmocka_unit_test(a_server_accepts_only_the_legal_message_of_each_state),
         cmocka_unit_test(an_illegal_type_is_refused_at_once),
         cmocka_unit_test(application_data_before_the_handshake_is_done_is_refused),
+        cmocka_unit_test(a_state_of_the_other_role_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
