@@ -52,7 +52,7 @@ HARDENED_LINK := -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,text
 # few bytes of thread-local storage in the static block, where touching them neither allocates nor locks.
 ALL_CFLAGS := -std=c11 -D_GNU_SOURCE -DSOCKSEAL_VERSION='"$(VERSION)"' -Ishim -Iinclude -fPIC -fexceptions \
 	-fvisibility=hidden -ftls-model=initial-exec $(WARNINGS) $(HARDENING) $(SANITIZE) $(CFLAGS)
-LIB_LDFLAGS := -shared -nodefaultlibs -Wl,-soname,libsockseal.so -Wl,--exclude-libs,ALL $(HARDENED_LINK) \
+LIB_LDFLAGS := -shared -nodefaultlibs -Wl,-T,shim/sys/ro_after_init.ld -Wl,-soname,libsockseal.so -Wl,--exclude-libs,ALL $(HARDENED_LINK) \
 	$(if $(SAN),,-Wl,--no-undefined)
 
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(1)))
@@ -106,7 +106,7 @@ $(BUILD)/obj/%.o: %.c Makefile $(SODIUM)/libs
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(FORTIFIED) $(INSTRUCTIONS) @$(SODIUM)/cflags $(CPPFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/libsockseal.so: $(LIB_OBJECTS) $(SODIUM)/libs
+$(BUILD)/libsockseal.so: $(LIB_OBJECTS) $(SODIUM)/libs shim/sys/ro_after_init.ld
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(LIB_LDFLAGS) -o $@ $(LIB_OBJECTS) @$(SODIUM)/libs -lc -lgcc
 

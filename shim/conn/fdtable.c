@@ -14,6 +14,7 @@
 #include "shm/ownfd.h"
 #include "shm/self.h"
 #include "sys/net.h"
+#include "sys/ro_after_init.h"
 
 enum { TABLE_MAX = 1 << 20 };
 
@@ -100,7 +101,7 @@ static struct conn_handle without_connection(int fd, uint64_t where)
     return (struct conn_handle){.fd = fd};
 }
 
-enum fdtable_settled (*fdtable_settle)(int fd, struct conn_handle *found);
+RO_AFTER_INIT enum fdtable_settled (*fdtable_settle)(int fd, struct conn_handle *found);
 
 /* Changes when descriptors may have been copied: by dup(2), fork(2) or SCM_RIGHTS. */
 static _Atomic uint32_t copies = 1;

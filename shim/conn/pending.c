@@ -6,9 +6,10 @@
 
 #include "shm/ownfd.h"
 #include "sys/net.h"
+#include "sys/ro_after_init.h"
 
 _Atomic uint32_t pending_count;
-void (*pending_carry)(void);
+RO_AFTER_INIT void (*pending_carry)(void);
 
 static _Atomic uint32_t unwatched; /* approximate number of those pending that are not in the epoll yet */
 static _Atomic int64_t next_deadline = INT64_MAX;

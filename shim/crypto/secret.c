@@ -3,10 +3,13 @@
 #include "crypto/secret.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sodium.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "sys/file.h"
+#include "sys/ro_after_init.h"
 #include "sys/sys.h"
 
 static const long interrupted = -4; /* EINTR */
@@ -65,13 +68,38 @@ static uint32_t generate_number(void)
     return number;
 }
 
-bool secret_init(void)
+static bool init(void)
 {
-    static randombytes_implementation generator = {
+    static RO_AFTER_INIT randombytes_implementation generator = {
         .implementation_name = generator_name, .random = generate_number, .buf = generate};
     uint8_t probe;
-    return secret_random(&probe, sizeof probe) && randombytes_set_implementation(&generator) == 0 &&
-           sodium_init() >= 0;
+    if (!secret_random(&probe, sizeof probe) || randombytes_set_implementation(&generator) < 0 ||
+        sodium_init() < 0)
+        return false;
+    ro_after_init_protect_sodium();
+    return true;
+}
+
+/* Once only: libsodium's variables are read-only afterwards. Signals are blocked, or a handler would wait for
+ * the thread that it interrupts. */
+bool secret_init(void)
+{
+    enum {
+        READY = -1,
+        NOBODY = 0
+    }; /* else the process that is about to do it, or was when this one was forked */
+    static _Atomic int state;
+    sigset_t all, before;
+    int seen = NOBODY;
+    sigfillset(&all);
+    const bool blocked = sys_sigprocmask(SIG_SETMASK, &all, &before) >= 0;
+    while (seen != READY && !atomic_compare_exchange_weak(&state, &seen, sys_getpid()))
+        seen = seen == READY || seen != sys_getpid() ? seen : NOBODY;
+    if (seen != READY)
+        atomic_store(&state, init() ? READY : NOBODY);
+    if (blocked)
+        sys_sigprocmask(SIG_SETMASK, &before, NULL);
+    return atomic_load(&state) == READY;
 }
 
 void secret_wipe(void *memory, size_t len)

@@ -30,6 +30,7 @@
 #include "process/fence.h"
 #include "process/warned.h"
 #include "sys/file.h"
+#include "sys/ro_after_init.h"
 
 pid_t _Fork(void);
 pid_t __fork(void) __THROW;
@@ -73,7 +74,6 @@ __attribute__((constructor)) static void load(void)
     config_load();
     if (!config_get()->active)
         return;
-    real_protect();
     begin_streams();
     limit_begin();
     fork_begin();
@@ -86,6 +86,7 @@ __attribute__((constructor)) static void load(void)
     environment_save();
     warned_begin();
     symbols_begin();
+    ro_after_init_protect();
     if (config_get()->strict && !fence_deny_rings())
         log_line(LOG_INFO, "io_uring is refused by the library alone: this process may not install a filter");
     if (environment_take(ENVIRONMENT_FILTERED)) {

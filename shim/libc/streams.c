@@ -16,6 +16,7 @@
 
 #include "sys/lookup.h"
 #include "sys/net.h"
+#include "sys/ro_after_init.h"
 
 /*
  * Entries of glibc's table, struct _IO_jump_t of libio. Their order is part of the ABI: libstdc++ of GCC 2
@@ -28,17 +29,17 @@ typedef ssize_t write_entry(FILE *stream, const void *data, ssize_t len);
 typedef int close_entry(FILE *stream);
 
 /* What stands in the table of ordinary streams. */
-static struct {
+static RO_AFTER_INIT struct {
     entry *read, *write, *seek, *close, *stat;
 } file;
 
 /* The tables that were changed, and how each closes: streams of popen(3) and of fopen(3)'s mode "m" have a
  * way of their own. glibc 2.36 and 2.41 have seven. */
 enum { TABLES = 16 };
-static struct {
+static RO_AFTER_INIT struct {
     entry **table, *close;
 } tables[TABLES];
-static unsigned table_count;
+static RO_AFTER_INIT unsigned table_count;
 
 static ssize_t read_stream(FILE *stream, void *buffer, ssize_t len)
 {
@@ -212,8 +213,8 @@ bool streams_begin(void)
  * within libc. A stream of this library's gets a byte to be flushed in the destructor; its write function
  * flushes what is older than it, which the standard streams are.
  */
-static FILE *last_stream;
-static void (*at_end)(void);
+static RO_AFTER_INIT FILE *last_stream;
+static RO_AFTER_INIT void (*at_end)(void);
 
 static ssize_t last_write(void *cookie, const char *buffer, size_t len)
 {

@@ -48,6 +48,9 @@ void symbols_begin(void)
     while (last && last->l_next)
         last = last->l_next;
     last_at_start = last;
+    /* Where the answers are kept is read-only from now on. */
+    (void)lookup_dlsym();
+    (void)lookup_dlvsym();
 }
 
 /* ---- which answers are replaced ---- */

@@ -111,6 +111,7 @@ static const struct {
     {SYS_mmap,
      {{BPF_LOW(2), PROT_READ | PROT_WRITE},
       {BPF_LOW(3), MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED}}},
+    {SYS_mprotect, {{BPF_LOW(2), PROT_READ}}}, /* sys/ro_after_init.h */
     {SYS_madvise, {{BPF_LOW(2), MADV_REMOVE}}},
     {SYS_madvise, {{BPF_LOW(2), MADV_DONTDUMP}}},
     {SYS_madvise, {{BPF_LOW(2), MADV_WIPEONFORK}}},

@@ -24,6 +24,7 @@
 #include "record/txbuf.h"
 #include "shm/scratch.h"
 #include "sys/net.h"
+#include "sys/ro_after_init.h"
 
 enum {
     /* Room for records in rx.chunk. */
@@ -32,7 +33,7 @@ enum {
     ROUNDS = 8,
 };
 
-void (*handshake_advanced)(const struct conn_handle *handle);
+RO_AFTER_INIT void (*handshake_advanced)(const struct conn_handle *handle);
 
 /* Queues what the engine has written to `out`, and the rest of a long ClientHello. False: no memory. */
 static bool queue_flight(struct conn *conn, struct tls_session *session, struct tls_handshake *state,

@@ -9,11 +9,12 @@
 #include "conn/hold.h"
 #include "sys/net.h"
 #include "sys/real.h"
+#include "sys/ro_after_init.h"
 #include "sys/signals.h"
 
-bool (*sysio_others_pending)(int fd);
-int (*sysio_before_read)(int fd, int flags, int64_t since_ms);
-int (*sysio_before_write)(int fd, int flags, int64_t since_ms);
+RO_AFTER_INIT bool (*sysio_others_pending)(int fd);
+RO_AFTER_INIT int (*sysio_before_read)(int fd, int flags, int64_t since_ms);
+RO_AFTER_INIT int (*sysio_before_write)(int fd, int flags, int64_t since_ms);
 _Atomic bool sysio_limits_used;
 
 int64_t sysio_begins(int flags)

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "sys/net.h"
+#include "sys/ro_after_init.h"
 
 enum { PAGE = 4096 };
 
@@ -12,7 +13,7 @@ uint32_t *self_process;
 _Atomic uint32_t self_space;
 __thread uint32_t self_tid_cached __attribute__((tls_model("initial-exec")));
 
-static void (*repair_tables)(void);
+static RO_AFTER_INIT void (*repair_tables)(void);
 
 bool self_begin(void (*repair)(void))
 {

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "sys/ro_after_init.h"
+
 /* ---- Libraries ---- */
 
 struct place {
@@ -171,22 +173,18 @@ void *lookup_next(const char *name)
 
 lookup_symbol *lookup_dlsym(void)
 {
-    static lookup_symbol *_Atomic found;
+    static RO_AFTER_INIT lookup_symbol *_Atomic found;
     lookup_symbol *function = atomic_load(&found);
-    if (!function) {
-        function = (lookup_symbol *)(uintptr_t)lookup_next("dlsym");
+    if (!function && (function = (lookup_symbol *)(uintptr_t)lookup_next("dlsym")))
         atomic_store(&found, function);
-    }
     return function;
 }
 
 lookup_version *lookup_dlvsym(void)
 {
-    static lookup_version *_Atomic found;
+    static RO_AFTER_INIT lookup_version *_Atomic found;
     lookup_version *function = atomic_load(&found);
-    if (!function) {
-        function = (lookup_version *)(uintptr_t)lookup_next("dlvsym");
+    if (!function && (function = (lookup_version *)(uintptr_t)lookup_next("dlvsym")))
         atomic_store(&found, function);
-    }
     return function;
 }

@@ -2,14 +2,10 @@
  * Copyright (c) 2026 the sockseal authors */
 #include "sys/real.h"
 
-#include <sys/auxv.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
-
 #include "sys/lookup.h"
-#include "sys/sys.h"
+#include "sys/ro_after_init.h"
 
-struct real real_table;
+RO_AFTER_INIT struct real real_table;
 
 /* clang-format off */
 #define WANTED(name) {#name, offsetof(struct real, name)}
@@ -41,11 +37,4 @@ void real_bind(void)
     lookup_bind(wanted, sizeof wanted / sizeof wanted[0], &real_table); /* racing threads write the same */
     if (!__atomic_load_n(&real_table.bound, __ATOMIC_ACQUIRE))          /* or it may be read-only by now */
         __atomic_store_n(&real_table.bound, true, __ATOMIC_RELEASE);
-}
-
-void real_protect(void)
-{
-    (void)real();
-    if (getauxval(AT_PAGESZ) == REAL_PAGE)
-        sys_call3(SYS_mprotect, sys_ptr(&real_table), sizeof real_table, PROT_READ);
 }

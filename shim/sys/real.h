@@ -29,11 +29,8 @@
 struct termios;
 struct winsize;
 
-/* Pages of its own, so that it can become read-only. */
-enum { REAL_PAGE = 4096 };
-
 struct real {
-    _Alignas(REAL_PAGE) bool bound;
+    bool bound;
     int (*clone)(int (*)(void *), void *, int, void *, ...);
     int (*socket)(int, int, int);
     int (*connect)(int, const struct sockaddr *, socklen_t);
@@ -150,10 +147,6 @@ extern struct real real_table;
 
 /* Binds all of them; any thread, any number of times. What this libc does not have stays NULL. */
 void real_bind(void);
-
-/* Binds what is not bound yet, and makes the table read-only where pages have that size: who can write to the
- * process's memory finds no pointer to code in it. */
-void real_protect(void);
 
 static inline const struct real *real(void)
 {

@@ -106,20 +106,30 @@ static void clear_storage(struct thread *thread)
         memset(thread->top, 0, size);
 }
 
+/* What it is to do, at the top of its stack. */
+struct order {
+    int (*run)(void *context);
+    void *context;
+};
+
+enum { ORDER_ROOM = (sizeof(struct order) + 15) / 16 * 16 }; /* a stack is aligned to 16 bytes */
+
 /* The first of its code. libc's tables of characters, which snprintf(3) uses, are thread-local. */
 static int begin(void *context)
 {
-    struct thread *thread = context;
+    const struct order *order = context;
     uselocale(LC_GLOBAL_LOCALE);
-    return thread->run(thread->context);
+    return order->run(order->context);
 }
 
-static int clone_thread(struct thread *thread)
+static int clone_thread(struct thread *thread, struct order order)
 {
     const int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |
                       CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
+    uint8_t *top = thread->top - ORDER_ROOM;
+    memcpy(top, &order, sizeof order);
     atomic_store(&thread->runs, 1);
-    int id = real()->clone(begin, thread->top, flags, thread, &thread->number, thread->tls, &thread->runs);
+    int id = real()->clone(begin, top, flags, top, &thread->number, thread->tls, &thread->runs);
     if (id < 0)
         atomic_store(&thread->runs, 0);
     return id;
@@ -136,10 +146,8 @@ bool thread_start(struct thread *thread, int (*run)(void *context), void *contex
         thread_wait(thread, LAST_MS);
     clear_storage(thread);
     fill_header(thread->tls);
-    thread->run = run;
-    thread->context = context;
     sys_call(SYS_rt_sigprocmask, SIG_SETMASK, sys_ptr(&all), sys_ptr(&before), sizeof all, 0, 0);
-    const bool made = clone_thread(thread) >= 0;
+    const bool made = clone_thread(thread, (struct order){run, context}) >= 0;
     sys_call(SYS_rt_sigprocmask, SIG_SETMASK, sys_ptr(&before), 0, sizeof before, 0, 0);
     errno = saved;
     return made;

@@ -26,8 +26,6 @@ struct thread {
     size_t size;
     uint8_t *top; /* of the stack */
     void *tls;    /* what its thread pointer is */
-    int (*run)(void *context);
-    void *context;
 };
 
 /* Runs run(context) in a new thread. False if the kernel refuses, or this build can have none

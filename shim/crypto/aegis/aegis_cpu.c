@@ -70,12 +70,13 @@ static backend_list choose(void)
 
 backend_list aegis_cpu_backends(void)
 {
-    /* Two threads that come here at once find the same. */
-    static _Atomic backend_list known;
-    backend_list list = atomic_load_explicit(&known, memory_order_relaxed);
-    if (!list) {
-        list = choose();
-        atomic_store_explicit(&known, list, memory_order_relaxed);
+    /* Two threads that come here at once find the same. A number, so that no pointer to pointers to code lies
+     * in memory that can be written to. */
+    static _Atomic uint8_t known; /* the first of the list, counted from 1 */
+    uint8_t first = atomic_load_explicit(&known, memory_order_relaxed);
+    if (first == 0) {
+        first = (uint8_t)(choose() - all + 1);
+        atomic_store_explicit(&known, first, memory_order_relaxed);
     }
-    return list;
+    return &all[(first - 1u) % (sizeof all / sizeof all[0])];
 }
