@@ -2,6 +2,7 @@
  * Copyright (c) 2026 the sockseal authors */
 #include "io/close.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
@@ -55,6 +56,32 @@ void close_fd(const struct conn_handle *handle)
     sys_close(handle->fd);
     if (hidden)
         fdtable_publish(handle->fd);
+}
+
+/* Whether the number is free, or another file's. If the kernel does not tell, it is not. */
+static bool is_lost(const struct conn_handle *handle)
+{
+    const uint64_t known = arena_cookie(handle->slot);
+    uint64_t cookie = 0;
+    socklen_t len = sizeof cookie;
+    const int result = net_getsockopt(handle->fd, SOL_SOCKET, SO_COOKIE, &cookie, &len);
+    return known && (result == -EBADF || result == -ENOTSOCK || (result == 0 && cookie != known));
+}
+
+void close_lost(void)
+{
+    for (int fd = 0; fd < fdtable_bound(); fd++) {
+        bool left, last;
+        const struct conn_handle handle = fdtable_find_now(fd);
+        if (!handle.conn || handle.conn == &fdtable_dead || !is_lost(&handle))
+            continue;
+        pending_remove(fd);
+        if (!fdtable_hide(&handle, &left, &last))
+            continue;
+        fdtable_publish(fd);
+        if (last)
+            conn_discard(handle.conn);
+    }
 }
 
 /*

@@ -18,6 +18,10 @@ bool close_release(const struct conn_handle *handle);
 /* Closes a sealed descriptor, as the program's close(2) would. */
 void close_fd(const struct conn_handle *handle);
 
+/* Takes the descriptors out of the table that were closed by calls which passed no door: what the process
+ * had of their connections is not held any more. */
+void close_lost(void);
+
 /* shutdown(2). 0 or -errno. */
 int close_shutdown(const struct conn_handle *handle, int how);
 

@@ -10,6 +10,7 @@
 #include "conn/fdtable.h"
 #include "conn/reserve.h"
 #include "diag/log.h"
+#include "io/close.h"
 #include "io/worker.h"
 #include "shm/ownfd.h"
 #include "shm/self.h"
@@ -19,6 +20,7 @@ void privilege_leave_others(void)
 {
     if (!self_owns_tables())
         return;
+    close_lost();
     reserve_sweep();
     fdtable_sweep();
     region_restrict();

@@ -9,6 +9,8 @@
 
 #include "net.h"
 
+#include "sys/file.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -328,6 +330,32 @@ static void a_child_without_a_connection(void)
     end_peer(&peer);
 }
 
+/* By a system call of the program's own: the library learns of it when rights are given up. */
+static void a_child_that_closes_past_the_library(void)
+{
+    struct peer peer;
+    struct mark mark;
+    if (!suite_has_library() || geteuid() != 0)
+        skip();
+    begin_peer(&peer, 1);
+    const int fd = open_marked(&peer, &mark), null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    for (size_t i = 1; i < suite_count(give_up); i++) {
+        const pid_t child = suite_fork();
+        if (child == 0) {
+            close(peer.marks);
+            if (i % 2)
+                sys_close(fd);
+            else
+                sys_call3(SYS_dup3, null, fd, 0);
+            _exit(search(give_up[i], &mark, 1));
+        }
+        assert_int_equal(suite_wait(child), 0);
+    }
+    assert_true(is_alive(fd, &mark));
+    close(fd), close(null);
+    end_peer(&peer);
+}
+
 static int use_one_of_several(int (*way)(void), const int fds[static 3], const struct mark marks[static 3])
 {
     const struct mark others[] = {marks[0], marks[2]};
@@ -551,6 +579,7 @@ static void the_next_program(void)
 static const struct suite_test tests[] = {
     {.name = "the holder finds it", .run = the_holder_finds_it},
     {.name = "a child without a connection", .run = a_child_without_a_connection},
+    {.name = "a child that closes past the library", .run = a_child_that_closes_past_the_library},
     {.name = "a child with one of several", .run = a_child_with_one_of_several},
     {.name = "what was made after the fork", .run = what_was_made_after_the_fork},
     {.name = "siblings", .run = siblings},
