@@ -118,6 +118,9 @@ struct conn_partial {
     uint32_t sent; /* bytes of the record that are on the wire */
 };
 
+/* What has become of a partial record: io/partial.h. */
+enum partial_left { PARTIAL_CONTINUED, PARTIAL_SEEN, PARTIAL_LEFT, PARTIAL_ROOM, PARTIAL_DUE };
+
 struct conn_tx {
     _Atomic uint32_t attention; /* enum conn_tx_attention */
     /* `len` bytes of ciphertext to be sent next, `off` bytes behind the chunk's start. With TX_PARTIAL: the
@@ -125,6 +128,7 @@ struct conn_tx {
     arena_ref chunk;
     uint32_t off, len;
     struct conn_partial partial;  /* with TX_PARTIAL */
+    int64_t partial_due_ms;       /* with PARTIAL_ROOM: when it is completed, a time of net_now_ms() */
     struct chunk_list queue;      /* plaintext accepted before keys were installed */
     struct chunk_list deferred;   /* from a signal handler that interrupted the writer; goes into the queue */
     _Atomic uint32_t to_send;     /* bytes in chunk and queue, to be read without the lock */
@@ -138,8 +142,9 @@ struct conn_tx {
     _Atomic uint8_t holds_hello;
     /* A write was refused though the kernel had room: an EPOLLOUT edge must follow. */
     _Atomic uint8_t edge_pending;
-    int64_t since_ms; /* the same for SO_SNDTIMEO */
-    uintptr_t frame;  /* where the stack of the blocked writer is (record/sysio.h) */
+    _Atomic uint8_t partial_left; /* enum partial_left, with TX_PARTIAL */
+    int64_t since_ms;             /* the same for SO_SNDTIMEO */
+    uintptr_t frame;              /* where the stack of the blocked writer is (record/sysio.h) */
 };
 
 struct conn {
@@ -259,6 +264,13 @@ static inline void conn_rx_clear(struct conn *conn, uint32_t bits)
 {
     if (atomic_load_explicit(&conn->rx.attention, memory_order_relaxed) & bits)
         atomic_fetch_and_explicit(&conn->rx.attention, ~bits, memory_order_acq_rel);
+}
+
+/* Whether the program has left a partial record to the library. */
+static inline bool conn_partial_is_left(const struct conn *conn)
+{
+    return conn_tx_has(conn, TX_PARTIAL) &&
+           atomic_load_explicit(&conn->tx.partial_left, memory_order_relaxed) >= PARTIAL_LEFT;
 }
 
 static inline enum conn_phase conn_phase(const struct conn *conn)

@@ -30,6 +30,7 @@ enum fdtable_flag {
     FDTABLE_WATCH_IN = 4,  /* is in the private epoll, for input */
     FDTABLE_WATCH_OUT = 8, /* is in the private epoll, for output */
     FDTABLE_INHERIT = 16,  /* the program has not set FD_CLOEXEC, though the kernel has (process/inherit.h) */
+    FDTABLE_OWES = 32,     /* calls of this process have reported bytes that the kernel may not have */
 };
 
 struct fdtable_entry {

@@ -9,7 +9,7 @@
 #include "sys/ro_after_init.h"
 
 _Atomic uint32_t pending_count;
-RO_AFTER_INIT void (*pending_carry)(void);
+RO_AFTER_INIT bool (*pending_carry)(void);
 
 static _Atomic uint32_t unwatched; /* approximate number of those pending that are not in the epoll yet */
 static _Atomic int64_t next_deadline = INT64_MAX;
@@ -18,7 +18,7 @@ static _Atomic bool carried;     /* pending_set_carried() */
 static _Atomic bool asleep;      /* pending_set_asleep() */
 static _Atomic uint32_t watcher; /* the thread that polls the private epoll for the others; 0: none */
 
-static void wake_worker(void)
+void pending_wake_worker(void)
 {
     const uint64_t one = 1;
     int wake = atomic_load(&asleep) ? ownfd_get_checked(OWNFD_WAKE) : -1;
@@ -66,7 +66,7 @@ void pending_lower_deadline(int64_t deadline)
     int64_t seen = atomic_load(&next_deadline);
     while (deadline < seen) {
         if (atomic_compare_exchange_weak(&next_deadline, &seen, deadline)) {
-            wake_worker();
+            pending_wake_worker();
             return;
         }
     }
@@ -77,6 +77,8 @@ static uint8_t wanted(const struct conn *conn)
 {
     if (conn_is_connecting(conn) && conn->tx.holds_hello && conn->status.deadline_ms != INT64_MAX)
         return 0; /* it is writable, and waits for its deadline */
+    if (conn_partial_is_left(conn) && conn->tx.to_send == 0)
+        return conn->tx.partial_left == PARTIAL_LEFT ? FDTABLE_WATCH_OUT : 0;
     if (conn_is_connecting(conn))
         return FDTABLE_WATCH_OUT;
     uint8_t watch = conn_is_established(conn) ? 0 : FDTABLE_WATCH_IN;
@@ -114,7 +116,7 @@ void pending_add(int fd)
     if (!handle.conn || (fdtable_set_flags(fd, FDTABLE_PENDING) & FDTABLE_PENDING))
         return;
     if (atomic_fetch_add(&pending_count, 1) == 0)
-        wake_worker(); /* it may wait for something else, without the epoll */
+        pending_wake_worker(); /* it may wait for something else, without the epoll */
     /* Of an established connection it is past, and is the handshake's. */
     if (!conn_is_established(handle.conn) || (fdtable_flags(fd) & FDTABLE_ORPHAN))
         pending_lower_deadline(handle.conn->status.deadline_ms);
@@ -138,10 +140,26 @@ void pending_remove(int fd)
         net_epoll_ctl(epoll, EPOLL_CTL_DEL, fd, NULL);
 }
 
+static _Atomic bool any_owing;
+
+void pending_owe(int fd)
+{
+    fdtable_set_flags(fd, FDTABLE_OWES);
+    atomic_store(&any_owing, true);
+}
+
+void pending_share(void)
+{
+    if (!atomic_exchange(&any_owing, false))
+        return;
+    for (int fd = 0; fd < fdtable_bound(); fd++)
+        fdtable_clear_flags(fd, FDTABLE_OWES);
+}
+
 bool pending_is_settled(const struct conn *conn)
 {
-    return conn_failed(conn) ||
-           (conn_is_established(conn) && conn->tx.to_send == 0 && !conn->status.close_pending);
+    return conn_failed(conn) || (conn_is_established(conn) && conn->tx.to_send == 0 &&
+                                 !conn->status.close_pending && !conn_partial_is_left(conn));
 }
 
 /* If the handle's descriptor was closed meanwhile, and its number is another connection's: what was done to
@@ -231,6 +249,7 @@ void pending_after_fork(void)
         ownfd_drop(OWNFD_WAKE);
     for (int fd = 0; fd < fdtable_bound(); fd++)
         fdtable_clear_flags(fd, FDTABLE_WATCH_IN | FDTABLE_WATCH_OUT);
+    pending_share();
     atomic_store(&unwatched, atomic_load(&pending_count));
     atomic_store(&watcher, 0);
     atomic_store(&carried, false);

@@ -21,8 +21,9 @@ static inline bool pending_any(void)
 }
 
 /* A hook, called when work is left that no further call of the program's finishes: a close. Set at load
- * (io/wait.h) to worker_carry(), which is in a room above; NULL: nothing happens. */
-extern void (*pending_carry)(void);
+ * (io/wait.h) to worker_carry(), which is in a room above; NULL: nothing happens. Whether there is a worker
+ * to do it. */
+extern bool (*pending_carry)(void);
 
 /* Marks a sealed descriptor as pending. Does nothing if it is marked, or is just being closed. The caller may
  * hold the connection's locks. */
@@ -34,6 +35,12 @@ void pending_remove(int fd);
 /* The same for a handle that another thread may have closed meanwhile. In this and the functions below, the
  * number may be another connection's by then, which keeps its mark. */
 void pending_drop(const struct conn_handle *handle);
+
+/* Calls of this process have reported bytes that the kernel may not have: FDTABLE_OWES. A process that leaves
+ * the connection to others sends them first. After a fork the child does so too, and the parent's end need
+ * not wait: pending_share(). */
+void pending_owe(int fd);
+void pending_share(void);
 
 /* Unmarks it if nothing is pending any more. */
 void pending_settle(const struct conn_handle *handle);
@@ -74,6 +81,9 @@ bool pending_is_carried(void);
  * that becomes nearer, or something is pending again. */
 void pending_set_carried(bool by_worker);
 void pending_set_asleep(bool worker);
+
+/* Wakes the worker if it sleeps: it is to find out anew until when. */
+void pending_wake_worker(void);
 
 /* The earliest time, in net_now_ms() milliseconds, at which a pending connection has something to do without
  * an event; INT64_MAX: never. */

@@ -16,27 +16,39 @@
 #include "shm/self.h"
 #include "sys/net.h"
 
+/* Another descriptor of the connection, if this process has one, takes what is left to be done. `flags`:
+ * those of the one that was closed. */
+static void leave_to_copies(const struct conn_handle *handle, uint8_t flags)
+{
+    const int other = flags & (FDTABLE_PENDING | FDTABLE_OWES) ? fdtable_any(handle->conn, handle->fd) : -1;
+    if (other < 0)
+        return;
+    if (flags & FDTABLE_OWES)
+        pending_owe(other);
+    if (flags & FDTABLE_PENDING)
+        pending_add(other);
+}
+
 bool close_release(const struct conn_handle *handle)
 {
     struct conn *conn = handle->conn;
     bool left, last;
     if (conn == &fdtable_dead || !self_owns_tables())
         return false;
-    bool pending = fdtable_flags(handle->fd) & FDTABLE_PENDING;
+    const uint8_t flags = fdtable_flags(handle->fd);
     fdtable_settle_copies();
     bool tried = conn_is_connecting(conn) || fdtable_only_descriptor(conn);
     if (tried && !conn_is_connecting(conn) && ending_unfinished(handle))
         orphan_make(handle);
+    else if (!tried && fdtable_descriptors(conn) == 1 && ending_owes(handle))
+        orphan_make_sender(handle);
     pending_remove(handle->fd);
     if (!fdtable_hide(handle, &left, &last))
         return false;
     hold_drain(handle);
     handshake_keys_forget();
-    if (!left) {
-        int other = pending ? fdtable_any(conn, handle->fd) : -1;
-        if (other >= 0)
-            pending_add(other);
-    }
+    if (!left)
+        leave_to_copies(handle, flags);
     /* Not tried, and yet the last: the other holder closed at the same moment, and took this one for the
      * last. */
     if (last && !tried && !conn_failed(conn)) {

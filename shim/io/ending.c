@@ -114,6 +114,26 @@ bool ending_unsent(const struct conn_handle *handle)
            net_ioctl(handle->fd, SIOCOUTQNSD, &bytes) == 0 && bytes > 0;
 }
 
+bool ending_owes(const struct conn_handle *handle)
+{
+    struct conn *conn = handle->conn;
+    if (conn_failed(conn) || !(fdtable_flags(handle->fd) & FDTABLE_OWES) ||
+        !conn_tx_has(conn, TX_PARTIAL | TX_QUEUED))
+        return false;
+    handshake_progress(handle);
+    conn->tx.partial_left = PARTIAL_DUE;
+    tx_flush(handle);
+    return !conn_failed(conn) && conn->tx.to_send > 0;
+}
+
+bool ending_became_last(const struct conn_handle *handle)
+{
+    struct conn *conn = handle->conn;
+    return conn_is_established(conn) && !conn_is_plaintext(conn) && !conn_failed(conn) &&
+           !conn->tx.close_sent && !conn_tx_has(conn, TX_SHUT) && fdtable_only_descriptor(conn) &&
+           !will_reset(handle);
+}
+
 bool ending_unfinished(const struct conn_handle *handle)
 {
     struct conn *conn = handle->conn;

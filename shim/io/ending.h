@@ -30,6 +30,14 @@ bool ending_unsent(const struct conn_handle *handle);
  * now. */
 bool ending_unfinished(const struct conn_handle *handle);
 
+/* For a process that leaves a connection to others: tries to send what its calls have reported as written.
+ * Whether something is left to be sent. */
+bool ending_owes(const struct conn_handle *handle);
+
+/* Whether the others have left a connection meanwhile that this process was to leave to them, so that its end
+ * is this process's to send. */
+bool ending_became_last(const struct conn_handle *handle);
+
 /* The program makes no further call on the connection: the worker is to finish what is left. */
 void ending_carry(void);
 

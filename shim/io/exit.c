@@ -4,6 +4,7 @@
 
 #include "config/config.h"
 #include "conn/error.h"
+#include "conn/holders.h"
 #include "conn/liveness.h"
 #include "conn/pending.h"
 #include "conn/status.h"
@@ -32,6 +33,37 @@ static void finish_at_exit(int fd)
     }
     orphan_set_deadline(handle.conn);
     pending_add(fd);
+}
+
+/* What this process has written on connections that others hold, too, goes out before it ends. */
+static void send_at_exit(int fd)
+{
+    struct conn_handle handle = fdtable_find(fd);
+    if (!handle.conn || handle.conn == &fdtable_dead || (fdtable_flags(fd) & FDTABLE_ORPHAN) ||
+        conn_is_connecting(handle.conn) || holders_only(handle.conn))
+        return;
+    if (ending_owes(&handle))
+        pending_add(fd);
+}
+
+static bool is_owing(int fd)
+{
+    struct conn_handle handle = fdtable_find(fd);
+    const uint8_t flags = fdtable_flags(fd);
+    return handle.conn && (flags & FDTABLE_PENDING) && (flags & FDTABLE_OWES) && !(flags & FDTABLE_ORPHAN) &&
+           !conn_failed(handle.conn) && !conn_is_connecting(handle.conn) && handle.conn->tx.to_send > 0 &&
+           !holders_only(handle.conn);
+}
+
+static void send_all_at_exit(void)
+{
+    const int64_t end = net_now_ms() + config_get()->close_timeout_ms;
+    for (int fd = 0; fd < fdtable_bound(); fd++)
+        send_at_exit(fd);
+    for (int fd = 0; fd < fdtable_bound(); fd++) {
+        while (pending_any() && is_owing(fd) && net_now_ms() < end)
+            progress_wait(-1, 0, net_now_ms() + ORPHAN_RECHECK_MS, NULL);
+    }
 }
 
 static bool worth_waiting(int fd)
@@ -83,6 +115,7 @@ void exit_finish(void)
     if (!self_owns_tables() || atomic_exchange(&done, true))
         return;
     liveness_begin_round();
+    send_all_at_exit();
     for (int fd = 0; fd < fdtable_bound(); fd++)
         finish_at_exit(fd);
     liveness_end_round();

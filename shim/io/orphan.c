@@ -45,6 +45,14 @@ static bool finish_here(const struct conn_handle *handle)
     return false;
 }
 
+/* Enters a descriptor of the library's own for the connection. */
+static void enter(int fd, const struct conn_handle *handle)
+{
+    fdtable_add(fd, handle->conn, handle->generation);
+    fdtable_set_flags(fd, FDTABLE_ORPHAN);
+    pending_add(fd);
+}
+
 void orphan_make(const struct conn_handle *handle)
 {
     int fd = ownfd_duplicate(handle->fd);
@@ -59,12 +67,21 @@ void orphan_make(const struct conn_handle *handle)
     if (conn_is_established(handle->conn) && !handle->conn->status.close_pending &&
         !(conn_tx_set(handle->conn, TX_SHUT) & TX_SHUT))
         net_shutdown(fd, SHUT_WR); /* the kernel has it all: the FIN depends on nobody's progress */
-    fdtable_add(fd, handle->conn, handle->generation);
-    fdtable_set_flags(fd, FDTABLE_ORPHAN);
-    pending_add(fd);
+    enter(fd, handle);
     if (!conn_is_established(handle->conn) || handle->conn->tx.to_send > 0 ||
         handle->conn->status.close_pending)
         ending_carry();
+}
+
+void orphan_make_sender(const struct conn_handle *handle)
+{
+    int fd = ownfd_duplicate(handle->fd);
+    if (fd < 0)
+        return;                            /* the bytes are sent with the next call of another holder */
+    if (conn_is_established(handle->conn)) /* else the deadline is the handshake's, for all */
+        orphan_set_deadline(handle->conn);
+    enter(fd, handle);
+    ending_carry();
 }
 
 /* Whether nobody computes with the lock, or it is taken now. Who is in a system call does not count, since
@@ -117,6 +134,10 @@ bool orphan_step(const struct conn_handle *handle, bool over)
     }
     if (!over && now < conn->status.deadline_ms)
         return false;
+    if (over && now < conn->status.deadline_ms && ending_became_last(handle)) {
+        conn->status.close_pending = 1;
+        return come_back(conn, now);
+    }
     const bool lost = !over && conn->tx.to_send > 0;
     if (!conn_failed(conn) && conn_is_established(conn))
         rx_probe_discard(handle);

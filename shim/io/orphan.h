@@ -18,6 +18,10 @@
  * moment itself. */
 void orphan_make(const struct conn_handle *handle);
 
+/* Before a process closes its last descriptor of a connection that others hold, too, and that bytes are to be
+ * sent of (ending_owes()): they are sent, and the end is left to the others. */
+void orphan_make_sender(const struct conn_handle *handle);
+
 /* For progress_step(): closes an orphan if its work is done (`over`) or its deadline is past. True if it did.
  */
 bool orphan_step(const struct conn_handle *handle, bool over);

@@ -9,6 +9,7 @@
 #include "diag/limit.h"
 #include "io/ending.h"
 #include "io/orphan.h"
+#include "io/partial.h"
 #include "record/handshake.h"
 #include "record/handshake_timeout.h"
 #include "record/tx_flush.h"
@@ -51,6 +52,7 @@ void progress_step(const struct conn_handle *handle)
     }
     if (conn->tx.to_send > 0 && !conn_is_connecting(conn))
         tx_flush(handle);
+    partial_step(handle);
     if (conn->status.close_pending)
         ending_step(handle);
     bool over = pending_is_settled(conn);

@@ -10,6 +10,7 @@
 #include "conn/hold.h"
 #include "conn/pending.h"
 #include "io/connect.h"
+#include "io/partial.h"
 #include "io/progress.h"
 #include "io/worker.h"
 #include "record/handshake.h"
@@ -69,6 +70,7 @@ static struct io_result enqueue_locked(const struct conn_handle *handle, struct 
     txbuf_account(conn);
     if (source->left > 0)
         atomic_store(&conn->tx.edge_pending, 1);
+    pending_owe(handle->fd);
     pending_add(handle->fd);
     return io_done(done ? (ssize_t)done : -EAGAIN);
 }
@@ -102,6 +104,18 @@ static void push_once(const struct conn_handle *handle)
     net_setsockopt(handle->fd, IPPROTO_TCP, TCP_NODELAY, &value, sizeof value);
 }
 
+/* The call is over, and the kernel does not have all that goes before the next record. */
+static void leave_unsent(const struct conn_handle *handle)
+{
+    pending_owe(handle->fd);
+    if (conn_tx_has(handle->conn, TX_PARTIAL)) {
+        partial_note(handle);
+    } else {
+        pending_add(handle->fd);
+        worker_carry();
+    }
+}
+
 /* The call's result after `done` bytes of the program were taken and `result` ended the sending. */
 static struct io_result account(const struct conn_handle *handle, size_t done, struct io_result result,
                                 int flags)
@@ -110,8 +124,8 @@ static struct io_result account(const struct conn_handle *handle, size_t done, s
     if (result.status == IO_LOCK_LOST)
         return result;
     txbuf_account(conn);
-    if (conn->tx.to_send > 0)
-        pending_add(handle->fd);
+    if (conn->tx.attention & (TX_PARTIAL | TX_QUEUED))
+        leave_unsent(handle);
     if (conn_tx_has(conn, TX_PUSH) && !(flags & MSG_MORE))
         push_once(handle);
     conn->tx.sent_data = 1;

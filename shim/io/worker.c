@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "conn/pending.h"
+#include "io/partial.h"
 #include "io/progress.h"
 #include "io/revoke.h"
 #include "shm/ownfd.h"
@@ -24,7 +25,7 @@ enum {
 
 static _Atomic bool running;   /* there is a worker, or a thread is about to start it */
 static _Atomic int holds;      /* calls of worker_hold() without their worker_resume() */
-static _Atomic bool had;       /* the first of these calls has ended a worker */
+static _Atomic bool had;       /* they have ended a worker, or one was wanted since */
 static _Atomic bool forbidden; /* none is started any more */
 static _Atomic bool
     leaves; /* worker_hold() did not wait for the end of this one: it is to end all the same */
@@ -51,7 +52,7 @@ static void clear_wake(void)
 
 static bool has_work(void)
 {
-    return pending_any() || revoke_next() != INT64_MAX;
+    return pending_any() || partial_next() != INT64_MAX || revoke_next() != INT64_MAX;
 }
 
 static bool is_to_end(void)
@@ -59,11 +60,16 @@ static bool is_to_end(void)
     return atomic_load(&holds) || atomic_load(&leaves);
 }
 
+static int64_t earliest(int64_t one, int64_t other)
+{
+    return one < other ? one : other;
+}
+
 /* When it has something to do without an event. */
 static int64_t next_time(int epoll, int wake)
 {
-    const int64_t pending = pending_deadline(), revoke = revoke_next(), slice = net_now_ms() + SLICE_MS;
-    int64_t until_ms = pending < revoke ? pending : revoke;
+    const int64_t slice = net_now_ms() + SLICE_MS;
+    int64_t until_ms = earliest(pending_deadline(), earliest(revoke_next(), partial_next()));
     if ((wake < 0 || (epoll < 0 && pending_any())) && slice < until_ms)
         until_ms = slice;
     return until_ms;
@@ -90,6 +96,7 @@ static void make_progress(int epoll)
         pending_each(progress_step);
     else
         progress_run();
+    partial_check();
     revoke_check();
 }
 
@@ -153,14 +160,28 @@ static void start_undisturbed(void)
     sys_sigprocmask(SIG_SETMASK, &mask, NULL);
 }
 
+/* Whether worker_resume() is to come and makes one. It may have been missed by a moment: then it is not. */
+static bool is_left_to_resume(void)
+{
+    if (!atomic_load(&holds))
+        return false;
+    atomic_store(&had, true);
+    return atomic_load(&holds) != 0;
+}
+
 /* Sets `running`, then checks `holds`. worker_hold() counts its hold, then checks `running`. So one of the
  * two sees the other. */
-void worker_carry(void)
+bool worker_carry(void)
 {
-    if (atomic_load(&forbidden))
+    if (atomic_load(&forbidden)) {
         revoke_impossible();
-    else if (may_start() && !atomic_load(&running))
+        return false;
+    }
+    if (is_left_to_resume())
+        return true;
+    if (may_start() && !atomic_load(&running))
         start_undisturbed();
+    return atomic_load(&running);
 }
 
 static bool exists(void)

@@ -24,8 +24,8 @@
 #include <stdbool.h>
 
 /* Starts the worker, if something is pending and there is none. To be called with work left that no call
- * comes back for; any lock may be held. */
-void worker_carry(void);
+ * comes back for; any lock may be held. Whether there is one, or will be by worker_resume(). */
+bool worker_carry(void);
 
 /* Ends it, waits until it is gone, and starts none until worker_resume(), which makes it anew if there was
  * one. The two nest. In a vfork(2) child they do nothing. No lock may be held. A worker that is kept from

@@ -14,6 +14,8 @@
 #include "diag/log.h"
 #include "io/accept.h"
 #include "io/close.h"
+#include "io/ending.h"
+#include "io/partial.h"
 #include "io/socket.h"
 #include "io/unconnected.h"
 #include "process/exec_handover.h"
@@ -119,6 +121,21 @@ static void recover_locks(const struct conn_handle *handle)
     }
 }
 
+/* What the other program's calls have reported, or closed, is delivered whatever this one does. */
+static void go_on_with(const struct conn_handle *handle)
+{
+    struct conn *conn = handle->conn;
+    const bool owes = conn->tx.to_send > 0 || conn->status.close_pending;
+    if (!conn_is_established(conn) || owes)
+        pending_add(handle->fd);
+    if (owes || conn_tx_has(conn, TX_PARTIAL))
+        pending_owe(handle->fd);
+    if (conn_tx_has(conn, TX_PARTIAL))
+        partial_note(handle);
+    else if (owes)
+        ending_carry();
+}
+
 static void take_over(int fd, struct conn *conn, bool counted)
 {
     bool inherit = !(net_fcntl(fd, F_GETFD, 0) & FD_CLOEXEC);
@@ -138,8 +155,7 @@ static void take_over(int fd, struct conn *conn, bool counted)
         fdtable_set_flags(fd, FDTABLE_INHERIT);
         net_fcntl(fd, F_SETFD, FD_CLOEXEC);
     }
-    if (!conn_is_established(conn) || conn->tx.to_send > 0 || conn->status.close_pending)
-        pending_add(fd);
+    go_on_with(&handle);
 }
 
 static void take_over_place(int fd, const struct exec_place *place, bool counted)

@@ -53,6 +53,7 @@ void fork_in_parent(void)
         atomic_store(&fork_counted, false);
         fdtable_unlock(fork_locked);
     }
+    pending_share();
     worker_resume();
 }
 

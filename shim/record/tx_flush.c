@@ -132,12 +132,19 @@ static void drop_all(struct conn *conn)
     txbuf_account(conn);
 }
 
+/* A partial record is left to the program's next write, unless that does not come (io/partial.h), or
+ * close_notify is to follow it. */
+static bool ends_partial(const struct conn *conn)
+{
+    return conn_tx_has(conn, TX_PARTIAL) &&
+           (conn->status.close_pending || conn->tx.partial_left == PARTIAL_DUE);
+}
+
 int tx_flush_locked(const struct conn_handle *handle)
 {
     struct conn *conn = handle->conn;
-    /* A partial record is left to the program's next write, unless close_notify is to follow it. */
-    bool queued = (conn->tx.can_send || conn_is_plaintext(conn)) && conn->tx.queue.total > 0;
-    if (conn->tx.len == 0 && !queued && !(conn_tx_has(conn, TX_PARTIAL) && conn->status.close_pending))
+    const bool queued = (conn->tx.can_send || conn_is_plaintext(conn)) && conn->tx.queue.total > 0;
+    if (conn->tx.len == 0 && !queued && !ends_partial(conn))
         return 0;
     int result = (int)tx_flush_with(handle, MSG_DONTWAIT | MSG_NOSIGNAL).value;
     if (result < 0 && result != -EAGAIN && result != -EINTR)

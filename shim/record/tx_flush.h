@@ -8,7 +8,8 @@
  * tx.chunk as ciphertext; and what the program wrote before keys were installed, in tx.queue as plaintext.
  *
  * A record that the kernel took in part, and whose content is not all on the wire (TX_PARTIAL), is not among
- * them: tx_record_resume() continues it (record/tx_record.h).
+ * them: tx_record_resume() continues it (record/tx_record.h), or it is completed when the program does not
+ * (io/partial.h).
  */
 
 #include "config/config.h"

@@ -91,6 +91,7 @@ static struct io_result begin_partial(const struct conn_handle *handle, const ui
         return failed(handle, result);
     conn->tx.partial = (struct conn_partial){
         .size = (uint32_t)size, .have = (uint32_t)content_sent(sent), .sent = (uint32_t)sent};
+    conn->tx.partial_left = PARTIAL_CONTINUED;
     conn_tx_set(conn, TX_PARTIAL);
     return io_done(-EAGAIN);
 }
@@ -181,6 +182,7 @@ static struct io_result resumed(const struct conn_handle *handle, struct iov_cur
         conn->session.tx.sequence--;
         conn->tx.partial.have = (uint32_t)fixed;
         conn->tx.partial.sent = (uint32_t)sent;
+        conn->tx.partial_left = PARTIAL_CONTINUED;
         iov_cursor_advance(source, fixed - had);
         return io_done(-EAGAIN);
     }

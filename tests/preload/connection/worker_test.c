@@ -135,6 +135,44 @@ static void fork_and_end(const struct client *client)
     _exit(0);
 }
 
+/* A child of this process writes. It ends, or closes its descriptor. */
+static void write_by_a_child(const struct client *client, bool closes)
+{
+    int fd = net_connect(client->net, &client->address);
+    pid_t child = fork();
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        net_set_nonblock(fd, true);
+        if (write(fd, "message", 7) != 7)
+            _exit(3);
+        if (closes)
+            close(fd);
+        say(client);
+        if (!closes)
+            _exit(0);
+    }
+    wait_on_a_lock();
+}
+
+static void write_by_a_child_that_ends(const struct client *client)
+{
+    write_by_a_child(client, false);
+}
+
+static void write_by_a_child_that_closes(const struct client *client)
+{
+    write_by_a_child(client, true);
+}
+
+static void run_a_program(const struct client *client)
+{
+    char text[100];
+    fcntl(connect_and_write(client), F_SETFD, 0);
+    /* as many bytes as say() writes */
+    snprintf(text, sizeof text, "echo run >&%d; while :; do :; done", client->said);
+    execl("/bin/sh", "sh", "-c", text, NULL);
+}
+
 static void change_rights_and_wait(const struct client *client)
 {
     connect_and_write(client);
@@ -184,6 +222,8 @@ static void delivered(const struct net *net, void (*run)(const struct client *cl
     struct client client = {.net = net};
     int listener;
     pid_t child = start(&client, run, &listener);
+    if (client.speaker != child && kill(client.speaker, 0) == 0)
+        suite_until_blocked(client.speaker); /* or gone */
     int fd = accept(listener, NULL, NULL);
     assert_true(fd >= 0);
     expect(fd, "message");
@@ -239,6 +279,21 @@ static void the_writer_ends_and_its_child_lives(const struct net *net)
     expect(fd, "message");
     kill(client.speaker, SIGKILL);
     close(fd), close(listener);
+}
+
+static void a_child_writes_and_ends(const struct net *net)
+{
+    delivered(net, write_by_a_child_that_ends, false);
+}
+
+static void a_child_writes_and_closes(const struct net *net)
+{
+    delivered(net, write_by_a_child_that_closes, false);
+}
+
+static void another_program_computes(const struct net *net)
+{
+    delivered(net, run_a_program, false);
 }
 
 /* Of every thread of the process: a line of /proc/PID/task/TID/status (proc(5)). Gives how many threads have
@@ -603,6 +658,9 @@ int main(int argc, char **argv)
         {.name = "the writer ends, and its child lives",
          .run = the_writer_ends_and_its_child_lives,
          .limit_s = 30},
+        {.name = "written by a child that ends", .run = a_child_writes_and_ends, .limit_s = 30},
+        {.name = "written by a child that closes", .run = a_child_writes_and_closes, .limit_s = 30},
+        {.name = "written, and another program computes", .run = another_program_computes, .limit_s = 30},
         {.name = "written, and rights are given up", .run = rights_are_given_up, .limit_s = 30},
         {.name = "written, and a namespace is unshared", .run = a_namespace_is_unshared, .limit_s = 30},
         {.name = "written, and descriptors are unshared", .run = descriptors_are_unshared, .limit_s = 30},
