@@ -4,8 +4,9 @@
 #define SOCKSEAL_CLOSE_H
 
 /*
- * close(2) and shutdown(2) of a sealed descriptor. What is left to be done behind a close is an orphan's work
- * (io/orphan.h); what ends a direction is in io/ending.h.
+ * close(2) and shutdown(2) of a sealed descriptor. What ends a direction, and when a reset does so instead
+ * (unread data, SO_LINGER), is in io/ending.h; what is left to be done behind a close is an orphan's work
+ * (io/orphan.h).
  */
 
 #include "conn/fdtable.h"

@@ -3,7 +3,9 @@
 #ifndef SOCKSEAL_HANDSHAKE_H
 #define SOCKSEAL_HANDSHAKE_H
 
-/* The handshake of a connection, as far as it goes without waiting for the peer. */
+/* The handshake of a connection, as far as it goes without waiting for the peer. Which keys it may use is in
+ * record/handshake_keys.h, how long it may take in record/handshake_timeout.h, and what it consists of in
+ * tls/. */
 
 #include "conn/fdtable.h"
 
