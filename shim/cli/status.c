@@ -120,6 +120,7 @@ static int read_all(struct status_all *all)
     }
     const struct dirent *entry;
     int status = 0;
+    all->hidden = status_proc_hides_others();
     while (status == 0 && (entry = readdir(directory))) {
         const int pid = pid_of(entry->d_name);
         const enum status_result result = pid ? status_read(pid, &process) : STATUS_NOTHING;
@@ -138,6 +139,8 @@ static void explain(const char *word, int pid, enum status_result result)
     const char *reason = "there is no such process, or /proc hides it (hidepid)";
     if (result == STATUS_NOT_READABLE)
         reason = "this user may not look into it; root may";
+    else if (result == STATUS_NOTHING && !status_may_run_program(pid))
+        reason = "it runs no program: it has ended, or belongs to the kernel";
     else if (result == STATUS_NOTHING)
         reason =
             status_has_library(pid) ? "it has sealed nothing yet" : "it does not have the library loaded";
@@ -210,6 +213,12 @@ static int show_to_file(const char *path, const struct options *options, const s
 static int show_once(const struct options *options)
 {
     struct status_all all = {0};
+    if (!status_proc_is_own()) {
+        message_error(
+            "status: /proc is not mounted, or is that of another PID namespace: start sockseal in that "
+            "one, too (nsenter --pid --mount)");
+        return CLI_FAILED;
+    }
     int status = *options->pids ? read_named(&all, options->pids) : read_all(&all);
     if (status != CLI_USAGE) {
         if (options->watch && isatty(STDOUT_FILENO))

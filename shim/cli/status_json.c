@@ -78,7 +78,8 @@ static void print_process(FILE *out, const struct status_process *process)
 
 void status_show_json(FILE *out, const struct status_all *all)
 {
-    fprintf(out, "{\"version\":1,\"not_readable\":%zu,\"processes\":[", all->not_readable);
+    fprintf(out, "{\"version\":1,\"not_readable\":%zu,\"hidden\":%s,\"processes\":[", all->not_readable,
+            all->hidden ? "true" : "false");
     for (size_t i = 0; i < all->count; i++) {
         fputs(i ? ",\n " : "\n ", out);
         print_process(out, &all->processes[i]);

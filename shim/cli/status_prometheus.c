@@ -162,6 +162,9 @@ bool status_show_prometheus(FILE *out, const struct status_all *all)
                 false);
     begin(&metrics, "sockseal_processes_not_readable", "gauge", "Processes that could not be looked into.");
     fprintf(out, "sockseal_processes_not_readable %zu\n", all->not_readable);
+    begin(&metrics, "sockseal_processes_hidden", "gauge",
+          "1 if /proc hides the processes of other users (hidepid), else 0.");
+    fprintf(out, "sockseal_processes_hidden %d\n", all->hidden);
     free(metrics.series);
     return true;
 }

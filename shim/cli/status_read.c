@@ -87,15 +87,16 @@ static void look_at(const char *path, struct found *found)
             *slots[i] = open_memfd(path, wanted[i].name, wanted[i].size);
 }
 
-/* Whether the process runs a program: a thread of the kernel's, or one that has ended, has no arguments. */
-static bool runs_program(int pid)
+/* What runs no program has no arguments. With hidepid=1 they cannot be read. */
+bool status_may_run_program(int pid)
 {
     char path[PATH_LEN];
     snprintf(path, sizeof path, "/proc/%d/cmdline", pid);
     FILE *file = fopen(path, "re");
-    const bool runs = file && fgetc(file) != EOF;
-    if (file)
-        fclose(file);
+    if (!file)
+        return errno == EACCES || errno == EPERM;
+    const bool runs = fgetc(file) != EOF;
+    fclose(file);
     return runs;
 }
 
@@ -107,7 +108,7 @@ static enum status_result find(int pid, struct found *found)
     DIR *directory = opendir(path);
     if (!directory) {
         const bool refused = errno == EACCES || errno == EPERM;
-        return !refused ? STATUS_GONE : runs_program(pid) ? STATUS_NOT_READABLE : STATUS_NOTHING;
+        return !refused ? STATUS_GONE : status_may_run_program(pid) ? STATUS_NOT_READABLE : STATUS_NOTHING;
     }
     const struct dirent *entry;
     while ((found->counters < 0 || found->connections < 0) && (entry = readdir(directory))) {
@@ -261,7 +262,8 @@ static void read_counters(int fd, struct status_process *process)
         process->counts.failure[i] = page.failure[i];
 }
 
-static void read_program(int pid, char *to, size_t size)
+/* False: the process has ended. */
+static bool read_program(int pid, char *to, size_t size)
 {
     char path[PATH_LEN];
     snprintf(path, sizeof path, "/proc/%d/comm", pid);
@@ -270,6 +272,7 @@ static void read_program(int pid, char *to, size_t size)
     to[len && to[len - 1] == '\n' ? len - 1 : len] = '\0';
     if (file)
         fclose(file);
+    return len > 0;
 }
 
 enum status_result status_read(int pid, struct status_process *process)
@@ -279,7 +282,6 @@ enum status_result status_read(int pid, struct status_process *process)
     enum status_result result = find(pid, &found);
     if (result != STATUS_READ)
         return result;
-    read_program(pid, process->program, sizeof process->program);
     if (found.counters >= 0) {
         read_counters(found.counters, process);
         close(found.counters);
@@ -289,9 +291,22 @@ enum status_result status_read(int pid, struct status_process *process)
             result = STATUS_NO_MEMORY;
         close(found.connections);
     }
+    if (result == STATUS_READ && !read_program(pid, process->program, sizeof process->program))
+        result = STATUS_GONE;
     if (result != STATUS_READ)
         status_free(process);
     return result;
+}
+
+bool status_proc_is_own(void)
+{
+    return access("/proc/self", F_OK) == 0;
+}
+
+/* Every PID namespace has a first process. */
+bool status_proc_hides_others(void)
+{
+    return access("/proc/1", F_OK) < 0 && errno == ENOENT;
 }
 
 bool status_has_library(int pid)

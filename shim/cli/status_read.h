@@ -59,6 +59,17 @@ enum status_result {
 /* Reads a process; status_free() follows if the result is STATUS_READ. */
 enum status_result status_read(int pid, struct status_process *process);
 
+/* Whether /proc is this process's own: mounted, and of its PID namespace or one above. Else nothing can be
+ * read. */
+bool status_proc_is_own(void);
+
+/* Whether /proc hides the processes of other users from this one (hidepid=2 of proc(5)). */
+bool status_proc_hides_others(void);
+
+/* Whether the process runs a program, as far as /proc tells: a thread of the kernel's does not, nor does one
+ * that has ended. */
+bool status_may_run_program(int pid);
+
 /* Whether the library is loaded there, as far as /proc tells. */
 bool status_has_library(int pid);
 

@@ -15,6 +15,7 @@ struct status_all {
     struct status_process *processes;
     size_t count;
     size_t not_readable; /* processes of others, that may or may not have sealed connections */
+    bool hidden;         /* there may be more of these: /proc does not show them */
 };
 
 enum { STATUS_ADDRESS_TEXT = 64 };

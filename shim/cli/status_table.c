@@ -226,4 +226,6 @@ void status_show_table(FILE *out, const struct status_all *all, bool failures, b
     if (all->not_readable > 0)
         fprintf(out, "%zu process%s of other users cannot be looked into: root sees all\n", all->not_readable,
                 all->not_readable == 1 ? "" : "es");
+    if (all->hidden)
+        fputs("/proc hides the processes of other users (hidepid): root sees all\n", out);
 }

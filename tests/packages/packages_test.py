@@ -17,7 +17,7 @@ import tarfile
 import tempfile
 import unittest
 
-# packages: dpkg-dev debhelper dh-apparmor util-linux
+# packages: dpkg-dev debhelper dh-apparmor systemtap-sdt-dev util-linux
 # time-limit: 600
 # full-limit: 1500
 
