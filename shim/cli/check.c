@@ -95,7 +95,7 @@ int check_main(int argc, char **argv)
 {
     char library[PATH_MAX];
     bool help;
-    int first = settings_read_options(argc, argv, &help), status = 0;
+    int first = settings_read_options(argc, argv, true, &help), status = 0;
     if (first < 0)
         return CLI_USAGE;
     if (help)

@@ -2,7 +2,6 @@
  * Copyright (c) 2026 the sockseal authors */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -14,6 +13,7 @@
 #include "cli/help.h"
 #include "cli/keyline.h"
 #include "cli/message.h"
+#include "cli/option.h"
 #include "config/keyfile.h"
 #include "crypto/secret.h"
 #include "sys/file.h"
@@ -50,7 +50,7 @@ static bool read_options(int argc, char **argv, struct request *request)
         {"pair", no_argument, NULL, OPTION_PAIR}, {"append", no_argument, NULL, OPTION_APPEND},
         {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
     int option;
-    while ((option = getopt_long(argc, argv, "o:b:h", options, NULL)) != -1) {
+    while ((option = option_next(argc, argv, ":o:b:h", options)) != -1) {
         if (option == 'o')
             request->output = optarg;
         else if (option == 'h')

@@ -40,6 +40,8 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
         if (strcmp(argv[1], verbs[i].name) == 0)
             return finish(verbs[i].function(argc - 1, argv + 1));
-    /* No verb: `run` is implied, with argv[0] in the place of its name. */
+    /* No verb: `run` is implied. */
+    static char run[] = "run";
+    argv[0] = run;
     return finish(run_main(argc, argv));
 }

@@ -211,7 +211,7 @@ static int ping_host(const char *host, const char *port, const struct keyring *k
     struct addrinfo *found;
     int error = getaddrinfo(host, port, &hints, &found), status = CLI_FAILED;
     if (error)
-        return say_failure("name", gai_strerror(error), "there is no such host, or the port is no number");
+        return say_failure("name", gai_strerror(error), "there is no such host");
     for (const struct addrinfo *at = found; at && status != 0; at = at->ai_next) {
         const struct target target = target_of(at);
         status = ping_target(&target, keys);
@@ -247,18 +247,30 @@ static bool leave_seal(int argc, char **argv)
     return false;
 }
 
+/* getaddrinfo(3) takes a number that is too large for another port. */
+static bool is_port(const char *word)
+{
+    char *end;
+    const unsigned long port = strtoul(word, &end, 10);
+    return *word >= '0' && *word <= '9' && *end == '\0' && port >= 1 && port <= UINT16_MAX;
+}
+
 int ping_main(int argc, char **argv)
 {
     bool help;
     if (!leave_seal(argc, argv))
         return CLI_FAILED;
-    int first = settings_read_options(argc, argv, &help);
+    int first = settings_read_options(argc, argv, true, &help);
     if (first < 0)
         return CLI_USAGE;
     if (help)
         return help_print("ping");
     if (argc - first != 2) {
         message_error("ping takes a host and a port; see 'sockseal ping --help'");
+        return CLI_USAGE;
+    }
+    if (!is_port(argv[first + 1])) {
+        message_error("ping: '%s' is no port: a number from 1 to 65535", argv[first + 1]);
         return CLI_USAGE;
     }
     if (!settings_read_file(NULL))

@@ -8,7 +8,6 @@
  * machine after the other again.
  */
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +17,7 @@
 #include "cli/keyline.h"
 #include "cli/keytext.h"
 #include "cli/message.h"
+#include "cli/option.h"
 #include "cli/settings.h"
 #include "crypto/secret.h"
 
@@ -155,8 +155,8 @@ static bool read_options(int argc, char **argv, struct request *request)
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
     int option;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-        if (option == '?')
+    while ((option = option_next(argc, argv, ":h", options)) != -1) {
+        if (option == OPTION_BAD)
             return false;
         request->take |= option == OPTION_TAKE;
         request->finish |= option == OPTION_FINISH;

@@ -56,7 +56,7 @@ static int prepare(struct candidate *program, const char *name)
     if (!settings_read_file(program->path))
         return CLI_CONFIGURATION;
     if (!settings_require_ports())
-        return CLI_USAGE;
+        return CLI_CONFIGURATION;
     if (settings_check() > 0)
         return CLI_CONFIGURATION;
     if (!preload_find(library) || !preload_set(library))
@@ -86,13 +86,13 @@ static int start(char **arguments, bool greet)
 int run_main(int argc, char **argv)
 {
     bool help;
-    int first = settings_read_options(argc, argv, &help);
+    int first = settings_read_options(argc, argv, false, &help);
     if (first < 0)
         return CLI_USAGE;
     if (help)
         return help_print("run");
     if (first == argc) {
-        message_error("no program is named; try 'sockseal run --help'");
+        message_error("no program is named; see 'sockseal run --help'");
         return CLI_USAGE;
     }
     return start(argv + first, false);
@@ -102,7 +102,7 @@ int shell_main(int argc, char **argv)
 {
     static char default_shell[] = "/bin/sh";
     bool help;
-    int first = settings_read_options(argc, argv, &help);
+    int first = settings_read_options(argc, argv, false, &help);
     char *shell = getenv("SHELL");
     if (first < 0)
         return CLI_USAGE;

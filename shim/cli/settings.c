@@ -2,7 +2,6 @@
  * Copyright (c) 2026 the sockseal authors */
 #include "cli/settings.h"
 
-#include <getopt.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #include "cli/cli.h"
 #include "cli/configuration.h"
 #include "cli/message.h"
+#include "cli/option.h"
 #include "config/config.h"
 #include "config/startup.h"
 #include "config/variables.h"
@@ -89,13 +89,12 @@ static bool apply(int option)
     return false;
 }
 
-int settings_read_options(int argc, char **argv, bool *help)
+int settings_read_options(int argc, char **argv, bool behind, bool *help)
 {
-    static char own_name[] = "sockseal";
+    const char *letters = behind ? ":p:k:i:s:t:l:f:h" : "+:p:k:i:s:t:l:f:h";
     int option;
     *help = false;
-    argv[0] = own_name; /* getopt(3) starts its messages with it */
-    while ((option = getopt_long(argc, argv, "+p:k:i:s:t:l:f:h", long_options, NULL)) != -1) {
+    while ((option = option_next(argc, argv, letters, long_options)) != -1) {
         if (option == 'h') {
             *help = true;
         } else if (option == 'f') {
@@ -103,7 +102,6 @@ int settings_read_options(int argc, char **argv, bool *help)
         } else if (option == OPTION_UNSEALED) {
             unsealed_allowed = true;
         } else if (!apply(option)) {
-            fputs("Try 'sockseal --help'.\n", stderr);
             return -1;
         }
     }

@@ -9,10 +9,11 @@
 #include <stdbool.h>
 
 /*
- * Reads the options at the start of argv, and sets the variable of each. Gives the index of the first word
- * that is none, or -1 after a message. *help is set when --help was among them.
+ * Reads the options at the start of argv, or, with `behind`, anywhere in it, and sets the variable of each.
+ * Gives the index of the first word that is none, or -1 after a message. *help is set when --help was among
+ * them. argv[0] is the verb.
  */
-int settings_read_options(int argc, char **argv, bool *help);
+int settings_read_options(int argc, char **argv, bool behind, bool *help);
 
 /* Whether --allow-unsealed-program was among the options. */
 bool settings_allow_unsealed(void);

@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 #include "cli/cli.h"
 #include "cli/help.h"
 #include "cli/message.h"
+#include "cli/option.h"
 #include "cli/status_read.h"
 #include "cli/status_show.h"
 
@@ -42,9 +42,7 @@ static const struct option long_options[] = {
 static int read_options(int argc, char **argv, struct options *options)
 {
     int letter;
-    opterr = 0;
-    optind = 1;
-    while ((letter = getopt_long(argc, argv, "o:wh", long_options, NULL)) != -1) {
+    while ((letter = option_next(argc, argv, ":o:wh", long_options)) != -1) {
         switch (letter) {
         case 'j':
             options->form = JSON;
@@ -64,8 +62,6 @@ static int read_options(int argc, char **argv, struct options *options)
         case 'h':
             return help_print("status");
         default:
-            message_error("status: '%s' is no option, or lacks its argument; try 'sockseal status --help'",
-                          argv[optind - 1]);
             return CLI_USAGE;
         }
     }

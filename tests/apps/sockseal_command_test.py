@@ -48,9 +48,10 @@ class RunTest(CommandTest):
         self.assertEqual(self.sockseal("-p", "9", "sh", "-c", "exit 42").returncode, 42)
 
     def test_without_ports_it_refuses(self):
-        result = self.sockseal("true")
-        self.assertEqual(result.returncode, USAGE)
-        self.assertIn("SOCKSEAL_PORTS", result.stderr)
+        for words in (["true"], ["run", "true"], ["shell"], ["check"]):
+            result = self.sockseal(*words)
+            self.assertEqual(result.returncode, CONFIGURATION, words)
+            self.assertIn("SOCKSEAL_PORTS", result.stderr)
 
     def test_a_misspelt_variable_is_named_where_no_port_is(self):
         for words in (["true"], ["check"]):
@@ -68,6 +69,18 @@ class RunTest(CommandTest):
             result = self.sockseal(*arguments)
             self.assertEqual(result.returncode, USAGE, arguments)
             self.assertNotEqual(result.stderr, "")
+
+    def test_a_wrong_option_is_named_with_the_verb_and_its_help(self):
+        for verb in ("run", "shell", "check", "keygen", "ping", "rotate", "status"):
+            for word in ("--nonsense", "-Z", "--help=now"):
+                result = self.sockseal(verb, word)
+                self.assertEqual((result.returncode, result.stdout, result.stderr), (
+                    USAGE, "", f"sockseal: {verb}: there is no option '{word}'; see 'sockseal {verb} --help'\n"))
+        for verb, word in (("run", "-p"), ("check", "--key-file"), ("keygen", "-o"), ("ping", "-i"), ("status", "-o")):
+            result = self.sockseal(verb, word)
+            self.assertEqual((result.returncode, result.stderr), (
+                USAGE, f"sockseal: {verb}: option '{word}' lacks its argument; see 'sockseal {verb} --help'\n"))
+        self.assertIn("sockseal: run: there is no option '-Z'", self.sockseal("-Z", "true").stderr)
 
     def test_help_and_version(self):
         self.assertIn("usage: sockseal", self.sockseal("--help").stdout)

@@ -119,7 +119,10 @@ class Ping(sealed.TestCase):
         self.assertNotIn("would connect in the clear", self.ping(port, "-p", str(port), status=0))
 
     def test_usage_and_configuration(self):
-        for arguments, status in ((["ping"], 125), (["ping", "host"], 125), (["ping", "-k", "/nonexistent", "h", "1"], 78)):
+        for arguments, status in ((["ping"], 125), (["ping", "host"], 125), (["ping", "host", "http"], 125),
+                                  (["ping", "host", "65536"], 125), (["ping", "host", "0"], 125),
+                                  (["ping", "-k", "/nonexistent", "h", "1"], 78),
+                                  (["ping", "h", "1", "-k", "/nonexistent"], 78)):
             result = subprocess.run([sealed.BUILD / "sockseal", *arguments], env=self.plain_env(), capture_output=True,
                                     text=True, timeout=30, check=False)
             self.assertEqual(result.returncode, status, result.stderr)
