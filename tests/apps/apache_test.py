@@ -136,8 +136,8 @@ class Apache(sealed.TestCase):
         download = self.curl("--limit-rate", str(SIZE // 2), f"{url}/big")
         script = f"for n in $(seq 1 100); do curl -sS --fail {url}/page || echo lost; done"
         visitor = self.run_program("bash", "-c", script, digest_only=True)
-        for _ in range(2):
-            time.sleep(0.4)
+        for number in range(2):
+            visitor.out.wait(lambda output, pages=10 * (number + 1): output.length >= pages * len(PAGE), sealed.DEADLINE)
             os.kill(server.pid, signal.SIGUSR1)
         ends = download.status(60), visitor.status(60)
         self.assertEqual(download.out.digest(), hashlib.sha256(self.content).hexdigest())

@@ -142,7 +142,7 @@ class Order(Case):
             with self.subTest(listener=flavour):
                 port, server = self.listen(flavour)
                 server.type("typed before anybody was there")
-                time.sleep(0.5)
+                self.wait_asleep(server)
                 client = self.run_program("nc.openbsd", "-n", self.address, port)
                 client.expect("typed before anybody was there\n")
 
@@ -152,7 +152,7 @@ class Order(Case):
             with self.subTest(connector=flavour):
                 port, server = self.listen("openbsd")
                 client = self.run_program(*netcats.connecting(flavour, self.address, port))
-                time.sleep(0.8)
+                self.wait_asleep(server, client)
                 client.type("late from the client")
                 server.expect("late from the client\n")
                 server.type("late from the server")

@@ -164,7 +164,7 @@ class HalfClose(NetcatCase):
         self.wait_listening(port, server)
         client = self.run_peer("connect", self.address, port, "send:question", "shutdown", "recvall")
         server.expect("question")
-        time.sleep(0.2)  # for the end of the client's direction to arrive
+        self.wait_asleep(server, client)  # the end of the client's direction has arrived
         if server.runs():
             server.feed([b"answer after the end"]).join(5)
             server.end_input()
@@ -189,7 +189,7 @@ class HalfClose(NetcatCase):
         client.type("from the client")
         client.end_input()
         server.expect("from the client\n")
-        time.sleep(0.2)
+        self.wait_asleep(server, client)
         server.type("from the server")
         client.expect("from the server\n")
         return client.runs(), server.runs()

@@ -43,7 +43,7 @@ class Case(sealed.TestCase):
         direction.hold_after(7)
         talking.type("this line is cut in two")
         direction.wait_passed(passed + 7)
-        time.sleep(0.1)
+        self.wait_asleep(waiting)
         for number in range(3):
             waiting.type(f"typed meanwhile {number}")
             talking.expect(f"typed meanwhile {number}\n", timeout=5)
@@ -113,7 +113,7 @@ class Dribble(Case):
         client = self.run_program("nc.openbsd", "-n", self.address, entry)
         recorder.to_client.wait_passed(40)
         client.type("typed before the handshake was done")
-        time.sleep(0.3)
+        self.wait_asleep(client)
         recorder.to_client.release()
         server.expect("typed before the handshake was done\n")
         wire.assert_sealed(self, recorder, "typed before the handshake was done")
@@ -138,7 +138,7 @@ class Tickets(Case):
             with self.subTest(flavour=flavour):
                 port, server = self.ticket_giving_server("-quiet", "-num_tickets", "8")
                 client = self.run_program(*netcats.connecting(flavour, self.address, port), on_pty=True)
-                time.sleep(0.5)  # the tickets arrive and nothing else does
+                self.wait_asleep(server, client)  # the tickets have arrived, and nothing else has
                 for number in range(3):
                     client.type(f"typed after the tickets {number}")
                     server.expect(f"typed after the tickets {number}\n", timeout=5)
@@ -152,10 +152,12 @@ class Tickets(Case):
         client = self.run_program("nc.openbsd", "-n", self.address, entry)
         client.type("first")
         server.expect("first\n")
-        time.sleep(0.2)
+        self.wait_asleep(server, client)
+        passed = recorder.to_client.passed
         recorder.to_client.hold_after(9)
         server.type("cut in two")
-        time.sleep(0.2)
+        recorder.to_client.wait_passed(passed + 9)
+        self.wait_asleep(client)
         client.type("meanwhile")
         server.expect("meanwhile\n", timeout=5)
         recorder.to_client.release()

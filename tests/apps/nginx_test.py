@@ -326,7 +326,7 @@ class Changes(Case):
         load = self.run_program("ab", "-q", "-n", 30_000 if sealed.FULL else 4000, "-c", 50, url + "/page.html")
         download = self.curl("--limit-rate", "10M", url + "/big", digest_only=True)
         for number in range(5 if sealed.FULL else 2):
-            time.sleep(0.3)
+            download.out.wait(lambda output, most=(number + 1) << 20: output.length >= most, sealed.DEADLINE)
             server.process.send_signal(signal.SIGHUP)
             self.await_line("reconfiguring", number + 1)
         seen = load.status(90), self.failed(load)
@@ -359,7 +359,7 @@ class Changes(Case):
         old = self.master_of()
         load = self.run_program("ab", "-q", "-n", 20_000 if sealed.FULL else 3000, "-c", 20, url + "/page.html")
         download = self.curl("--limit-rate", "10M", url + "/big", digest_only=True)
-        time.sleep(0.2)
+        download.out.wait(lambda output: output.length > 1 << 20, sealed.DEADLINE)
         os.kill(old, signal.SIGUSR2)
         self.await_line("start worker process ", 4)
         fresh = self.master_of()

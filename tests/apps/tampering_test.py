@@ -94,7 +94,7 @@ class Tampering(Case):
         """A program that is killed says no close_notify, and its peer must not take that for the end of the data."""
         server, client = self.pair(("recvall",), ("send:half of the data", "wait"))
         self.recorder.to_server.wait_passed(100)
-        time.sleep(0.3)
+        self.wait_asleep(server, client)
         client.process.kill()
         server.expect("recvall b'half of the data' ECONNRESET")
 

@@ -399,7 +399,7 @@ class KeyUpdateWhileFull(Case):
         client.expect("full\n")
         server.type("K")
         server.err.wait(lambda output: b"KEYUPDATE" in output.data, 5)
-        time.sleep(0.2)
+        self.wait_asleep(server, client)
         client.type("read")
         client.expect("read nothing\n")
         recorder.to_server.release()

@@ -303,7 +303,7 @@ class SServer(OpensslCase):
         """The program reads what was typed and nothing of the tickets around it."""
         port, server = self.s_server("-quiet", "-num_tickets", "16")
         client = self.run_peer("connect", self.address, port, "recv", "wait")
-        time.sleep(0.3)
+        self.wait_asleep(server, client)
         self.assertNotIn(b"recv", bytes(client.out.data), "a read returned although nothing was typed")
         server.type("line after the tickets")
         client.expect("recv b'line after the tickets\\n'")

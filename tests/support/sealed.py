@@ -332,6 +332,31 @@ class TestCase(unittest.TestCase):
             time.sleep(0.01)
         return self.fail_with_report(f"{program.name()} does not listen on port {port}")
 
+    def wait_asleep(self, *programs, timeout=DEADLINE):
+        """Waits until every thread of the programs sleeps in a system call, and has not run between two looks: they
+        have done what there is to do. A program that has ended has, too."""
+        before, end = None, time.monotonic() + timeout
+        while True:
+            sleeps = [self._sleeps(program) for program in programs]
+            if None not in sleeps and sleeps == before:
+                return
+            if time.monotonic() > end:
+                self.fail_with_report("a program does not come to rest")
+            before = sleeps
+            time.sleep(0.01)
+
+    @staticmethod
+    def _sleeps(program):
+        """How often each thread has gone to sleep so far (proc(5)); None: one is at work."""
+        counts = {}
+        for thread in Path(f"/proc/{program.pid}/task").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # it has ended
+                text = (thread / "status").read_text()
+                if "\nState:\tS" not in text and "\nState:\tZ" not in text:
+                    return None
+                counts[thread.name] = text[text.index("voluntary_ctxt_switches:"):]
+        return counts
+
     @staticmethod
     def _sockets(pid):
         for table in ("tcp", "tcp6"):
