@@ -378,7 +378,7 @@ void fdtable_reclaim(struct conn *conn)
 static bool keeps_open(const struct conn *conn)
 {
     bool rx_blocked, tx_blocked;
-    const bool rx = lock_mine(&conn->rx_lock, &rx_blocked), tx = lock_mine(&conn->tx_lock, &tx_blocked);
+    const bool rx = lock_is_held(&conn->rx_lock, &rx_blocked), tx = lock_is_held(&conn->tx_lock, &tx_blocked);
     return (rx && !rx_blocked) || (tx && !tx_blocked);
 }
 

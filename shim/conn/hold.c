@@ -34,7 +34,7 @@ static bool is_interrupted(uintptr_t frame)
 static bool is_above_own(const struct lock *lock, const uintptr_t *frame)
 {
     bool blocked;
-    return lock_mine(lock, &blocked) && (!blocked || is_interrupted(*frame));
+    return lock_is_held(lock, &blocked) && (!blocked || is_interrupted(*frame));
 }
 
 bool hold_above_own_send(const struct conn *conn)
@@ -47,16 +47,19 @@ bool hold_above_own_recv(const struct conn *conn)
     return is_above_own(&conn->rx_lock, &conn->rx.frame);
 }
 
-/* HOLD_TAKEN: the lock is held, and *how tells how its last owner left it. */
-static enum hold_result acquire(struct lock *lock, enum hold_wait wait, enum lock_result *how)
+/* HOLD_TAKEN: the lock is held, and *how tells how its last owner left it. A connection that has failed is
+ * not worth a wait: whoever makes its locks stay locked can do so again. */
+static enum hold_result acquire(const struct conn *conn, struct lock *lock, enum hold_wait wait,
+                                enum lock_result *how)
 {
+    const bool failed = atomic_load_explicit(&conn->status.error, memory_order_relaxed) != 0;
     *how = LOCK_BLOCKED;
-    if (wait == HOLD_WAIT)
-        *how = lock_take(lock);
-    else if (wait == HOLD_TRY)
+    if (wait == HOLD_TRY)
         *how = lock_try(lock) ? LOCK_TAKEN : LOCK_BLOCKED;
+    else if (wait == HOLD_WAIT && !failed)
+        *how = lock_take_shared(lock);
     else if (!lock_take_soon(lock, how))
-        return HOLD_BUSY;
+        return wait == HOLD_WAIT ? HOLD_FAILED : HOLD_BUSY;
     return *how == LOCK_BLOCKED ? HOLD_BLOCKED : *how == LOCK_REENTERED ? HOLD_REENTERED : HOLD_TAKEN;
 }
 
@@ -67,6 +70,10 @@ static enum hold_result not_mapped(const struct conn_handle *handle)
               "process's address space (RLIMIT_AS, ulimit -v)");
     return HOLD_FAILED;
 }
+
+static const char LOST[] =
+    "a process that shares it was stopped for more than ten seconds while it worked on it, or has "
+    "written to its memory";
 
 static enum hold_result owner_died(const struct conn_handle *handle, const char *reason)
 {
@@ -89,7 +96,7 @@ static bool has_tx_chunks(const struct conn *conn)
 static bool computes_with_tx(const struct conn *conn)
 {
     bool blocked;
-    return lock_mine(&conn->tx_lock, &blocked) && !blocked;
+    return lock_is_held(&conn->tx_lock, &blocked) && !blocked;
 }
 
 enum hold_result hold_rx(const struct conn_handle *handle, enum hold_wait wait)
@@ -99,10 +106,12 @@ enum hold_result hold_rx(const struct conn_handle *handle, enum hold_wait wait)
     if (hold_above_own_recv(conn))
         return HOLD_REENTERED;
     const bool nested = wait == HOLD_WAIT && computes_with_tx(conn);
-    enum hold_result result = acquire(&conn->rx_lock, nested ? HOLD_TRY : wait, &how);
+    enum hold_result result = acquire(conn, &conn->rx_lock, nested ? HOLD_TRY : wait, &how);
     if (result != HOLD_TAKEN)
         return nested ? HOLD_REENTERED : result;
-    if (how == LOCK_OWNER_DIED)
+    if (how == LOCK_LOST)
+        result = owner_died(handle, LOST);
+    else if (how == LOCK_OWNER_DIED)
         result = owner_died(handle, "a process died while it was reading");
     else if (!fdtable_current(handle))
         result = HOLD_CHANGED;
@@ -119,10 +128,12 @@ enum hold_result hold_tx(const struct conn_handle *handle, enum hold_wait wait)
     enum lock_result how;
     if (hold_above_own_send(conn))
         return HOLD_REENTERED;
-    enum hold_result result = acquire(&conn->tx_lock, wait, &how);
+    enum hold_result result = acquire(conn, &conn->tx_lock, wait, &how);
     if (result != HOLD_TAKEN)
         return result;
-    if (how != LOCK_TAKEN)
+    if (how == LOCK_LOST)
+        result = owner_died(handle, LOST);
+    else if (how != LOCK_TAKEN)
         result = owner_died(handle, "a sender left in the middle of a record");
     else if (!fdtable_current(handle))
         result = HOLD_CHANGED;

@@ -54,42 +54,119 @@ static long sleep_on(struct lock *lock, uint64_t word, const struct timespec *ti
     return net_futex_wait(futex_of(lock), (uint32_t)word, timeout);
 }
 
+/* ---- What this thread has taken ---- */
+
+__thread const struct lock *lock_held[LOCK_HELD] __attribute__((tls_model("initial-exec")));
+static __thread bool held_more __attribute__((tls_model("initial-exec"))); /* there was no room once */
+
+bool lock_note_further(const struct lock *lock)
+{
+    for (int i = 0; i < LOCK_HELD; i++) {
+        if (lock_held[i] == lock)
+            return false;
+    }
+    for (int i = 0; i < LOCK_HELD; i++) {
+        if (!lock_held[i]) {
+            lock_held[i] = lock;
+            return true;
+        }
+    }
+    held_more = true;
+    return false;
+}
+
+void lock_forget_further(const struct lock *lock)
+{
+    for (int i = 0; i < LOCK_HELD; i++) {
+        if (lock_held[i] == lock)
+            lock_held[i] = NULL;
+    }
+}
+
+/* Without room for all, what the word says is believed. */
+static bool has_noted(const struct lock *lock)
+{
+    bool noted = held_more;
+    for (int i = 0; i < LOCK_HELD; i++)
+        noted = noted || lock_held[i] == lock;
+    return noted;
+}
+
+bool lock_is_held(const struct lock *lock, bool *blocked)
+{
+    return lock_mine(lock, blocked) && has_noted(lock);
+}
+
+/* ---- Taking ---- */
+
 /* Becomes the owner in place of the one that the word names. */
 static bool take_over(struct lock *lock, uint64_t word)
 {
-    return atomic_compare_exchange_strong(&lock->word, &word, self_id() | (word & LOCK_WAITERS));
+    const bool noted = lock_note(lock);
+    if (atomic_compare_exchange_strong(&lock->word, &word, self_id() | (word & LOCK_WAITERS)))
+        return true;
+    if (noted)
+        lock_forget(lock);
+    return false;
+}
+
+/* Whether some thread may have written the word: it names one, and no bit is set that none sets. */
+static bool is_possible(uint64_t word)
+{
+    return (uint32_t)(word & LOCK_OWNER_BITS) != 0 &&
+           !(word & ~(LOCK_OWNER_BITS | LOCK_WAITERS | LOCK_BLOCKED_BIT));
+}
+
+enum { TRY_AGAIN = -1, WAIT = -2 };
+
+/* What the word says: an enum lock_result, or one of the two above. */
+static int judge(struct lock *lock, uint64_t word)
+{
+    const uint64_t owner = word & LOCK_OWNER_BITS;
+    const bool blocked = word & LOCK_BLOCKED_BIT;
+    if (!word)
+        return TRY_AGAIN;
+    if (!is_possible(word) || (owner == self_id() && !blocked && !has_noted(lock)))
+        return take_over(lock, word) ? LOCK_LOST : TRY_AGAIN;
+    if (owner == self_id() && !blocked)
+        return LOCK_REENTERED;
+    if (!blocked)
+        return WAIT;
+    if (owner != self_id() && !is_dead(owner))
+        return LOCK_BLOCKED;
+    return take_over(lock, word) ? LOCK_RECOVERED : TRY_AGAIN;
+}
+
+/* How long a thread has waited, in its own sleeps and in rounds of the loop: when the word changes all the
+ * time, no sleep lasts. */
+struct patience {
+    int slept_ms;
+    unsigned rounds;
+};
+
+static bool is_over(const struct patience *patience)
+{
+    enum { ROUNDS_MAX = 1 << 22 }; /* seconds; whoever is waked gets the lock within a few */
+    return patience->slept_ms >= LOCK_PATIENCE_MS || patience->rounds >= ROUNDS_MAX;
 }
 
 /* An enum lock_result. If wait_ms is less than CHECK_MS: STAYS_LOCKED when that time is over. */
-static int take(struct lock *lock, int wait_ms)
+static int take(struct lock *lock, int wait_ms, bool shared)
 {
     const struct timespec check = {.tv_nsec = wait_ms * 1000000L};
-    for (unsigned spin = 0;; spin++) {
+    for (struct patience patience = {0};; patience.rounds++) {
         if (lock_try(lock))
             return LOCK_TAKEN;
-        uint64_t word = atomic_load_explicit(&lock->word, memory_order_acquire);
-        uint64_t owner = word & LOCK_OWNER_BITS;
-        if (!owner)
+        const uint64_t word = atomic_load_explicit(&lock->word, memory_order_acquire);
+        const int result = judge(lock, word);
+        if (result >= 0)
+            return result;
+        if (shared && is_over(&patience) && take_over(lock, word))
+            return LOCK_LOST;
+        if (result == TRY_AGAIN || patience.rounds < SPINS || sleep_on(lock, word, &check) != -ETIMEDOUT)
             continue;
-        if (owner == self_id()) {
-            if (!(word & LOCK_BLOCKED_BIT))
-                return LOCK_REENTERED;
-            if (take_over(lock, word))
-                return LOCK_RECOVERED;
-            continue;
-        }
-        if (word & LOCK_BLOCKED_BIT) {
-            if (!is_dead(owner))
-                return LOCK_BLOCKED;
-            if (take_over(lock, word))
-                return LOCK_RECOVERED;
-            continue;
-        }
-        if (spin < SPINS)
-            continue;
-        if (sleep_on(lock, word, &check) != -ETIMEDOUT)
-            continue;
-        if (is_dead(owner) && take_over(lock, word | LOCK_WAITERS))
+        patience.slept_ms += wait_ms;
+        if (is_dead(word & LOCK_OWNER_BITS) && take_over(lock, word | LOCK_WAITERS))
             return LOCK_OWNER_DIED;
         if (wait_ms < CHECK_MS)
             return STAYS_LOCKED;
@@ -98,12 +175,17 @@ static int take(struct lock *lock, int wait_ms)
 
 enum lock_result lock_take_contended(struct lock *lock)
 {
-    return (enum lock_result)take(lock, CHECK_MS);
+    return (enum lock_result)take(lock, CHECK_MS, false);
+}
+
+enum lock_result lock_take_shared(struct lock *lock)
+{
+    return lock_try(lock) ? LOCK_TAKEN : (enum lock_result)take(lock, CHECK_MS, true);
 }
 
 bool lock_take_soon(struct lock *lock, enum lock_result *result)
 {
-    int taken = take(lock, MOMENT_MS);
+    int taken = take(lock, MOMENT_MS, true);
     if (taken != STAYS_LOCKED)
         *result = (enum lock_result)taken;
     return taken != STAYS_LOCKED;

@@ -89,7 +89,7 @@ void orphan_make_sender(const struct conn_handle *handle)
 static bool is_quiet(enum hold_result held, const struct lock *lock)
 {
     bool blocked;
-    return held != HOLD_BUSY && !(held == HOLD_REENTERED && lock_mine(lock, &blocked) && !blocked);
+    return held != HOLD_BUSY && !(held == HOLD_REENTERED && lock_is_held(lock, &blocked) && !blocked);
 }
 
 /* Hides an orphan while nobody computes with its connection, which would use the number when it is another

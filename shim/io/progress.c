@@ -41,8 +41,8 @@ void progress_step(const struct conn_handle *handle)
 {
     struct conn *conn = handle->conn;
     bool blocked;
-    if (lock_mine(&conn->tx_lock,
-                  &blocked)) /* this thread is sending on it, and makes progress as it waits */
+    if (lock_is_held(&conn->tx_lock,
+                     &blocked)) /* this thread is sending on it, and makes progress as it waits */
         return;
     handshake_timeout_apply(handle);
     /* If TCP could not connect, the program's next call is to find that out. */

@@ -65,7 +65,7 @@ static int progress_patiently(const struct conn_handle *handle)
     bool blocked;
     do {
         result = handshake_progress(handle);
-    } while (result == -EBUSY && !lock_mine(&handle->conn->tx_lock, &blocked));
+    } while (result == -EBUSY && !lock_is_held(&handle->conn->tx_lock, &blocked));
     return result == -EBUSY ? 0 : result;
 }
 

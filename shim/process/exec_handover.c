@@ -92,9 +92,9 @@ static void mark_close_after_exec(struct exec_handover *plan, const struct conn_
  * in a call would go on. */
 static bool lock_both(struct conn *conn)
 {
-    if (lock_take(&conn->rx_lock) != LOCK_TAKEN)
+    if (lock_take_shared(&conn->rx_lock) != LOCK_TAKEN)
         return false;
-    if (lock_take(&conn->tx_lock) == LOCK_TAKEN)
+    if (lock_take_shared(&conn->tx_lock) == LOCK_TAKEN)
         return true;
     lock_release(&conn->rx_lock);
     return false;
@@ -103,7 +103,7 @@ static bool lock_both(struct conn *conn)
 static void unlock_both(struct conn *conn)
 {
     bool blocked;
-    if (!lock_mine(&conn->tx_lock, &blocked))
+    if (!lock_is_held(&conn->tx_lock, &blocked))
         return;
     lock_release(&conn->tx_lock);
     lock_release(&conn->rx_lock);

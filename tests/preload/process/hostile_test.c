@@ -27,6 +27,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -312,8 +313,126 @@ static void overwritten(void)
     assert_int_equal(suite_wait(suite_spawn("worker", args, changes, -1, -1)), 0);
 }
 
+/* ---- the locks of a connection alone: in the last page of its area, the words behind its generation ---- */
+
+enum { LOCKS_AT = 1, LOCKS = 2 }; /* in words of 64 bits */
+#if defined(__x86_64__)
+enum { PAGE_WORDS = 4096 / 4 };
+#else
+enum { PAGE_WORDS = 65536 / 4 }; /* shm/region_layout.h */
+#endif
+
+/* Of each area that this process reaches, since it holds one connection alone; until it is killed. */
+static void overwrite_locks(uint64_t word, int ready)
+{
+    static struct memory found[64];
+    const size_t count = shared_memory(found, 64);
+    for (bool told = false;; told = true) {
+        for (size_t i = 0; i < count; i++) {
+            uint32_t *page = found[i].at + found[i].words - PAGE_WORDS;
+            _Atomic uint64_t *locks = (_Atomic uint64_t *)(void *)page + LOCKS_AT;
+            for (int k = 0; found[i].of_connection && k < LOCKS; k++)
+                locks[k] = word;
+        }
+        if (!told && write(ready, "r", 1) != 1)
+            _exit(1);
+    }
+}
+
+/* The word without its owner's id. */
+static uint64_t space_of_ids(void)
+{
+    struct stat info;
+    assert_int_equal(stat("/proc/self/ns/pid", &info), 0);
+    return (uint64_t)info.st_ino << 32;
+}
+
+/* Every call comes back, blocking ones too, and none as if all were well for ever. */
+static void use(int fd)
+{
+    char bytes[100] = {0};
+    struct pollfd waits = {.fd = fd, .events = POLLIN | POLLOUT};
+    for (int i = 0; i < 3; i++) {
+        ssize_t n = write(fd, bytes, sizeof bytes);
+        poll(&waits, 1, 0);
+        n += read(fd, bytes, sizeof bytes);
+        (void)n;
+    }
+    assert_true(send(fd, bytes, sizeof bytes, MSG_NOSIGNAL) < 0 && errno == EIO);
+    close(fd);
+}
+
+static void attack_locks(uint64_t word)
+{
+    int pair[2], ready[2];
+    char byte;
+    static const char something[1000];
+    net_warm_pair(&net_sealed, pair);
+    assert_int_equal(net_write_all(pair[0], something, sizeof something), sizeof something);
+    assert_int_equal(pipe(ready), 0);
+    const pid_t attacker = suite_fork();
+    if (attacker == 0) {
+        close(pair[0]);
+        overwrite_locks(word ? word : space_of_ids() | (uint32_t)getpid(), ready[1]);
+    }
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    use(pair[1]);
+    kill(attacker, SIGKILL);
+    waitpid(attacker, NULL, 0);
+    close(pair[0]);
+    close(ready[0]);
+    close(ready[1]);
+}
+
+static void locks_of_nobody(void)
+{
+    attack_locks(UINT64_C(0x40000000));
+    attack_locks(UINT64_MAX);
+    attack_locks(space_of_ids());
+}
+
+static void locks_of_the_caller(void)
+{
+    attack_locks(space_of_ids() | (uint32_t)getpid());
+}
+
+static void locks_that_stay_locked(void)
+{
+    attack_locks(0);
+}
+
+/* Stopped while it computes, as far as another can see. */
+static void locks_of_a_stopped_process(void)
+{
+    int pair[2], ready[2];
+    char byte;
+    static const char something[1000];
+    net_warm_pair(&net_sealed, pair);
+    assert_int_equal(net_write_all(pair[0], something, sizeof something), sizeof something);
+    assert_int_equal(pipe(ready), 0);
+    const pid_t attacker = suite_fork();
+    if (attacker == 0) {
+        close(pair[0]);
+        overwrite_locks(space_of_ids() | (uint32_t)getpid(), ready[1]);
+    }
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    kill(attacker, SIGSTOP);
+    assert_int_equal(waitpid(attacker, NULL, WUNTRACED), attacker);
+    net_set_nonblock(pair[1], true);
+    use(pair[1]);
+    kill(attacker, SIGKILL);
+    waitpid(attacker, NULL, 0);
+    close(pair[0]);
+    close(ready[0]);
+    close(ready[1]);
+}
+
 static const struct suite_test tests[] = {
     {"memory that a sharer overwrites", overwritten, 3600},
+    {"locks that name nobody", locks_of_nobody, 120},
+    {"locks that name the caller", locks_of_the_caller, 120},
+    {"locks that a sharer does not give back", locks_that_stay_locked, 120},
+    {"locks of a stopped sharer", locks_of_a_stopped_process, 120},
 };
 
 static const struct suite_role roles[] = {{"peer", be_peer}, {"worker", be_worker}};
