@@ -270,38 +270,57 @@ struct io_result rx_fetch_run(struct rx_fetch *fetch)
     return outcome(fetch, over(fetch) ? io_done(0) : fetch_all(fetch));
 }
 
+/* The rest of a call that has begun as one of rx_fetch_fast(). */
+static __attribute__((noinline)) struct io_result fetch_on(struct rx_fetch *fetch, struct io_result result)
+{
+    rx_queue_free_idle_chunk(fetch->handle->conn);
+    if (!goes_on(fetch, &result))
+        return outcome(fetch, result);
+    fetch->handle->conn->rx.since_ms = fetch->since_ms;
+    return outcome(fetch, fetch_all(fetch));
+}
+
+/* Whether what has come is one record. */
+static inline bool is_one_record(struct conn *conn, const uint8_t *data, ssize_t len)
+{
+    size_t size;
+    return len > 0 && tls_record_size(&conn->session, data, (size_t)len, &size) == TLS_OK &&
+           size == (size_t)len;
+}
+
 /* The ciphertext is received into `buffer`, which has `cap` bytes. */
 static inline struct io_result fetch_fast(const struct conn_handle *handle, void *to, size_t len, int flags,
                                           uint8_t *buffer, size_t cap)
 {
     struct conn *conn = handle->conn;
     const int64_t since_ms = sysio_begins(flags);
-    size_t ask = cipher_for(len);
-    if (ask > cap)
-        ask = cap;
+    const size_t ask = cipher_for(len) < cap ? cipher_for(len) : cap;
     struct io_result result = sysio_recv(handle, buffer, ask, flags);
     if (result.status == IO_LOCK_LOST)
         return result;
+    struct iov_cursor memory = iov_cursor_one(to, len);
+    const bool drained = result.value > 0 && (size_t)result.value < ask;
+    const bool is_one = is_one_record(conn, buffer, result.value);
+    struct rx_step step = rx_is(RX_OTHER);
+    if (is_one) {
+        step = rx_record_take(handle, buffer, (size_t)result.value, &memory);
+        if (step.kind == RX_DATA && (drained || memory.left == 0) && !conn->rx.chunk)
+            return io_done((ssize_t)(len - memory.left));
+    }
     struct rx_fetch fetch = {.handle = handle,
-                             .memory = iov_cursor_one(to, len),
+                             .memory = memory,
                              .all = len,
                              .need = 1,
+                             .drained = drained,
                              .flags = flags,
                              .since_ms = since_ms};
-    if (result.value > 0) {
-        fetch.drained = (size_t)result.value < ask;
+    if (is_one)
+        ends(step, &result);
+    else if (result.value > 0)
         result = decrypt_records(&fetch, buffer, (size_t)result.value);
-        if (result.value == 0 && fetch.memory.left < len && (fetch.drained || fetch.memory.left == 0) &&
-            !conn->rx.chunk)
-            return io_done((ssize_t)(len - fetch.memory.left));
-        rx_queue_free_idle_chunk(conn);
-    } else if (result.value == 0) {
+    else if (result.value == 0)
         result = reached_end(&fetch);
-    }
-    if (!goes_on(&fetch, &result))
-        return outcome(&fetch, result);
-    conn->rx.since_ms = since_ms;
-    return outcome(&fetch, fetch_all(&fetch));
+    return fetch_on(&fetch, result);
 }
 
 struct io_result rx_fetch_fast(const struct conn_handle *handle, void *to, size_t len, int flags)

@@ -207,23 +207,25 @@ static struct io_result send_once(const struct conn_handle *handle, struct iov_c
     return result;
 }
 
-struct io_result send_fast(const struct conn_handle *handle, const struct iovec *iov, int flags)
+struct io_result send_fast(const struct conn_handle *handle, const void *from, size_t len, int flags)
 {
     struct conn *conn = handle->conn;
-    if (iov->iov_len - 1 >= SCRATCH_SMALL || (flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL)) || conn->tx.attention ||
-        !lock_try(&conn->tx_lock))
+    if (len - 1 >= SCRATCH_SMALL || (flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL)) || conn->tx.attention)
+        return io_is(IO_NOT_FAST);
+    sysio_test_cancel();
+    if (!lock_try(&conn->tx_lock))
         return io_is(IO_NOT_FAST);
     if (!fdtable_current(handle) || conn->tx.attention || tx_flush_keys_due(conn)) {
         tx_flush_release_fast(handle);
         return io_is(IO_NOT_FAST);
     }
-    struct iov_cursor source = iov_cursor_one(iov->iov_base, iov->iov_len);
+    struct iov_cursor source = iov_cursor_one((void *)(uintptr_t)from, len);
     struct io_result sent = tx_record_send_small(handle, &source, flags);
     if (io_ok(sent)) {
         conn->tx.sent_data = 1;
-        sent = io_done((ssize_t)iov->iov_len);
+        sent = io_done((ssize_t)len);
     } else {
-        sent = account(handle, iov->iov_len - source.left, sent, flags);
+        sent = account(handle, len - source.left, sent, flags);
     }
     if (sent.status == IO_LOCK_LOST)
         return lost(handle);

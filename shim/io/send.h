@@ -20,7 +20,7 @@ struct io_result send_message(const struct conn_handle *handle, const struct iov
 /* The fast path of send_message(): one piece of 1 to SCRATCH_SMALL bytes, no flags but MSG_DONTWAIT and
  * MSG_NOSIGNAL, and nothing that needs attention (enum conn_tx_attention). Else IO_NOT_FAST: call
  * send_message(). */
-struct io_result send_fast(const struct conn_handle *handle, const struct iovec *iov, int flags);
+struct io_result send_fast(const struct conn_handle *handle, const void *from, size_t len, int flags);
 
 /* What a write gives that nobody will read: -EPIPE, and SIGPIPE unless `flags` have MSG_NOSIGNAL. */
 ssize_t send_broken_pipe(int flags);

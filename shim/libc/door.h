@@ -12,6 +12,7 @@
 #include <errno.h>
 
 #include "conn/fdtable.h"
+#include "io/recv.h"
 #include "io/send.h"
 #include "process/fork.h"
 #include "sys/real.h"
@@ -82,6 +83,24 @@ static inline void door_unpin(struct conn **pinned)
  * caller's own. */
 ssize_t door_receive(struct conn_handle handle, const struct iovec *iov, size_t count, int flags);
 ssize_t door_send(struct conn_handle handle, const struct iovec *iov, size_t count, int flags);
+
+/* The same for one piece of memory: the fast path first. */
+static inline ssize_t door_receive_one(const struct conn_handle *handle, void *to, size_t len, int flags)
+{
+    const int saved = errno;
+    const struct io_result got = recv_fast(handle, to, len, flags);
+    return got.status == IO_DONE ? door_result(got.value, saved)
+                                 : door_receive(*handle, &(struct iovec){to, len}, 1, flags);
+}
+
+static inline ssize_t door_send_one(const struct conn_handle *handle, const void *from, size_t len, int flags)
+{
+    const int saved = errno;
+    const struct io_result sent = send_fast(handle, from, len, flags);
+    return sent.status == IO_DONE
+               ? door_result(sent.value, saved)
+               : door_send(*handle, &(struct iovec){(void *)(uintptr_t)from, len}, 1, flags);
+}
 
 /* The same for an array of the program's, which is copied first (libc/pieces.h). */
 ssize_t door_receive_pieces(struct conn_handle handle, const struct iovec *iov, size_t count, int flags);

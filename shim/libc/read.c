@@ -10,7 +10,6 @@
 
 #include "config/config.h"
 #include "conn/pending.h"
-#include "io/recv.h"
 #include "io/unconnected.h"
 #include "io/wait.h"
 #include "libc/pieces.h"
@@ -28,14 +27,9 @@ void __chk_fail(void) __attribute__((noreturn));
 ssize_t door_receive(struct conn_handle handle, const struct iovec *iov, size_t count, int flags)
 {
     int saved = errno;
-    struct io_result got = io_is(IO_NOT_FAST);
-    if (count == 1)
-        got = recv_fast(&handle, iov->iov_base, iov->iov_len, flags);
-    if (got.status == IO_DONE)
-        return door_result(got.value, saved);
     for (;;) {
         struct conn *pinned __attribute__((cleanup(door_unpin), unused)) = door_pin(&handle);
-        got = recv_message(&handle, iov, count, flags);
+        const struct io_result got = recv_message(&handle, iov, count, flags);
         if (got.status != IO_RETRY_LOOKUP)
             return door_result(got.value, saved);
         handle = fdtable_find(handle.fd);
@@ -49,7 +43,10 @@ ssize_t door_receive_pieces(struct conn_handle handle, const struct iovec *iov, 
     const int saved = errno;
     struct pieces pieces __attribute__((cleanup(pieces_end)));
     const int copied = pieces_copy(&pieces, iov, count);
-    return copied < 0 ? door_result(copied, saved) : door_receive(handle, pieces.iov, count, flags);
+    if (copied < 0)
+        return door_result(copied, saved);
+    return count == 1 ? door_receive_one(&handle, pieces.iov->iov_base, pieces.iov->iov_len, flags)
+                      : door_receive(handle, pieces.iov, count, flags);
 }
 
 /* Urgent data is not sealed: what a stranger marked so is none of the program's, and there is none (tcp(7)).
@@ -85,7 +82,7 @@ DOOR ssize_t read(int fd, void *buffer, size_t len)
         return -1;
     if (!handle.conn)
         return len && before_read(fd, 0) < 0 ? -1 : real()->read(fd, buffer, len);
-    return door_receive(handle, &(struct iovec){buffer, len}, 1, 0);
+    return door_receive_one(&handle, buffer, len, 0);
 }
 
 DOOR_ALIAS("read") ssize_t __read(int fd, void *buffer, size_t len);
@@ -129,7 +126,7 @@ DOOR ssize_t recv(int fd, void *buffer, size_t len, int flags)
         return door_result(-EINVAL, errno);
     if (!handle.conn || (flags & (MSG_OOB | MSG_ERRQUEUE)))
         return before_read(fd, flags) < 0 ? -1 : real()->recv(fd, buffer, len, flags);
-    return door_receive(handle, &(struct iovec){buffer, len}, 1, flags);
+    return door_receive_one(&handle, buffer, len, flags);
 }
 
 DOOR_ALIAS("recv") ssize_t __recv(int fd, void *buffer, size_t len, int flags);
@@ -150,7 +147,7 @@ DOOR ssize_t recvfrom(int fd, void *buffer, size_t len, int flags, struct sockad
         return door_result(-EINVAL, errno);
     if (!handle.conn || (flags & (MSG_OOB | MSG_ERRQUEUE)))
         return before_read(fd, flags) < 0 ? -1 : real()->recvfrom(fd, buffer, len, flags, from, from_len);
-    ssize_t got = door_receive(handle, &(struct iovec){buffer, len}, 1, flags);
+    ssize_t got = door_receive_one(&handle, buffer, len, flags);
     if (got >= 0 && from && from_len)
         *from_len = 0; /* as TCP does */
     return got;

@@ -34,9 +34,6 @@ static bool notifies(int fd)
 ssize_t door_send(struct conn_handle handle, const struct iovec *iov, size_t count, int flags)
 {
     int saved = errno;
-    struct io_result sent = count == 1 ? send_fast(&handle, iov, flags) : io_is(IO_NOT_FAST);
-    if (sent.status == IO_DONE)
-        return door_result(sent.value, saved);
     if (flags & MSG_OOB) {
         error_note(&handle, LOG_WARN, "urgent data (MSG_OOB) cannot be sealed, the call is refused");
         return door_result(-EOPNOTSUPP, saved);
@@ -45,7 +42,7 @@ ssize_t door_send(struct conn_handle handle, const struct iovec *iov, size_t cou
         return door_result(-ENOBUFS, saved);
     for (;;) {
         struct conn *pinned __attribute__((cleanup(door_unpin), unused)) = door_pin(&handle);
-        sent = send_message(&handle, iov, count, flags);
+        const struct io_result sent = send_message(&handle, iov, count, flags);
         if (sent.status != IO_RETRY_LOOKUP)
             return door_result(sent.value, saved);
         handle = fdtable_find(handle.fd);
@@ -60,7 +57,10 @@ ssize_t door_send_pieces(struct conn_handle handle, const struct iovec *iov, siz
     const int saved = errno;
     struct pieces pieces __attribute__((cleanup(pieces_end)));
     const int copied = pieces_copy(&pieces, iov, count);
-    return copied < 0 ? door_result(copied, saved) : door_send(handle, pieces.iov, count, flags);
+    if (copied < 0)
+        return door_result(copied, saved);
+    return count == 1 ? door_send_one(&handle, pieces.iov->iov_base, pieces.iov->iov_len, flags)
+                      : door_send(handle, pieces.iov, count, flags);
 }
 
 bool door_wait_to_send(struct conn_handle *handle, int flags)
@@ -75,7 +75,7 @@ DOOR ssize_t write(int fd, const void *buffer, size_t len)
     if (!door_to_send(fd, 0, &handle))
         return -1;
     if (handle.conn)
-        return door_send(handle, &(struct iovec){(void *)(uintptr_t)buffer, len}, 1, 0);
+        return door_send_one(&handle, buffer, len, 0);
     if (atomic_load_explicit(&fdtable_size, memory_order_relaxed) && lend_by_text(fd, buffer, len))
         return door_result(-EOPNOTSUPP, errno);
     return real()->write(fd, buffer, len);
@@ -113,7 +113,7 @@ DOOR ssize_t send(int fd, const void *buffer, size_t len, int flags)
         return -1;
     if (!handle.conn)
         return real()->send(fd, buffer, len, flags);
-    return door_send(handle, &(struct iovec){(void *)(uintptr_t)buffer, len}, 1, flags);
+    return door_send_one(&handle, buffer, len, flags);
 }
 
 DOOR_ALIAS("send") ssize_t __send(int fd, const void *buffer, size_t len, int flags);
@@ -170,7 +170,7 @@ DOOR ssize_t sendto(int fd, const void *buffer, size_t len, int flags, const str
     struct conn_handle handle = fdtable_find(fd);
     if (!handle.conn)
         return -1;
-    return door_send(handle, &(struct iovec){(void *)(uintptr_t)buffer, len}, 1, flags);
+    return door_send_one(&handle, buffer, len, flags);
 }
 
 /* To a netlink socket, by a process that has sealed descriptors to lend. */

@@ -17,11 +17,6 @@ RO_AFTER_INIT int (*sysio_before_read)(int fd, int flags, int64_t since_ms);
 RO_AFTER_INIT int (*sysio_before_write)(int fd, int flags, int64_t since_ms);
 _Atomic bool sysio_limits_used;
 
-int64_t sysio_begins(int flags)
-{
-    return sysio_limits_used && !(flags & MSG_DONTWAIT) ? net_now_ms() : 0;
-}
-
 /* What cancelled() needs when a thread is cancelled inside the system call. */
 struct blocked_call {
     const struct conn_handle *handle;
@@ -114,6 +109,27 @@ struct io_result sysio_send(const struct conn_handle *handle, const void *data, 
     /* The descriptor was closed meanwhile, and its number may be another connection's. */
     conn_release_tx(conn);
     return io_is(IO_LOCK_LOST);
+}
+
+/* The kernel had no room for all: it has the first `done` bytes. As with a call that it had to wait in for
+ * the others, an error comes with the next call, and SIGPIPE too. */
+static struct io_result send_rest(const struct conn_handle *handle, const uint8_t *data, size_t len,
+                                  size_t done, int flags)
+{
+    struct io_result rest = sysio_send(handle, data + done, len - done, done ? flags | MSG_NOSIGNAL : flags);
+    if (rest.status == IO_LOCK_LOST || done == 0)
+        return rest;
+    if (!io_ok(rest) && !io_is_error(rest, EAGAIN) && !io_is_error(rest, EINTR))
+        conn_save_so_error(handle->conn, (int)-rest.value);
+    return io_done((ssize_t)done + (rest.value > 0 ? rest.value : 0));
+}
+
+struct io_result sysio_send_small(const struct conn_handle *handle, const void *data, size_t len, int flags)
+{
+    const ssize_t sent = net_send_with(handle->fd, data, len, flags | MSG_DONTWAIT);
+    if (sent == (ssize_t)len || (flags & MSG_DONTWAIT) || (sent < 0 && sent != -EAGAIN))
+        return io_done(sent);
+    return send_rest(handle, data, len, sent > 0 ? (size_t)sent : 0, flags);
 }
 
 /* recvmsg(2), or recv(2) if `message` is NULL. While something is pending, it makes progress with that first,

@@ -10,14 +10,27 @@
  */
 
 #include <stdbool.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #include "conn/fdtable.h"
 #include "conn/result.h"
+#include "sys/net.h"
+#include "sys/real.h"
 
 /* send(2) of ciphertext, tx_lock held: a byte count or -errno. IO_LOCK_LOST: meanwhile the lock was taken
  * over (lock_unblock()), or the descriptor was closed. Then the lock is not held any more. */
 struct io_result sysio_send(const struct conn_handle *handle, const void *data, size_t len, int flags);
+
+/* The same for a record of a small write, which the kernel usually takes at once: the first try is without
+ * waiting, so that the lock need not be marked as blocked, which costs two atomic operations. That try is no
+ * cancellation point: before the caller takes the lock, it calls sysio_test_cancel(). */
+struct io_result sysio_send_small(const struct conn_handle *handle, const void *data, size_t len, int flags);
+static inline void sysio_test_cancel(void)
+{
+    if (real()->pthread_testcancel)
+        real()->pthread_testcancel();
+}
 
 /* recv(2) and recvmsg(2), rx_lock held: the same. If the descriptor was closed meanwhile (fdtable_current()),
  * what came is still from this connection. No further call may be made on the descriptor, since its number
@@ -38,7 +51,10 @@ extern int (*sysio_before_write)(int fd, int flags, int64_t since_ms);
  * several of the kernel's then counts the time from its beginning: sysio_begins() gives that, or 0. It goes
  * to rx.since_ms or tx.since_ms before the second call. */
 extern _Atomic bool sysio_limits_used;
-int64_t sysio_begins(int flags);
+static inline int64_t sysio_begins(int flags)
+{
+    return sysio_limits_used && !(flags & MSG_DONTWAIT) ? net_now_ms() : 0;
+}
 
 /* Lets another thread go on that is about to come back from its call. `*yields` counts, from 0. False: that
  * was done often enough, or has lately been in vain: the other thread may be in a signal handler above its

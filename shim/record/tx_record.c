@@ -264,7 +264,7 @@ struct io_result tx_record_send_small(const struct conn_handle *handle, struct i
     enum tls_result result = tls_session_seal(session, source->at, source->left, cipher, &batch.cipher);
     if (result != TLS_OK)
         return failed(handle, result);
-    struct io_result sent = sysio_send(handle, cipher, batch.cipher, flags);
+    struct io_result sent = sysio_send_small(handle, cipher, batch.cipher, flags);
     if (sent_all(&batch, sent)) {
         source->left = 0;
         status_sent(handle->conn, handle->slot, batch.plain, 1);

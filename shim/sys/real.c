@@ -28,7 +28,7 @@ static const struct lookup_wanted wanted[] = {
     WANTED(setegid), WANTED(setregid), WANTED(setresgid), WANTED(setfsgid), WANTED(setgroups),
     WANTED(initgroups), WANTED(chroot), WANTED(capset), WANTED(unshare), WANTED(setns), WANTED(wait4),
     WANTED(waitid), WANTED(sigtimedwait), WANTED(sigwaitinfo), WANTED(sigwait), WANTED(pidfd_spawn),
-    WANTED(pidfd_spawnp), WANTED(socket), WANTED(clone),
+    WANTED(pidfd_spawnp), WANTED(socket), WANTED(clone), WANTED(pthread_testcancel),
 };
 /* clang-format on */
 

@@ -109,6 +109,7 @@ struct real {
     int (*prctl)(int, ...);
     int (*system)(const char *);
     int (*wordexp)(const char *, wordexp_t *, int);
+    void (*pthread_testcancel)(void); /* NULL: a libc without it where no libpthread is loaded */
     FILE *(*popen)(const char *, const char *);
     int (*pclose)(FILE *);
     int (*daemon)(int, int);

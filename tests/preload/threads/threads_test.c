@@ -467,6 +467,72 @@ static void cancelled_while_writing(const struct net *net)
     close(pair[0]), close(pair[1]);
 }
 
+enum { PIECE = 64, PIECES = 200000 };
+
+/* Writes the pattern in small pieces; ends early if told to. */
+static void *write_pieces(void *context)
+{
+    struct flow *flow = context;
+    uint8_t piece[PIECE];
+    flow->id = gettid();
+    for (size_t at = 0; at < flow->total; at += PIECE) {
+        net_pattern(piece, PIECE, at);
+        if (write(flow->fd, piece, PIECE) != PIECE)
+            return NULL;
+    }
+    return context;
+}
+
+/* A write of a few bytes is a cancellation point too when it does not block. */
+static void cancelled_between_small_writes(const struct net *net)
+{
+    uint8_t data[4096];
+    int pair[2];
+    pthread_t thread;
+    void *result;
+    size_t done = 0;
+    struct flow flow = {.total = SIZE_MAX / 2};
+    net_warm_pair(net, pair);
+    flow.fd = pair[0];
+    assert_int_equal(pthread_create(&thread, NULL, write_pieces, &flow), 0);
+    while (done < 100000) {
+        ssize_t n = read(pair[1], data, sizeof data);
+        assert_true(n > 0);
+        assert_true(net_is_pattern(data, (size_t)n, done));
+        done += (size_t)n;
+    }
+    assert_int_equal(pthread_cancel(thread), 0);
+    while (pthread_tryjoin_np(thread, &result) == EBUSY) {
+        ssize_t n = recv(pair[1], data, sizeof data, MSG_DONTWAIT);
+        done += n > 0 ? (size_t)n : 0;
+    }
+    assert_ptr_equal(result, PTHREAD_CANCELED);
+    close(pair[0]), close(pair[1]);
+}
+
+/* Small writes wait for room, whole, where the kernel has room for a part of one only. */
+static void small_writes_into_a_full_buffer(const struct net *net)
+{
+    static uint8_t data[5003];
+    int pair[2];
+    pthread_t thread;
+    void *result;
+    struct flow flow = {.total = (size_t)PIECE * PIECES};
+    net_warm_pair(net, pair);
+    flow.fd = pair[0];
+    assert_int_equal(pthread_create(&thread, NULL, write_pieces, &flow), 0);
+    suite_until_thread_blocked(&flow.id);
+    for (size_t done = 0; done < flow.total;) {
+        ssize_t n = read(pair[1], data, sizeof data);
+        assert_true(n > 0);
+        assert_true(net_is_pattern(data, (size_t)n, done));
+        done += (size_t)n;
+    }
+    assert_int_equal(pthread_join(thread, &result), 0);
+    assert_non_null(result);
+    close(pair[0]), close(pair[1]);
+}
+
 static void *open_and_close(void *context)
 {
     const struct net *net = ((const struct net **)context)[0];
@@ -539,6 +605,8 @@ static const struct suite_case cases[] = {
     {.name = "write while another reads", .run = write_while_another_reads},
     {.name = "cancelled while reading", .run = cancelled_while_reading},
     {.name = "cancelled while writing", .run = cancelled_while_writing},
+    {.name = "cancelled between small writes", .run = cancelled_between_small_writes},
+    {.name = "small writes into a full buffer", .run = small_writes_into_a_full_buffer},
     {.name = "connections come and go in four threads", .run = connections_come_and_go_in_four_threads},
     {.name = "waiting in one thread, connecting in another",
      .run = waiting_in_one_thread_connecting_in_another},
