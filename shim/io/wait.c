@@ -119,16 +119,9 @@ static int check_ready(struct pollfd *fds, nfds_t count)
     return ready;
 }
 
-/* Whether what comes next on one of them may be nothing for the program: the rest of a record. */
-static bool expects_hidden_events(const struct pollfd *fds, nfds_t count)
-{
-    for (nfds_t i = 0; i < count; i++) {
-        struct conn_handle handle = fdtable_find(fds[i].fd);
-        if (handle.conn && handle.conn != &fdtable_dead && conn_rx_have(handle.conn) > 0)
-            return true;
-    }
-    return false;
-}
+/* This thread's last wait hid an event from the program, and gave it none since: what comes next may be hidden
+ * too, as the rest of a record is. */
+static __thread bool hid_events __attribute__((tls_model("initial-exec")));
 
 /* The first wait. While nothing is pending, it is the kernel's, with its time-out to the nanosecond. */
 static int first_wait(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask,
@@ -141,7 +134,7 @@ static int first_wait(struct pollfd *fds, nfds_t count, const struct timespec *t
         signals_hold(held);
         return progress_poll(fds, count, *until_ms, signals_mask(held, mask));
     }
-    if (expects_hidden_events(fds, count))
+    if (hid_events)
         signals_hold(held);
     int ready = real()->ppoll(fds, count, timeout, signals_mask(held, mask));
     return ready < 0 ? -errno : ready;
@@ -154,6 +147,7 @@ int wait_poll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, 
     int ready = first_wait(fds, count, timeout, mask, &until_ms, &held);
     while (ready > 0) {
         ready = check_ready(fds, count);
+        hid_events = ready == 0;
         if (ready > 0 || net_now_ms() >= until_ms)
             return ready;
         signals_hold(&held);
