@@ -119,8 +119,8 @@ static int check_ready(struct pollfd *fds, nfds_t count)
     return ready;
 }
 
-/* This thread's last wait hid an event from the program, and gave it none since: what comes next may be hidden
- * too, as the rest of a record is. */
+/* This thread's last wait hid an event from the program, and gave it none since: what comes next may be
+ * hidden too, as the rest of a record is. */
 static __thread bool hid_events __attribute__((tls_model("initial-exec")));
 
 /* The first wait. While nothing is pending, it is the kernel's, with its time-out to the nanosecond. */
