@@ -479,7 +479,7 @@ static char *without_its_library(void)
 
 static void a_program_that_cannot_be_loaded(void)
 {
-    int pair[2];
+    int pair[2], gate[2];
     char byte;
     if (!suite_has_library())
         skip();
@@ -499,14 +499,19 @@ static void a_program_that_cannot_be_loaded(void)
     close(pair[0]);
     net_expect_end(pair[1]);
     net_warm_pair(&net_sealed, pair);
-    child = suite_fork(); /* the last holder: no clean end */
+    assert_int_equal(pipe2(gate, O_CLOEXEC), 0);
+    child = suite_fork(); /* the last holder, once the parent has closed: no clean end */
     if (child == 0) {
+        close(gate[1]);
+        if (read(gate[0], &byte, 1) != 0)
+            _exit(125);
         for (int fd = 0; fd < 3; fd++)
             dup2(pair[0], fd);
         execl(path, path, (char *)NULL);
         _exit(126);
     }
     close(pair[0]);
+    close(gate[0]), close(gate[1]);
     assert_int_equal(suite_wait(child), 127);
     assert_int_equal(read(pair[1], &byte, 1), -1);
     assert_int_equal(errno, ECONNRESET);
