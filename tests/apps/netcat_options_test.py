@@ -18,13 +18,7 @@ import wire
 from sealed import both_modes
 
 
-class Case(sealed.TestCase):
-    def setUp(self):
-        for command in netcats.COMMAND.values():
-            sealed.need(command)
-        super().setUp()
-        self.address = sealed.loopback()
-
+class Case(netcats.Case):
     def listen(self, flavour, *options, address=None, **how):
         port = self.port()
         address = address or self.address

@@ -19,13 +19,7 @@ from sealed import both_modes, sealed_only
 MIB = 1 << 20
 
 
-class NetcatCase(sealed.TestCase):
-    def setUp(self):
-        for command in netcats.COMMAND.values():
-            sealed.need(command)
-        super().setUp()
-        self.address = sealed.loopback()
-
+class NetcatCase(netcats.Case):
     def pair(self, listener, connector, options=netcats.UNTIL_EOF, through_wire=False, **how):
         """A listening and a connecting netcat, connected; and the wire between them, if asked for."""
         port = self.port()

@@ -4,7 +4,6 @@
 trickle in, session tickets. A blocking descriptor that poll or select calls readable must not block then."""
 
 import sys
-import time
 import unittest
 
 from pathlib import Path
@@ -18,13 +17,7 @@ import wire
 from sealed import both_modes, sealed_only
 
 
-class Case(sealed.TestCase):
-    def setUp(self):
-        for command in netcats.COMMAND.values():
-            sealed.need(command)
-        super().setUp()
-        self.address = sealed.loopback()
-
+class Case(netcats.Case):
     def through_wire(self, listener, connector, dribble=None, **how):
         port, entry = self.port(), self.port()
         server = self.run_program(*netcats.listening(listener, self.address, port), **how)

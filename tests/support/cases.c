@@ -35,55 +35,59 @@ static void expect_only_an_alert(const struct pair *pair, size_t before)
     assert_false(pair->engine.session.complete);
 }
 
-void cases_client_hello(void **state)
+/* With each suite: to an engine of this role, the row's edit of the hello that `make` makes, by `send`. */
+static void with_each_suite(const struct case_of_hello *row, enum tls_role role,
+                            void (*make)(const struct toy *, struct toy_hello *),
+                            void (*send)(struct pair *, struct toy_hello *, const struct case_of_hello *))
 {
-    const struct case_of_hello *row = *state;
     static struct toy_hello hello;
     static struct pair pair;
     size_t count;
     const uint16_t *suites = pair_suites(&count);
     for (size_t i = 0; i < count; i++) {
-        pair_begin(&pair, TLS_SERVER, suites[i]);
-        toy_client_hello(&pair.toy, &hello);
+        pair_begin(&pair, role, suites[i]);
+        const size_t before = pair.engine.out.len;
+        make(&pair.toy, &hello);
         row->edit(&hello);
-        pair_client_hello(&pair, &hello, row->binders);
+        send(&pair, &hello, row);
         pair_expect_one_of(&pair, row->result, row->alerts);
-        expect_only_an_alert(&pair, 0);
+        expect_only_an_alert(&pair, before);
     }
+}
+
+static void send_client_hello(struct pair *pair, struct toy_hello *hello, const struct case_of_hello *row)
+{
+    pair_client_hello(pair, hello, row->binders);
+}
+
+static void send_server_hello(struct pair *pair, struct toy_hello *hello, const struct case_of_hello *row)
+{
+    (void)row;
+    pair_server_hello(pair, hello);
+}
+
+static void send_retry_request(struct pair *pair, struct toy_hello *hello, const struct case_of_hello *row)
+{
+    (void)row;
+    pair_retry_request(pair, hello);
+}
+
+static void make_retry_request(const struct toy *toy, struct toy_hello *hello)
+{
+    toy_retry_request(toy, hello, "cookie", 6);
+}
+
+void cases_client_hello(void **state)
+{
+    with_each_suite(*state, TLS_SERVER, toy_client_hello, send_client_hello);
 }
 
 void cases_server_hello(void **state)
 {
-    const struct case_of_hello *row = *state;
-    static struct toy_hello hello;
-    static struct pair pair;
-    size_t count;
-    const uint16_t *suites = pair_suites(&count);
-    for (size_t i = 0; i < count; i++) {
-        pair_begin(&pair, TLS_CLIENT, suites[i]);
-        size_t before = pair.engine.out.len;
-        toy_server_hello(&pair.toy, &hello);
-        row->edit(&hello);
-        pair_server_hello(&pair, &hello);
-        pair_expect_one_of(&pair, row->result, row->alerts);
-        expect_only_an_alert(&pair, before);
-    }
+    with_each_suite(*state, TLS_CLIENT, toy_server_hello, send_server_hello);
 }
 
 void cases_retry_request(void **state)
 {
-    const struct case_of_hello *row = *state;
-    static struct toy_hello hello;
-    static struct pair pair;
-    size_t count;
-    const uint16_t *suites = pair_suites(&count);
-    for (size_t i = 0; i < count; i++) {
-        pair_begin(&pair, TLS_CLIENT, suites[i]);
-        size_t before = pair.engine.out.len;
-        toy_retry_request(&pair.toy, &hello, "cookie", 6);
-        row->edit(&hello);
-        pair_retry_request(&pair, &hello);
-        pair_expect_one_of(&pair, row->result, row->alerts);
-        expect_only_an_alert(&pair, before);
-    }
+    with_each_suite(*state, TLS_CLIENT, make_retry_request, send_retry_request);
 }

@@ -4,6 +4,8 @@
 
 import itertools
 
+import sealed
+
 FLAVOURS = ("openbsd", "traditional", "ncat")
 PAIRS = tuple(itertools.product(FLAVOURS, FLAVOURS))  # (listening, connecting)
 
@@ -21,3 +23,13 @@ def listening(flavour, address, port, *options):
 
 def connecting(flavour, address, port, *options):
     return (COMMAND[flavour], "-n", *options, address, port)
+
+
+class Case(sealed.TestCase):
+    """A test of all three, at an address of its own."""
+
+    def setUp(self):
+        for command in COMMAND.values():
+            sealed.need(command)
+        super().setUp()
+        self.address = sealed.loopback()

@@ -6,7 +6,6 @@
 #include "suite.h"
 
 #include "net.h"
-#include "sockseal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -300,16 +299,6 @@ static void many_connections_in_turn(const struct net *net)
     close(listener);
 }
 
-static void expect_sealed(const struct net *net, int fd)
-{
-    struct sockseal_info info = {.sealed = 0};
-    socklen_t len = sizeof info;
-    if (!net->sealed || !suite_has_library())
-        return;
-    assert_int_equal(getsockopt(fd, SOCKSEAL_SOL, SOCKSEAL_INFO, &info, &len), 0);
-    assert_int_equal(info.sealed, 1);
-}
-
 static struct sockaddr_in6 mapped(const struct sockaddr_in *address)
 {
     struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = address->sin_port};
@@ -332,7 +321,7 @@ static void an_ipv6_address_of_the_old_length(const struct net *net)
     from.sin6_port = 0;
     assert_int_equal(bind(one, (struct sockaddr *)&from, sizeof from), 0);
     assert_int_equal(connect(one, (struct sockaddr *)&to, OLD_IN6_LEN), 0);
-    expect_sealed(net, one);
+    net_expect_sealed(net, one);
     assert_int_equal(write(one, "old", 3), 3);
     int two = accept(listener, NULL, NULL);
     net_expect_text(two, "old");

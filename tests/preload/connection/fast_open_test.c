@@ -6,7 +6,6 @@
 #include "suite.h"
 
 #include "net.h"
-#include "sockseal.h"
 #include "sys/sys.h"
 
 #include <errno.h>
@@ -60,16 +59,6 @@ static void fast_open_connect(const struct net *net)
     close(one), close(two), close(listener);
 }
 
-static void expect_sealed(const struct net *net, int fd)
-{
-    struct sockseal_info info = {.sealed = 0};
-    socklen_t len = sizeof info;
-    if (!net->sealed || !suite_has_library())
-        return;
-    assert_int_equal(getsockopt(fd, SOCKSEAL_SOL, SOCKSEAL_INFO, &info, &len), 0);
-    assert_int_equal(info.sealed, 1);
-}
-
 static void sendmmsg_with_fast_open(const struct net *net)
 {
     struct sockaddr_in address;
@@ -79,7 +68,7 @@ static void sendmmsg_with_fast_open(const struct net *net)
         .msg_hdr = {.msg_name = &address, .msg_namelen = sizeof address, .msg_iov = &iov, .msg_iovlen = 1}};
     assert_int_equal(sendmmsg(one, &message, 1, MSG_FASTOPEN), 1);
     assert_int_equal(message.msg_len, 10);
-    expect_sealed(net, one);
+    net_expect_sealed(net, one);
     int two = accept(listener, NULL, NULL);
     net_expect_text(two, "early bird");
     assert_int_equal(write(two, "worm", 4), 4);

@@ -80,18 +80,25 @@ static void tear_down(const struct fixture *fixture)
     }
 }
 
-static void a_wait_for_the_socket(const struct net *net)
+/* A splice(2) that waits is interrupted by a signal, and restarted where the handler is to do that, until
+ * another thread has done what it waits for. */
+static void interrupted_and_restarted(int from, int to, void *(*end_it)(void *), int *with)
 {
-    struct fixture at = set_up(net);
     alarms_start(alarms_count, 0, 100, 0);
-    assert_int_equal(splice(at.pair[1], NULL, at.pipe[1], NULL, 10, 0), -1);
+    assert_int_equal(splice(from, NULL, to, NULL, 10, 0), -1);
     assert_int_equal(errno, EINTR);
-    pthread_t thread = alarms_thread_without(write_later, &at.pair[0]);
+    pthread_t thread = alarms_thread_without(end_it, with);
     alarms_start(alarms_count, SA_RESTART, 20, 20);
-    assert_int_equal(splice(at.pair[1], NULL, at.pipe[1], NULL, 10, 0), 4);
+    assert_int_equal(splice(from, NULL, to, NULL, 10, 0), 4);
     alarms_stop();
     assert_true(alarms >= 3);
     pthread_join(thread, NULL);
+}
+
+static void a_wait_for_the_socket(const struct net *net)
+{
+    struct fixture at = set_up(net);
+    interrupted_and_restarted(at.pair[1], at.pipe[1], write_later, &at.pair[0]);
     tear_down(&at);
 }
 
@@ -102,30 +109,14 @@ static void a_wait_for_a_full_pipe(const struct net *net)
     t_pipe_fill(at.pipe, 0);
     assert_int_equal(write(at.pair[0], "data", 4), 4);
     assert_int_not_equal(net_wait(at.pair[1], POLLIN, 3000), 0);
-    alarms_start(alarms_count, 0, 100, 0);
-    assert_int_equal(splice(at.pair[1], NULL, at.pipe[1], NULL, 10, 0), -1);
-    assert_int_equal(errno, EINTR);
-    pthread_t thread = alarms_thread_without(read_page_later, &at.pipe[0]);
-    alarms_start(alarms_count, SA_RESTART, 20, 20);
-    assert_int_equal(splice(at.pair[1], NULL, at.pipe[1], NULL, 10, 0), 4);
-    alarms_stop();
-    assert_true(alarms >= 3);
-    pthread_join(thread, NULL);
+    interrupted_and_restarted(at.pair[1], at.pipe[1], read_page_later, &at.pipe[0]);
     tear_down(&at);
 }
 
 static void a_wait_for_an_empty_pipe(const struct net *net)
 {
     struct fixture at = set_up(net);
-    alarms_start(alarms_count, 0, 100, 0);
-    assert_int_equal(splice(at.pipe[0], NULL, at.pair[0], NULL, 10, 0), -1);
-    assert_int_equal(errno, EINTR);
-    pthread_t thread = alarms_thread_without(write_later, &at.pipe[1]);
-    alarms_start(alarms_count, SA_RESTART, 20, 20);
-    assert_int_equal(splice(at.pipe[0], NULL, at.pair[0], NULL, 10, 0), 4);
-    alarms_stop();
-    assert_true(alarms >= 3);
-    pthread_join(thread, NULL);
+    interrupted_and_restarted(at.pipe[0], at.pair[0], write_later, &at.pipe[1]);
     tear_down(&at);
 }
 

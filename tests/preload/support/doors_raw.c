@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC
  * Copyright (c) 2026 the sockseal authors */
 #include "doors_raw.h"
+#include "doors_sets.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -105,49 +106,29 @@ ssize_t raw_sendmmsg(int fd, const void *data, size_t len)
     return n > 0 ? (ssize_t)message.msg_len : n;
 }
 
-static struct timespec span_of(int timeout_ms)
-{
-    return (struct timespec){timeout_ms / 1000, timeout_ms % 1000 * 1000000L};
-}
-
 int raw_ppoll(int fd, short events, int timeout_ms)
 {
     struct pollfd one = {.fd = fd, .events = events};
-    struct timespec span = span_of(timeout_ms);
+    struct timespec span = doors_span(timeout_ms);
     sigset_t mask; /* the kernel's has eight bytes */
     sigemptyset(&mask);
     long n = syscall(SYS_ppoll, &one, 1, timeout_ms < 0 ? NULL : &span, &mask, 8);
     return n > 0 ? one.revents : (int)n;
 }
 
-static void fill_sets(int fd, short events, fd_set *in, fd_set *out)
-{
-    FD_ZERO(in);
-    FD_ZERO(out);
-    if (events & POLLIN)
-        FD_SET(fd, in);
-    if (events & POLLOUT)
-        FD_SET(fd, out);
-}
-
-static int read_sets(long n, int fd, const fd_set *in, const fd_set *out)
-{
-    return n > 0 ? (FD_ISSET(fd, in) ? POLLIN : 0) | (FD_ISSET(fd, out) ? POLLOUT : 0) : (int)n;
-}
-
 int raw_pselect6(int fd, short events, int timeout_ms)
 {
     fd_set in, out;
-    struct timespec span = span_of(timeout_ms);
+    struct timespec span = doors_span(timeout_ms);
     sigset_t mask;
     struct {
         const sigset_t *mask;
         size_t size;
     } six = {&mask, 8};
     sigemptyset(&mask);
-    fill_sets(fd, events, &in, &out);
+    doors_fill_sets(fd, events, &in, &out);
     long n = syscall(SYS_pselect6, fd + 1, &in, &out, NULL, timeout_ms < 0 ? NULL : &span, &six);
-    return read_sets(n, fd, &in, &out);
+    return doors_read_sets(n, fd, &in, &out);
 }
 
 /* Machines that are newer than ppoll(2) have only that. */
@@ -167,9 +148,9 @@ int raw_select(int fd, short events, int timeout_ms)
 #ifdef SYS_select
     fd_set in, out;
     struct timeval span = {timeout_ms / 1000, timeout_ms % 1000 * 1000L};
-    fill_sets(fd, events, &in, &out);
+    doors_fill_sets(fd, events, &in, &out);
     long n = syscall(SYS_select, fd + 1, &in, &out, NULL, timeout_ms < 0 ? NULL : &span);
-    return read_sets(n, fd, &in, &out);
+    return doors_read_sets(n, fd, &in, &out);
 #else
     return raw_pselect6(fd, events, timeout_ms);
 #endif
@@ -179,7 +160,7 @@ int raw_select(int fd, short events, int timeout_ms)
 static int wait_on_epoll(long number, int fd, short events, int timeout_ms)
 {
     struct epoll_event event = {.events = (uint32_t)events, .data.fd = fd};
-    struct timespec span = span_of(timeout_ms);
+    struct timespec span = doors_span(timeout_ms);
     int epoll = (int)syscall(SYS_epoll_create1, EPOLL_CLOEXEC);
     long n = syscall(SYS_epoll_ctl, epoll, EPOLL_CTL_ADD, fd, &event);
     event.events = 0;

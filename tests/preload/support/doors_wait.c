@@ -4,6 +4,7 @@
 
 #include "doors.h"
 #include "doors_raw.h"
+#include "doors_sets.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -19,11 +20,6 @@ int __ppoll_chk(struct pollfd *entries, nfds_t count, const struct timespec *tim
 
 int __poll(struct pollfd *entries, nfds_t count, int timeout);
 int __select(int count, fd_set *in, fd_set *out, fd_set *except, struct timeval *timeout);
-
-static struct timespec span_of(int timeout_ms)
-{
-    return (struct timespec){timeout_ms / 1000, (long)(timeout_ms % 1000) * 1000000};
-}
 
 static int bits(int n, short revents)
 {
@@ -47,7 +43,7 @@ static int by_poll_chk(int fd, short events, int timeout_ms)
 static int by_ppoll(int fd, short events, int timeout_ms)
 {
     struct pollfd entry = {.fd = fd, .events = events};
-    struct timespec span = span_of(timeout_ms);
+    struct timespec span = doors_span(timeout_ms);
     int n = ppoll(&entry, 1, timeout_ms < 0 ? NULL : &span, NULL);
     return bits(n, entry.revents);
 }
@@ -55,45 +51,29 @@ static int by_ppoll(int fd, short events, int timeout_ms)
 static int by_ppoll_chk(int fd, short events, int timeout_ms)
 {
     struct pollfd entry = {.fd = fd, .events = events};
-    struct timespec span = span_of(timeout_ms);
+    struct timespec span = doors_span(timeout_ms);
     int n = __ppoll_chk(&entry, 1, timeout_ms < 0 ? NULL : &span, NULL, sizeof entry);
     return bits(n, entry.revents);
-}
-
-static void fill_sets(int fd, short events, fd_set *in, fd_set *out)
-{
-    FD_ZERO(in);
-    FD_ZERO(out);
-    if (events & POLLIN)
-        FD_SET(fd, in);
-    if (events & POLLOUT)
-        FD_SET(fd, out);
-}
-
-static int read_sets(int n, int fd, const fd_set *in, const fd_set *out)
-{
-    int events = (FD_ISSET(fd, in) ? POLLIN : 0) | (FD_ISSET(fd, out) ? POLLOUT : 0);
-    return n > 0 ? events : n;
 }
 
 static int by_select(int fd, short events, int timeout_ms)
 {
     fd_set in, out;
     struct timeval span = {timeout_ms / 1000, (timeout_ms % 1000) * 1000};
-    fill_sets(fd, events, &in, &out);
+    doors_fill_sets(fd, events, &in, &out);
     int n = select(fd + 1, &in, &out, NULL, timeout_ms < 0 ? NULL : &span);
-    return read_sets(n, fd, &in, &out);
+    return doors_read_sets(n, fd, &in, &out);
 }
 
 static int by_pselect(int fd, short events, int timeout_ms)
 {
     fd_set in, out;
-    struct timespec span = span_of(timeout_ms);
+    struct timespec span = doors_span(timeout_ms);
     sigset_t mask;
     sigemptyset(&mask);
-    fill_sets(fd, events, &in, &out);
+    doors_fill_sets(fd, events, &in, &out);
     int n = pselect(fd + 1, &in, &out, NULL, timeout_ms < 0 ? NULL : &span, &mask);
-    return read_sets(n, fd, &in, &out);
+    return doors_read_sets(n, fd, &in, &out);
 }
 
 enum epoll_form { EPOLL_WAIT, EPOLL_PWAIT, EPOLL_PWAIT2, EPOLL_NESTED };
@@ -106,7 +86,7 @@ static int add(int epoll, int fd, uint32_t events)
 
 static int wait_on_epoll(int epoll, struct epoll_event *event, int timeout_ms, enum epoll_form form)
 {
-    struct timespec span = span_of(timeout_ms);
+    struct timespec span = doors_span(timeout_ms);
     switch (form) {
     case EPOLL_PWAIT:
         return epoll_pwait(epoll, event, 1, timeout_ms, NULL);
@@ -168,9 +148,9 @@ static int by_select_alias(int fd, short events, int timeout_ms)
 {
     fd_set in, out;
     struct timeval span = {timeout_ms / 1000, (timeout_ms % 1000) * 1000};
-    fill_sets(fd, events, &in, &out);
+    doors_fill_sets(fd, events, &in, &out);
     int n = __select(fd + 1, &in, &out, NULL, timeout_ms < 0 ? NULL : &span);
-    return read_sets(n, fd, &in, &out);
+    return doors_read_sets(n, fd, &in, &out);
 }
 
 const struct waiter_door waiter_doors[] = {

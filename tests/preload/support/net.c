@@ -3,6 +3,7 @@
 #include "suite.h"
 
 #include "net.h"
+#include "sockseal.h"
 #include "sys/sys.h"
 
 #include <arpa/inet.h>
@@ -182,4 +183,14 @@ short net_wait(int fd, short events, int timeout_ms)
     struct pollfd entry = {.fd = fd, .events = events};
     int n = poll(&entry, 1, timeout_ms);
     return n > 0 ? entry.revents : 0;
+}
+
+void net_expect_sealed(const struct net *net, int fd)
+{
+    struct sockseal_info info = {.sealed = 0};
+    socklen_t len = sizeof info;
+    if (!net->sealed || !suite_has_library())
+        return;
+    assert_int_equal(getsockopt(fd, SOCKSEAL_SOL, SOCKSEAL_INFO, &info, &len), 0);
+    assert_int_equal(info.sealed, 1);
 }

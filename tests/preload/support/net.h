@@ -57,6 +57,9 @@ size_t net_read_all(int fd, void *data, size_t len);
 void net_expect_text(int fd, const char *text);
 void net_expect_end(int fd);
 
+/* Asserts that the library says that the descriptor is sealed, where it is to be. */
+void net_expect_sealed(const struct net *net, int fd);
+
 /* Bytes that depend on their place in the stream, so that lost, doubled and swapped bytes show. */
 void net_pattern(uint8_t *out, size_t len, uint64_t offset);
 bool net_is_pattern(const uint8_t *data, size_t len, uint64_t offset);

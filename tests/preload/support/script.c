@@ -40,7 +40,9 @@ static bool do_error(int fd, const char *text)
     return read(fd, &byte, 1) < 0 && errno == atoi(text);
 }
 
-static bool do_get(int fd, const char *text)
+/* For each part of the bytes that `text` names, "NUMBER SEED": whether `move` did what it is to do with it.
+ */
+static bool in_parts(int fd, const char *text, bool (*move)(int fd, uint8_t *data, size_t len, size_t at))
 {
     static uint8_t data[65536];
     size_t left = 0, at = 0;
@@ -48,7 +50,7 @@ static bool do_get(int fd, const char *text)
         return false;
     while (left > 0) {
         size_t part = left < sizeof data ? left : sizeof data;
-        if (net_read_all(fd, data, part) != part || !net_is_pattern(data, part, at))
+        if (!move(fd, data, part, at))
             return false;
         left -= part;
         at += part;
@@ -56,21 +58,25 @@ static bool do_get(int fd, const char *text)
     return true;
 }
 
+static bool get_part(int fd, uint8_t *data, size_t len, size_t at)
+{
+    return net_read_all(fd, data, len) == len && net_is_pattern(data, len, at);
+}
+
+static bool put_part(int fd, uint8_t *data, size_t len, size_t at)
+{
+    net_pattern(data, len, at);
+    return net_write_all(fd, data, len) == len;
+}
+
+static bool do_get(int fd, const char *text)
+{
+    return in_parts(fd, text, get_part);
+}
+
 static bool do_put(int fd, const char *text)
 {
-    static uint8_t data[65536];
-    size_t left = 0, at = 0;
-    if (sscanf(text, "%zu %zu", &left, &at) != 2)
-        return false;
-    while (left > 0) {
-        size_t part = left < sizeof data ? left : sizeof data;
-        net_pattern(data, part, at);
-        if (net_write_all(fd, data, part) != part)
-            return false;
-        left -= part;
-        at += part;
-    }
-    return true;
+    return in_parts(fd, text, put_part);
 }
 
 static bool do_closed(int fd, const char *text)
