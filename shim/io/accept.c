@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "config/config.h"
+#include "config/environment.h"
 #include "conn/address.h"
 #include "conn/pending.h"
 #include "diag/log.h"
@@ -21,9 +22,22 @@
 
 _Atomic bool accept_listens;
 
+/* Listening sockets that no rule names, a byte for each descriptor. A hint: a number that was closed past the
+ * doors may be another socket's. */
+enum { UNNAMED_MAX = 4096 };
+static _Atomic bool unnamed[UNNAMED_MAX];
+
+static bool is_unnamed(int fd)
+{
+    return fd >= 0 && fd < UNNAMED_MAX && atomic_load_explicit(&unnamed[fd], memory_order_relaxed);
+}
+
 void accept_prepare_listener(int fd)
 {
-    if (!socket_names_port(fd))
+    const bool named = socket_names_port(fd);
+    if (fd >= 0 && fd < UNNAMED_MAX)
+        atomic_store_explicit(&unnamed[fd], !named, memory_order_relaxed);
+    if (!named)
         return;
     accept_listens = true;
     statusmem_publish();
@@ -56,7 +70,8 @@ static int wait_acceptable(int fd, int flags)
     }
 }
 
-static int adopt_accepted(int fd, const struct sockaddr *peer, const struct sockaddr *local, int flags)
+static int adopt_accepted(int fd, const struct sockaddr *peer, const struct sockaddr *local, int flags,
+                          int made)
 {
     const int keys = socket_check_keys();
     struct conn *conn = keys < 0 ? NULL : conn_new(TLS_SERVER, false);
@@ -66,7 +81,7 @@ static int adopt_accepted(int fd, const struct sockaddr *peer, const struct sock
     }
     conn->peer = address_of(peer);
     conn->local = address_of(local);
-    if (!(flags & SOCK_CLOEXEC))
+    if (!(made & SOCK_CLOEXEC))
         net_fcntl(fd, F_SETFD, FD_CLOEXEC);
     int result = socket_seal(fd, conn, !(flags & SOCK_CLOEXEC));
     if (result < 0) {
@@ -95,6 +110,23 @@ static int call_accept(int fd, struct sockaddr *address, socklen_t *len, int fla
     return flags ? real()->accept4(fd, address, len, flags) : real()->accept(fd, address, len);
 }
 
+/* Of a connection that may have to be sealed; *flags: with what it was accepted. Close-on-exec from the
+ * beginning: a program that another thread executes before the connection is in the table would take it for
+ * one that it was given unsealed. */
+static int call_accept_closed_on_exec(int fd, struct sockaddr *address, socklen_t *len, int *flags)
+{
+    if ((*flags & SOCK_CLOEXEC) || environment_is_filtered() || is_unnamed(fd))
+        return call_accept(fd, address, len, *flags);
+    const socklen_t room = *len;
+    int accepted = real()->accept4(fd, address, len, *flags | SOCK_CLOEXEC);
+    if (accepted >= 0 || *flags || (errno != ENOSYS && errno != EPERM && errno != EACCES)) {
+        *flags |= SOCK_CLOEXEC;
+        return accepted;
+    }
+    *len = room;
+    return real()->accept(fd, address, len); /* a filter that was there before the library */
+}
+
 /* Without its local port nobody knows whether it is to be sealed. */
 static int refuse_accepted(int fd, int error)
 {
@@ -102,6 +134,14 @@ static int refuse_accepted(int fd, int error)
              text_of_error(-error));
     sys_close(fd);
     return error;
+}
+
+/* One that was not made here, and that no rule names. */
+static void learn_listener(int fd, const struct sockaddr_storage *local)
+{
+    const struct address own = address_of((const struct sockaddr *)local);
+    if (fd < UNNAMED_MAX && (!own.family || !rules_may_match(&config_get()->rules, RULES_LISTEN, own.port)))
+        atomic_store_explicit(&unnamed[fd], true, memory_order_relaxed);
 }
 
 int accept_from(int fd, struct sockaddr *address, socklen_t *len, int flags)
@@ -116,7 +156,8 @@ int accept_from(int fd, struct sockaddr *address, socklen_t *len, int flags)
         int accepted = call_accept(fd, address, len, flags);
         return accepted < 0 ? -errno : accepted;
     }
-    int accepted = call_accept(fd, (struct sockaddr *)&peer, &peer_len, flags);
+    int made = flags; /* what the kernel was asked for */
+    int accepted = call_accept_closed_on_exec(fd, (struct sockaddr *)&peer, &peer_len, &made);
     if (accepted < 0)
         return -errno;
     socket_forget_stale(accepted);
@@ -128,12 +169,17 @@ int accept_from(int fd, struct sockaddr *address, socklen_t *len, int flags)
         if (rules_match(&config->rules, RULES_LISTEN, (const struct sockaddr *)&peer, own.port) &&
             address_is_tcp(accepted)) {
             int result = adopt_accepted(accepted, (const struct sockaddr *)&peer,
-                                        (const struct sockaddr *)&local, flags);
+                                        (const struct sockaddr *)&local, flags, made);
             if (result < 0)
                 return result;
+            made = flags;
         } else {
             socket_note_unsealed("from", (const struct sockaddr *)&peer, own.port);
         }
+    }
+    if (made != flags) {
+        net_fcntl(accepted, F_SETFD, 0);
+        learn_listener(fd, &local);
     }
     fdtable_forget_unconnected(accepted); /* an earlier socket, closed past the doors */
     copy_address(&peer, peer_len, address, len);

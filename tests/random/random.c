@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -76,8 +77,9 @@ static void have_child(void)
     const bool becomes = draw(3) == 0;
     snprintf(text, sizeof text, "%llu", (unsigned long long)seed);
     atomic_fetch_add(&state->forks, 1);
-    /* RANDOM_EXEC=anywhere: also while another thread is in connect or accept (README.md). */
-    const bool apart = becomes && !getenv("RANDOM_EXEC");
+    /* RANDOM_EXEC=apart: only while no thread is in connect or accept. */
+    const char *where = getenv("RANDOM_EXEC");
+    const bool apart = becomes && where && strcmp(where, "apart") == 0;
     if (apart)
         pthread_rwlock_wrlock(&streams_connecting);
     pid_t pid = fork();
