@@ -25,6 +25,7 @@
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -535,6 +536,65 @@ static void forks_beside_the_worker(const struct net *net)
     delivered(net, fork_again_and_again, false);
 }
 
+/* A handler that forks, wherever it interrupts the program: also while the worker is being started. The child
+ * goes on with what was interrupted. */
+enum { HANDLER_FORKS = 60 };
+static volatile sig_atomic_t handler_forks, is_handlers_child;
+
+static void fork_in_handler(int signal)
+{
+    const int saved = errno;
+    (void)signal;
+    if (!is_handlers_child && handler_forks < HANDLER_FORKS) {
+        const pid_t child = fork();
+        is_handlers_child = child == 0;
+        handler_forks += child > 0;
+    }
+    errno = saved;
+}
+
+/* Each fork ends the worker, and starts it anew. */
+static void start_a_worker(void)
+{
+    const pid_t child = fork();
+    if (child == 0)
+        kill(getpid(), SIGKILL);
+    while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+        continue;
+}
+
+/* Until enough were forked; none of them has ended but by its own hand. */
+static void fork_above_the_start(const struct client *client)
+{
+    const struct itimerval often = {{0, 700}, {0, 700}}, never = {{0, 0}, {0, 0}};
+    const struct sigaction action = {.sa_handler = fork_in_handler, .sa_flags = SA_RESTART};
+    const int fd = connect_and_write(client);
+    int status, ended = 0;
+    sigaction(SIGALRM, &action, NULL);
+    setitimer(ITIMER_REAL, &often, NULL);
+    while (handler_forks < HANDLER_FORKS && !is_handlers_child)
+        start_a_worker();
+    setitimer(ITIMER_REAL, &never, NULL);
+    if (is_handlers_child) {
+        for (int i = 0; i < 3; i++)
+            start_a_worker();
+        kill(getpid(), SIGKILL);
+    }
+    while (ended < HANDLER_FORKS && waitpid(-1, &status, 0) > 0 && WIFSIGNALED(status) &&
+           WTERMSIG(status) == SIGKILL)
+        ended++;
+    if (ended != HANDLER_FORKS)
+        _exit(10);
+    (void)fd;
+    say(client);
+    wait_on_a_lock();
+}
+
+static void forks_above_the_start_of_the_worker(const struct net *net)
+{
+    delivered(net, fork_above_the_start, false);
+}
+
 /* ---- what the worker has of the program's ---- */
 
 static void raw_sleep_ms(int ms)
@@ -673,6 +733,9 @@ int main(int argc, char **argv)
          .run = closed_within_their_handshakes,
          .limit_s = 60},
         {.name = "forks beside the worker", .run = forks_beside_the_worker, .limit_s = 30},
+        {.name = "a handler forks as the worker is started",
+         .run = forks_above_the_start_of_the_worker,
+         .limit_s = 60},
         {.name = "a worker that is stuck", .run = a_worker_that_is_stuck, .limit_s = 30},
         {.name = "the waking descriptor's number is taken",
          .run = a_waking_descriptor_s_number_is_taken,
