@@ -4,7 +4,7 @@
 # What runs for as long as one likes, by name; `make test` runs each in short form. Part of the Makefile; see
 # tests/README.md.
 
-.PHONY: fuzz faults deaths soak random lint
+.PHONY: fuzz faults deaths shortages soak random lint
 
 # FUZZ_SECONDS=600 for all harnesses together; FUZZ="server wire": these alone.
 fuzz: deps-test
@@ -18,9 +18,13 @@ faults: all $(BUILD)/tests/faults/faults
 deaths: all $(BUILD)/tests/faults/faults
 	@FAULTS_DEATHS=1 tests/faults/run $(BUILD) $(or $(DEATHS),1000) $(or $(FAULTS_FIRST),0)
 
+# SHORTAGES=2000: the same wire, and one of the programs gets no descriptors, memory, threads or files for a while.
+shortages: all $(BUILD)/tests/faults/faults
+	@FAULTS_SHORTAGES=1 tests/faults/run $(BUILD) $(or $(SHORTAGES),2000) $(or $(FAULTS_FIRST),0)
+
 # SOAK_SECONDS=3600: its cases for so long; memory and descriptors of the programs must be what they were.
 soak: all $(BUILD)/tests/faults/faults
-	@SOAK_SECONDS=$(or $(SOAK_SECONDS),60) SOCKSEAL_HANDSHAKE_TIMEOUT=1 tests/faults/run $(BUILD) 100000000 1000000
+	@SOAK_SECONDS=$(or $(SOAK_SECONDS),60) SOCKSEAL_HANDSHAKE_TIMEOUT=5 tests/faults/run $(BUILD) 100000000 1000000
 
 # SEEDS=100 from FIRST_SEED on: random calls from several threads, with signals, timers and forks.
 random: all $(BUILD)/tests/random/random

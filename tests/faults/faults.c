@@ -24,10 +24,12 @@
 
 #include "addresses.h"
 #include "program.h"
+#include "shortage.h"
 #include "wire.h"
 
 struct totals {
     unsigned long cases[FAULTS_NAMED], applied[FAULTS_NAMED], bad;
+    unsigned long failed; /* of the shortages: connections that did not carry everything */
 };
 
 struct bench {
@@ -39,8 +41,9 @@ struct bench {
 
 static struct totals *totals; /* shared by the jobs */
 static char **arguments;
-static bool deaths;   /* FAULTS_DEATHS is set: in each case one of the programs is killed */
-static unsigned soak; /* SOAK_SECONDS: so long instead of a number of cases */
+static bool deaths;    /* FAULTS_DEATHS is set: in each case one of the programs is killed */
+static bool shortages; /* FAULTS_SHORTAGES: one gets nothing more from the kernel, for a while */
+static unsigned soak;  /* SOAK_SECONDS: so long instead of a number of cases */
 
 static void fatal(const char *what)
 {
@@ -144,7 +147,7 @@ static struct report report_of(int program, uint64_t number)
 static bool is_known(int error)
 {
     return error == 0 || error == EBADMSG || error == EPROTO || error == EKEYREJECTED ||
-           error == ECONNRESET || error == EPIPE || error == ENOTCONN;
+           error == ECONNRESET || error == EPIPE || error == ENOTCONN || (shortages && error == ENOBUFS);
 }
 
 /* NULL, or which promise a program's report breaks. */
@@ -175,10 +178,13 @@ static bool shows(const struct trace *trace, uint64_t number, bool from_client, 
 static void complain(const struct plan *plan, const char *who, const char *what, const struct report *report)
 {
     static const char *const modes[] = {"blocking", "epoll", "edge"};
-    printf("case %llu: %s at the %s: %s to the %s at %zu, %zu bytes; client %s writes %zu, server %s writes "
+    printf("case %llu: %s at the %s: %s %s%s to the %s at %zu, %zu bytes; client %s writes %zu, server %s "
+           "writes "
            "%zu, by "
            "%zu; received %zu, end %s, writing %s, wrong at %zd\n",
            (unsigned long long)plan->number, what, who, fault_names[plan->fault],
+           plan->fault == FAULT_SHORTAGE ? shortage_name(plan->shortage) : "",
+           plan->fault == FAULT_SHORTAGE && plan->hits_client ? " of the client" : "",
            plan->to_client ? "client" : "server", plan->at, plan->len, modes[plan->client_mode],
            plan->from_client, modes[plan->server_mode], plan->from_server, plan->chunk, report->received,
            strerrorname_np(report->end), strerrorname_np(report->write_error), report->wrong);
@@ -209,14 +215,14 @@ static void run_death(struct bench *bench, uint64_t number)
 {
     static struct trace traces[2];
     const struct plan plan = plan_of_death(number);
-    const bool victim = !plan.kills_client;
+    const bool victim = !plan.hits_client;
     give_orders(bench, &plan);
     int client = accept4(bench->listener, NULL, NULL, SOCK_CLOEXEC), status;
     if (client < 0)
         fatal("no client");
     wire_victim = bench->pids[victim];
     struct wire_result result = wire_carry(client, connect_to_server(bench), &plan, traces);
-    struct report report = report_of(plan.kills_client ? bench->server : bench->client, number);
+    struct report report = report_of(plan.hits_client ? bench->server : bench->client, number);
     const char *fault = fault_of(&report, victim ? plan.from_server : plan.from_client, false);
     if (fault)
         complain(&plan, victim ? "client" : "server", fault, &report);
@@ -231,17 +237,45 @@ static void run_death(struct bench *bench, uint64_t number)
     start_one(bench, !victim);
 }
 
-static void run_case(const struct bench *bench, uint64_t number)
+static bool run_plan(const struct bench *bench, const struct plan *plan)
 {
     static struct trace traces[2];
-    const struct plan plan = plan_of(number);
-    give_orders(bench, &plan);
+    give_orders(bench, plan);
     int client = accept4(bench->listener, NULL, NULL, SOCK_CLOEXEC);
     if (client < 0)
         fatal("no client");
-    struct wire_result result = wire_carry(client, connect_to_server(bench), &plan, traces);
-    const struct report reports[2] = {report_of(bench->client, number), report_of(bench->server, number)};
-    judge(&plan, reports, result, traces);
+    struct wire_result result = wire_carry(client, connect_to_server(bench), plan, traces);
+    const struct report reports[2] = {report_of(bench->client, plan->number),
+                                      report_of(bench->server, plan->number)};
+    judge(plan, reports, result, traces);
+    return fault_of(&reports[0], plan->from_server, true) || fault_of(&reports[1], plan->from_client, true);
+}
+
+static void run_case(const struct bench *bench, uint64_t number)
+{
+    const struct plan plan = plan_of(number);
+    run_plan(bench, &plan);
+}
+
+static void start_again(struct bench *bench, bool client)
+{
+    close(client ? bench->client : bench->server);
+    waitpid(bench->pids[!client], NULL, 0);
+    start_one(bench, client);
+}
+
+/* Of a program that has had connections before, or of a new one. When it is over, the programs are as before.
+ */
+static void run_shortage(struct bench *bench, uint64_t number)
+{
+    struct plan plan = plan_of_shortage(number);
+    if (plan.is_first)
+        start_again(bench, plan.hits_client);
+    wire_victim = bench->pids[!plan.hits_client];
+    const bool failed = run_plan(bench, &plan);
+    __atomic_add_fetch(&totals->failed, failed, __ATOMIC_RELAXED);
+    plan.fault = FAULT_NONE;
+    run_plan(bench, &plan);
 }
 
 struct use {
@@ -271,7 +305,7 @@ static bool has_grown(const struct use *before, const struct use *after)
     return after->descriptors > before->descriptors + DESCRIPTORS || after->pages > before->pages + PAGES;
 }
 
-/* What is outstanding of the last cases is over soon: SOCKSEAL_HANDSHAKE_TIMEOUT is 1. */
+/* What is outstanding of the last cases is over soon: SOCKSEAL_HANDSHAKE_TIMEOUT is 5. */
 static void measure(const struct bench *bench, const struct use *before, struct use use[2])
 {
     for (int tries = 0; tries < 5; tries++) {
@@ -315,6 +349,8 @@ static void run_job(uint64_t first, uint64_t count, uint64_t step, unsigned job,
     for (uint64_t i = job; i < count && !soak; i += jobs)
         if (deaths)
             run_death(&bench, first + i * step);
+        else if (shortages)
+            run_shortage(&bench, first + i * step);
         else
             run_case(&bench, first + i * step);
     close(bench.client);
@@ -337,6 +373,8 @@ static unsigned long print_table(void)
         printf("%-14s %8lu cases, %8lu took place\n", fault_names[i], totals->cases[i], totals->applied[i]);
         cases += totals->cases[i];
     }
+    if (shortages)
+        printf("%lu of the connections beside a shortage failed\n", totals->failed);
     printf("%lu cases, %lu broken promises\n", cases, totals->bad);
     return cases;
 }
@@ -355,6 +393,7 @@ int main(int argc, char *argv[])
     const uint64_t step = argc > 6 ? strtoull(argv[6], NULL, 10) : 1;
     int status, ended = 0;
     deaths = getenv("FAULTS_DEATHS") != NULL;
+    shortages = getenv("FAULTS_SHORTAGES") != NULL;
     soak = getenv("SOAK_SECONDS") ? (unsigned)strtoul(getenv("SOAK_SECONDS"), NULL, 10) : 0;
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     totals = mmap(NULL, sizeof *totals, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -365,5 +404,5 @@ int main(int argc, char *argv[])
     }
     while (wait(&status) > 0)
         ended |= status;
-    return (print_table() != count && !soak) || totals->bad || ended ? 1 : 0;
+    return (print_table() != count * (shortages ? 2 : 1) && !soak) || totals->bad || ended ? 1 : 0;
 }

@@ -36,8 +36,15 @@ class Faults(unittest.TestCase):
         """The survivor sees a right prefix, and no clean end of a cut stream."""
         self.check(0, 60, FAULTS_DEATHS="1")
 
+    def test_shortages(self):
+        """A program gets nothing more from the kernel for a while; the connection after it carries everything."""
+        done = instrument.run("faults", 0, 100, 4, FAULTS_SHORTAGES="1")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertRegex(done.stdout, "[1-9][0-9]* of the connections beside a shortage failed")
+        self.assertIn("200 cases, 0 broken promises", done.stdout)
+
     def test_nothing_grows(self):
-        done = instrument.run("faults", 1000000, 10000000, 2, SOAK_SECONDS="2", SOCKSEAL_HANDSHAKE_TIMEOUT="1")
+        done = instrument.run("faults", 1000000, 10000000, 2, SOAK_SECONDS="2", SOCKSEAL_HANDSHAKE_TIMEOUT="5")
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertEqual(done.stdout.count("afterwards"), 4, done.stdout)
         self.assertIn(", 0 broken promises", done.stdout)

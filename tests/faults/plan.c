@@ -4,10 +4,12 @@
 
 #include <signal.h>
 
+#include "shortage.h"
+
 const char *const fault_names[FAULTS_NAMED] = {
-    "none",    "delay",    "dribble",      "flip",        "drop",       "repeat",
-    "reorder", "insert",   "swap-records", "drop-record", "replay",     "splice",
-    "reflect", "truncate", "close",        "reset",       "reset-both", "kill"};
+    "none",   "delay",        "dribble",     "flip",   "drop",    "repeat",  "reorder",
+    "insert", "swap-records", "drop-record", "replay", "splice",  "reflect", "truncate",
+    "close",  "reset",        "reset-both",  "kill",   "shortage"};
 
 /* Offsets that are gone through: the handshake in either direction, and a few records. */
 enum { OFFSETS = 1900 };
@@ -79,7 +81,25 @@ struct plan plan_of_death(uint64_t number)
     plan.fault = FAULT_KILL;
     plan.at = offset(&state) % 5000;
     plan.to_client = draw(&state, 2);
-    plan.kills_client = draw(&state, 2);
+    plan.hits_client = draw(&state, 2);
     plan.signal = signals[draw(&state, 4)];
+    return plan;
+}
+
+struct plan plan_of_shortage(uint64_t number)
+{
+    uint64_t state = number + 99;
+    struct plan plan = plan_of(number);
+    plan.fault = FAULT_SHORTAGE;
+    plan.at = draw(&state, 4) ? offset(&state) % 5000 : 0;
+    plan.to_client = draw(&state, 2);
+    plan.hits_client = draw(&state, 2);
+    if (draw(&state, 3) == 0) { /* more than the memory that a connection has from the start */
+        plan.from_client = draw(&state, 200000);
+        plan.from_server = draw(&state, 200000);
+        plan.chunk = 5000 + draw(&state, 15000);
+    }
+    plan.is_first = draw(&state, 2);
+    plan.shortage = draw(&state, 3) ? 1u << draw(&state, 4) : 1 + (unsigned)draw(&state, SHORTAGES - 1);
     return plan;
 }

@@ -33,6 +33,7 @@ enum fault {
     FAULT_RESET_BOTH,
     FAULTS,
     FAULT_KILL = FAULTS, /* one of the programs ends by a signal: deaths alone, plan_of_death() */
+    FAULT_SHORTAGE,      /* one gets nothing more from the kernel, for a while: plan_of_shortage() */
     FAULTS_NAMED,
 };
 
@@ -51,8 +52,10 @@ struct plan {
     bool server_first;               /* with two blocking programs: who writes before it reads */
     size_t from_client, from_server; /* bytes of plaintext */
     size_t chunk;                    /* a write's size */
-    bool kills_client;               /* with FAULT_KILL: which program, and by which signal */
-    int signal;
+    bool hits_client;                /* with FAULT_KILL and FAULT_SHORTAGE: which program */
+    int signal;                      /* by which it is killed */
+    bool is_first;                   /* it has had no connection before */
+    unsigned shortage;               /* the set of what it does not get: shortage.h */
 };
 
 /* The first cases go through the faults and directions at every offset of handshake and first records; the
@@ -61,5 +64,8 @@ struct plan plan_of(uint64_t number);
 
 /* The same with a death in the wire's fault's place. */
 struct plan plan_of_death(uint64_t number);
+
+/* The same with a shortage there. */
+struct plan plan_of_shortage(uint64_t number);
 
 #endif

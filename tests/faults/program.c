@@ -12,9 +12,11 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "addresses.h"
+#include "shortage.h"
 
 struct talk {
     int fd;
@@ -23,6 +25,15 @@ struct talk {
     size_t written;
     bool read_over, write_over;
 };
+
+/* Whether a call that failed is to be made again: the kernel is short of something for a while. */
+static bool wait_out_shortage(void)
+{
+    const int error = errno;
+    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    errno = error;
+    return error == EMFILE || error == ENOMEM;
+}
 
 static void take(struct talk *talk, const uint8_t *bytes, size_t len)
 {
@@ -103,7 +114,9 @@ static void handle(struct talk *talk, uint32_t events, bool edge)
 static void run_epoll(struct talk *talk)
 {
     const bool edge = talk->order->mode == MODE_EDGE;
-    int epoll = epoll_create1(EPOLL_CLOEXEC);
+    int epoll;
+    while ((epoll = epoll_create1(EPOLL_CLOEXEC)) < 0 && wait_out_shortage())
+        ;
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | (edge ? (uint32_t)EPOLLET : 0)};
     epoll_ctl(epoll, EPOLL_CTL_ADD, talk->fd, &event);
     while (!talk->read_over || !talk->write_over) {
@@ -126,7 +139,11 @@ static int open_end(const struct order *order, int listener)
     struct sockaddr_in address = wire_address(WIRE_SIDE_CLIENT, order->port);
     if (!order->client) {
         struct pollfd polled = {.fd = listener, .events = POLLIN};
-        return poll(&polled, 1, PROGRAM_LIMIT_MS) == 1 ? accept(listener, NULL, NULL) : -1;
+        int accepted = -1;
+        while (poll(&polled, 1, PROGRAM_LIMIT_MS) == 1 && (accepted = accept(listener, NULL, NULL)) < 0 &&
+               wait_out_shortage())
+            ;
+        return accepted;
     }
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
@@ -165,10 +182,21 @@ static int start_listening(void)
     return fd;
 }
 
+/* A program whose stack cannot grow ends by a signal, without any library. */
+static void grow_stack(void)
+{
+    char room[1 << 18];
+    explicit_bzero(room, sizeof room);
+}
+
 int program_main(bool client)
 {
     struct order order;
+    grow_stack();
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit may be set between the library's look at it and its write */
+    if (getenv("FAULTS_SHORTAGES") && !shortage_become_user())
+        return 2;
     int listener = client ? -1 : start_listening();
     while (recv(PROGRAM_ORDERS, &order, sizeof order, 0) == (ssize_t)sizeof order) {
         struct report report = carry_out(&order, listener);

@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "shortage.h"
+
 /* A wire on which nothing happens any more is closed: what was swallowed is waited for by somebody. */
 enum { IDLE_HARMFUL_MS = 40, IDLE_HARMLESS_MS = 15000, HEADER = 5 };
 
@@ -36,6 +38,7 @@ struct wire {
     struct direction directions[2];
     struct wire_result result;
     bool over;
+    bool short_now; /* the victim's shortage lasts */
 };
 
 static void emit(struct direction *direction, const uint8_t *bytes, size_t len)
@@ -159,6 +162,8 @@ static bool apply(struct wire *wire, struct direction *direction)
     case FAULT_KILL:
         kill(wire_victim, plan->signal);
         return true;
+    case FAULT_SHORTAGE:
+        return wire->short_now = shortage_set(wire_victim, plan->shortage);
     case FAULT_NONE:
     case FAULT_DRIBBLE:
     case FAULT_REFLECT:
@@ -238,7 +243,9 @@ static bool unsent(const struct direction *direction)
 /* Waits for one of the ends. False: nothing happens any more. */
 static bool wait_for_ends(const struct wire *wire)
 {
-    const int idle = wire->plan->fault < FAULT_HARMFUL ? IDLE_HARMLESS_MS : IDLE_HARMFUL_MS;
+    const bool patient =
+        wire->plan->fault < FAULT_HARMFUL || (wire->plan->fault == FAULT_SHORTAGE && !wire->short_now);
+    const int idle = patient ? IDLE_HARMLESS_MS : IDLE_HARMFUL_MS;
     struct pollfd polled[2];
     for (int i = 0; i < 2; i++) {
         const struct direction *from = &wire->directions[i], *to = &wire->directions[!i];
@@ -248,6 +255,16 @@ static bool wait_for_ends(const struct wire *wire)
             polled[i].fd = -1;
     }
     return poll(polled, 2, idle) > 0;
+}
+
+/* A shortage passes. False: there is none. */
+static bool end_shortage(struct wire *wire)
+{
+    const bool was_short = wire->short_now;
+    if (was_short)
+        shortage_set(wire_victim, 0);
+    wire->short_now = false;
+    return was_short;
 }
 
 /* Whether a protected record that was changed had another one behind it. */
@@ -268,7 +285,7 @@ struct wire_result wire_carry(int client, int server, const struct plan *plan, s
     const int ends[2] = {client, server}, on = 1;
     wire.plan = plan;
     wire.result = (struct wire_result){false, false};
-    wire.over = false;
+    wire.over = wire.short_now = false;
     for (int i = 0; i < 2; i++) {
         before[i].len = traces[i].len;
         memcpy(before[i].bytes, traces[i].bytes, traces[i].len);
@@ -287,12 +304,15 @@ struct wire_result wire_carry(int client, int server, const struct plan *plan, s
     while (!wire.over) {
         for (int i = 0; i < 2; i++)
             send_on(&wire, &wire.directions[i]);
-        if ((wire.directions[0].finished && wire.directions[1].finished) || !wait_for_ends(&wire))
+        if (wire.directions[0].finished && wire.directions[1].finished)
+            break;
+        if (!wait_for_ends(&wire) && !end_shortage(&wire))
             break;
         for (int i = 0; i < 2; i++)
             if (!wire.directions[i].ended)
                 receive(&wire, &wire.directions[i]);
     }
+    end_shortage(&wire);
     wire.result.must_fail = must_fail(&wire);
     close(client);
     close(server);

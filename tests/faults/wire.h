@@ -26,7 +26,8 @@ struct wire_result {
  * the client) holds the last connection's at first, and this one's afterwards. */
 struct wire_result wire_carry(int client, int server, const struct plan *plan, struct trace traces[2]);
 
-/* Whom FAULT_KILL ends. */
+/* Whom FAULT_KILL ends, and FAULT_SHORTAGE concerns: the wire ends a shortage when nothing happens any more.
+ */
 extern pid_t wire_victim;
 
 #endif
