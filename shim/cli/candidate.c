@@ -71,6 +71,9 @@ void candidate_find(struct candidate *program, const char *name)
         return;
     }
     program_check(&found, AT_FDCWD, program->path, true);
+    const char *audit = getenv("LD_AUDIT");
+    if (found.verdict == PROGRAM_GOOD && audit && *audit)
+        program_refuse_audited(&found, name);
     if (found.verdict == PROGRAM_GOOD)
         return;
     refuse(program, found.verdict == PROGRAM_MISSING ? CLI_NOT_FOUND : CLI_CANNOT_INVOKE, "%s", found.reason);

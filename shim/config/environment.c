@@ -44,6 +44,15 @@ static char **find(char *const envp[], const char *name)
     return NULL;
 }
 
+/* Of several entries the dynamic linker heeds the last (ld.so(8) does not say so). */
+static char **find_last(char *const envp[], const char *name)
+{
+    char **last = NULL;
+    for (char **at = find(envp, name); at; at = find(at + 1, name))
+        last = at;
+    return last;
+}
+
 static void save_library(void)
 {
     const struct link_map *own = lookup_own();
@@ -88,6 +97,12 @@ bool environment_opts_out(char *const envp[])
 {
     char **entry = find(envp, "SOCKSEAL_PORTS");
     return entry && *value_of(*entry, "SOCKSEAL_PORTS") == '\0';
+}
+
+bool environment_audits(char *const envp[])
+{
+    char **entry = find_last(envp, "LD_AUDIT");
+    return entry && *value_of(*entry, "LD_AUDIT") != '\0';
 }
 
 size_t environment_count(char *const envp[])
@@ -171,7 +186,7 @@ static void fix_preload(void)
 {
     static char fixed[ENVIRONMENT_TEXT];
     static const char name[] = "LD_PRELOAD=";
-    char **entry = find(environ, "LD_PRELOAD");
+    char **entry = find_last(environ, "LD_PRELOAD");
     if (!entry || !*saved.library || preloads(*entry + sizeof name - 1))
         return;
     memcpy(fixed, name, sizeof name - 1);
@@ -265,10 +280,10 @@ static bool complete(char *const envp[], const char *state, bool forgets, char *
                      char text[static ENVIRONMENT_TEXT])
 {
     size_t count = 0, used = 0;
-    char **preload = find(envp, "LD_PRELOAD");
+    char **preload = find_last(envp, "LD_PRELOAD");
     bool there = preload && preloads(value_of(*preload, "LD_PRELOAD"));
     for (char *const *at = envp; at && *at; at++) {
-        if (!is_ours(*at) && (there || at != preload))
+        if (!is_ours(*at) && (at == preload ? there : !value_of(*at, "LD_PRELOAD")))
             out[count++] = *at;
     }
     for (int i = 0; i < VARIABLES_COUNT; i++) {

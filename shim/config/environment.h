@@ -46,6 +46,10 @@ const char *environment_library(void);
  * empty. */
 bool environment_opts_out(char *const envp[]);
 
+/* Whether the dynamic linker is to load libraries that audit the program, in a namespace of their own
+ * (rtld-audit(7)). */
+bool environment_audits(char *const envp[]);
+
 /* How many entries there are; `envp` may be NULL. */
 size_t environment_count(char *const envp[]);
 

@@ -285,6 +285,8 @@ static enum way way_of(const struct spawn *spawn)
     if ((*spawn->path != '/' && changes_directory(spawn->actions)) ||
         (flags_of(spawn) & POSIX_SPAWN_RESETIDS))
         return WAY_DOORS; /* where the program is, and with which rights it runs, the child finds out */
+    if (environment_audits(spawn->envp))
+        return WAY_DOORS;
     enum exec_kind kind = spawn->search ? exec_search_kind(spawn->path) : exec_kind(spawn->path);
     return kind == EXEC_OTHER ? WAY_DOORS : WAY_COMPLETED;
 }

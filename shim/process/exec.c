@@ -69,6 +69,8 @@ static void check(const struct request *request, struct program *program)
     if (by_descriptor && program->verdict == PROGRAM_MISSING) /* /proc is */
         program->verdict = PROGRAM_UNKNOWN;
     program_check_loaded(program, request->argv);
+    if (program->verdict == PROGRAM_GOOD && environment_audits(request->envp))
+        program_refuse_audited(program, request->path);
     if (program->verdict == PROGRAM_GOOD && !library_is_loadable()) {
         program->verdict = PROGRAM_UNSEALABLE;
         snprintf(program->reason, sizeof program->reason,
@@ -118,7 +120,8 @@ bool exec_is_complete(char *const envp[])
     char text[ENVIRONMENT_TEXT];
     size_t count = environment_count(envp);
     char **complete = alloca((count + ENVIRONMENT_ADDED) * sizeof *complete);
-    if (!environment_complete_spawned(envp, complete, text) || environment_count(complete) != count)
+    if (environment_audits(envp) || !environment_complete_spawned(envp, complete, text) ||
+        environment_count(complete) != count)
         return false;
     for (size_t i = 0; i < count; i++) {
         if (complete[i] != envp[i])
@@ -139,8 +142,8 @@ static int run_sealed(struct exec_handover *plan, const struct request *request)
 
 static int run_in_the_clear(const struct request *request, const struct program *program)
 {
-    if (program->verdict == PROGRAM_UNKNOWN)
-        return config_get()->strict ? -ENOEXEC : call(request); /* usually the kernel's answer, too */
+    if (program->verdict != PROGRAM_UNSEALABLE) /* usually the kernel's answer, too */
+        return config_get()->strict ? -ENOEXEC : call(request);
     if (warned_first(program->reason))
         log_line(LOG_WARN,
                  "%s; it runs without the library, and on the ports of SOCKSEAL_PORTS it is in the clear "
@@ -170,7 +173,8 @@ static void tell_fenced(const struct program *program)
     const bool two_users = sys_getuid() != sys_geteuid() || sys_getgid() != sys_getegid();
     if (program->verdict != PROGRAM_UNSEALABLE)
         return;
-    const bool warn = (two_users || !library_is_loadable()) && warned_first(program->reason);
+    const bool warn =
+        (two_users || program->is_audited || !library_is_loadable()) && warned_first(program->reason);
     log_line(warn ? LOG_WARN : LOG_INFO, "%s; the ports of SOCKSEAL_PORTS are denied to it", program->reason);
 }
 
@@ -249,9 +253,9 @@ static int attempt(const struct request *request)
         return run_sealed(&plan, request);
     if (program.verdict == PROGRAM_UNSEALABLE)
         return go_on_unsealed(&plan, &program, request);
-    if (program.verdict == PROGRAM_UNKNOWN) /* sealed descriptors are close-on-exec */
-        return run_unsealed(request, &program);
-    return call(request); /* for the kernel to refuse */
+    if (program.verdict == PROGRAM_MISSING)
+        return call(request);               /* for the kernel to refuse */
+    return run_unsealed(request, &program); /* sealed descriptors are close-on-exec */
 }
 
 int exec_at(int directory, const char *path, char *const argv[], char *const envp[], int flags)

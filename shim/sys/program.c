@@ -170,6 +170,26 @@ static bool is_dynamic_linker(const char *path)
     return strncmp(slash ? slash + 1 : path, "ld-linux", 8) == 0;
 }
 
+/* Whether the file says that it is one, by its DT_SONAME: a name can be given to any. Its addresses are
+ * places in the file up to there. */
+static bool says_linker(int fd, const unsigned char *header, size_t len)
+{
+    enum { ENTRIES = 64 };
+    Elf64_Dyn entries[ENTRIES];
+    char name[32] = "";
+    Elf64_Addr strings = 0, at = 0;
+    const Elf64_Phdr *segment = find_segment(header, len, PT_DYNAMIC, 0);
+    long got = segment ? sys_pread(fd, entries, sizeof entries, (long)segment->p_offset) : 0;
+    for (size_t i = 0; got > 0 && i < (size_t)got / sizeof entries[0] && entries[i].d_tag != DT_NULL; i++) {
+        if (entries[i].d_tag == DT_STRTAB)
+            strings = entries[i].d_un.d_ptr;
+        if (entries[i].d_tag == DT_SONAME)
+            at = entries[i].d_un.d_val;
+    }
+    return strings && at && sys_pread(fd, name, sizeof name - 1, (long)(strings + at)) > 0 &&
+           is_dynamic_linker(name);
+}
+
 /* The library needs glibc. */
 static bool check_interpreter(struct program *program, const char *path, int fd, const Elf64_Phdr *segment)
 {
@@ -190,7 +210,7 @@ static bool check_elf(struct program *program, const char *path, int fd, const u
         return refuse(program, PROGRAM_UNSEALABLE, "%s is for another architecture than libsockseal.so",
                       path);
     const Elf64_Phdr *interpreter = find_segment(header, len, PT_INTERP, 0);
-    program->is_linker = !interpreter && is_dynamic_linker(path);
+    program->is_linker = !interpreter && says_linker(fd, header, len);
     if (program->is_linker)
         return true;
     if (!interpreter)
@@ -212,7 +232,7 @@ static bool check_file(struct program *program, long directory, const char *path
 static bool check_script(struct program *program, const char *path, char *header, int depth)
 {
     char *interpreter = header + 2 + strspn(header + 2, " \t");
-    interpreter[strcspn(interpreter, " \t\r\n")] = '\0';
+    interpreter[strcspn(interpreter, " \t\n")] = '\0'; /* a carriage return is a part of the name */
     if (depth == SCRIPT_DEPTH_MAX || *interpreter == '\0')
         return refuse(program, PROGRAM_UNUSABLE, "%s: the interpreter behind '#!' is not usable", path);
     if (!check_file(program, SYS_AT_FDCWD, interpreter, depth + 1))
@@ -237,13 +257,19 @@ static bool check_content(struct program *program, const char *path, int fd, con
     return refuse(program, PROGRAM_UNKNOWN, "%s is neither an ELF program nor a script with '#!'", path);
 }
 
+/* Whether execve(2) may run it: by the effective user, and where that cannot be asked, it may. */
+static bool may_execute(long directory, const char *path)
+{
+    return sys_call(SYS_faccessat2, directory, sys_ptr(path), X_OK, AT_EACCESS, 0, 0) != -EACCES;
+}
+
 static bool check_file(struct program *program, long directory, const char *path, int depth)
 {
     struct stat st;
     long error = sys_call(SYS_newfstatat, directory, sys_ptr(path), sys_ptr(&st), 0, 0, 0);
     if (error < 0)
         return refuse_error(program, path, (int)-error);
-    if (!S_ISREG(st.st_mode) || sys_call3(SYS_faccessat, directory, sys_ptr(path), X_OK) < 0)
+    if (!S_ISREG(st.st_mode) || !may_execute(directory, path))
         return refuse(program, PROGRAM_UNUSABLE, "%s is not an executable file", path);
     int fd = (int)sys_call(SYS_openat, directory, sys_ptr(path), O_RDONLY | O_CLOEXEC, 0, 0, 0);
     if (fd < 0)
@@ -257,7 +283,7 @@ void program_check(struct program *program, int directory, const char *path, boo
 {
     program->verdict = PROGRAM_GOOD;
     program->exact = exact;
-    program->raises_rights = program->is_linker = false;
+    program->raises_rights = program->is_linker = program->is_audited = false;
     program->reason[0] = '\0';
     check_file(program, directory, path, 0);
 }
@@ -275,15 +301,30 @@ static bool has_value(const char *option)
     return false;
 }
 
+void program_refuse_audited(struct program *program, const char *path)
+{
+    program->is_audited = true;
+    refuse(
+        program, PROGRAM_UNSEALABLE,
+        "%s is to be audited (LD_AUDIT, --audit): what watches it has a C library of its own, whose sockets "
+        "cannot be sealed",
+        path);
+}
+
 void program_check_loaded(struct program *program, char *const argv[])
 {
     if (program->verdict != PROGRAM_GOOD || !program->is_linker || !argv || !argv[0])
         return;
     char *const *word = argv + 1;
-    while (*word && strncmp(*word, "--", 2) == 0)
-        word += has_value(*word) && word[1] ? 2 : 1;
+    bool audited = false;
+    for (; *word && strncmp(*word, "--", 2) == 0; word += has_value(*word) && word[1] ? 2 : 1)
+        audited |= strcmp(*word, "--audit") == 0;
     if (!*word) /* it says what it is asked for */
         return;
+    if (audited) {
+        program_refuse_audited(program, *word);
+        return;
+    }
     const bool exact = program->exact;
     if (strchr(*word, '/'))
         program_check(program, SYS_AT_FDCWD, *word, exact);

@@ -21,6 +21,7 @@ struct program {
     bool exact;
     bool raises_rights; /* unsealable, as it gains rights by its file: set-user-ID and its kin */
     bool is_linker;     /* it is the dynamic linker, which loads what its arguments name */
+    bool is_audited;    /* unsealable, as others are loaded with a C library of their own: rtld-audit(7) */
     char reason[512];   /* if not good: what is wrong and what to do, a phrase */
 };
 
@@ -34,6 +35,9 @@ void program_check(struct program *program, int directory, const char *path, boo
 /* If the program is the dynamic linker: looks at the one that it loads with these arguments (ld.so(8)). What
  * is not known to be good is unsealable. */
 void program_check_loaded(struct program *program, char *const argv[]);
+
+/* Of a program that is to run with LD_AUDIT: makes it unsealable. */
+void program_refuse_audited(struct program *program, const char *path);
 
 /* Whether a file that begins with these bytes is an ELF file for this machine, 64 bits wide. */
 enum { PROGRAM_HEADER = 20 };

@@ -210,6 +210,17 @@ static void settings_of_its_own(void)
     expect_each(envp, steps);
 }
 
+/* The dynamic linker heeds the last of several entries, getenv(3) the first. */
+static void preloaded_twice(void)
+{
+    static char other[] = "LD_PRELOAD=libm.so.6";
+    char *const envp[] = {(char *)(uintptr_t)script_step("LD_PRELOAD=%s", getenv("LD_PRELOAD")), other, NULL};
+    const char *steps[] = {script_step("env LD_PRELOAD=%s:libm.so.6", getenv("LD_PRELOAD")), NULL};
+    if (!suite_has_library())
+        skip();
+    expect_each(envp, steps);
+}
+
 /* SOCKSEAL_PORTS is there and empty: the program wants nothing sealed. */
 static void nothing_is_to_be_sealed(void)
 {
@@ -289,6 +300,7 @@ static void a_failed_exec_leaves_no_fence(void)
 
 static const struct suite_test tests[] = {
     {.name = "an environment of its own", .run = an_environment_of_its_own},
+    {.name = "preloaded twice", .run = preloaded_twice},
     {.name = "settings of its own", .run = settings_of_its_own},
     {.name = "nothing is to be sealed", .run = nothing_is_to_be_sealed},
     {.name = "words of a command", .run = words_of_a_command},

@@ -63,7 +63,7 @@ static void remove_place(const struct place *place)
 }
 
 /* As a process with a sealed connection that is to survive, or none, of this user: runs the program in a
- * child. Arguments: program, user or -1, effective user or -1, "sealed" or "", "nnp" or "". */
+ * child. Arguments: program, user or -1, effective user or -1, "sealed" or "", and "nnp", "audit" or "". */
 static int runner_role(int argc, char **argv)
 {
     int pair[2] = {-1, -1}, status = 0;
@@ -80,6 +80,8 @@ static int runner_role(int argc, char **argv)
         return OTHER;
     pid_t child = suite_fork();
     if (child == 0) {
+        if (strcmp(argv[5], "audit") == 0)
+            setenv("LD_AUDIT", "/nonexistent/audit.so", 1);
         execl(argv[1], argv[1], "--version", (char *)NULL);
         _exit(errno == EACCES ? REFUSED : OTHER);
     }
@@ -189,6 +191,65 @@ static void a_process_of_two_users(void)
     remove_place(&place);
 }
 
+/* Only the effective user may run it: access(2) asks for the real one. */
+static void a_program_of_the_effective_user(void)
+{
+    struct place place;
+    if (!suite_has_library() || geteuid() != 0)
+        skip();
+    make_place(&place, 0700);
+    expect(&place, (struct run){place.program, NOBODY, 0, "", "", NULL}, RAN, "two users");
+    expect(&place, (struct run){place.program, NOBODY, 0, "", "", "1"}, REFUSED, "two users");
+    remove_place(&place);
+}
+
+/* A carriage return belongs to the name of a script's interpreter. */
+static void a_script_with_a_carriage_return(void)
+{
+    struct place place;
+    char other[PATH_LEN + 8], line[PATH_LEN + 8];
+    if (!suite_has_library() || access(static_program, X_OK) < 0)
+        skip();
+    make_place(&place, 0755);
+    snprintf(other, sizeof other, "%s\r", place.program);
+    copy_file(static_program, other, 0755);
+    int len = snprintf(line, sizeof line, "#!%s\r\n", place.program), fd;
+    strcat(place.directory, "/script");
+    assert_true((fd = open(place.directory, O_WRONLY | O_CREAT | O_CLOEXEC, 0755)) >= 0);
+    assert_int_equal(write(fd, line, (size_t)len), len);
+    close(fd);
+    expect(NULL, (struct run){place.directory, -1, -1, "", "", "1"}, REFUSED, "statically");
+    unlink(other), unlink(place.directory);
+    *strrchr(place.directory, '/') = '\0';
+    remove_place(&place);
+}
+
+/* What is no dynamic linker has its name. */
+static void a_program_with_the_linkers_name(void)
+{
+    struct place place;
+    char name[PATH_LEN + 32];
+    if (!suite_has_library() || access(static_program, X_OK) < 0)
+        skip();
+    make_place(&place, 0755);
+    snprintf(name, sizeof name, "%s/ld-linux-x86-64.so.2", place.directory);
+    copy_file(static_program, name, 0755);
+    expect(NULL, (struct run){name, -1, -1, "", "", "1"}, REFUSED, "statically");
+    unlink(name);
+    remove_place(&place);
+}
+
+/* Auditing libraries have a C library of their own. */
+static void an_audited_program(void)
+{
+    if (!suite_has_library())
+        skip();
+    expect(NULL, (struct run){"/bin/true", -1, -1, "", "audit", NULL}, RAN,
+           "warning: /bin/true is to be audited");
+    expect(NULL, (struct run){"/bin/true", -1, -1, "", "audit", "1"}, REFUSED, "audited");
+    expect(NULL, (struct run){"/bin/true", -1, -1, "sealed", "audit", NULL}, REFUSED, "audited");
+}
+
 /* Under another root directory the library is out of reach. */
 static void behind_chroot(void)
 {
@@ -251,6 +312,10 @@ static const struct suite_test tests[] = {
     {.name = "a set-user-ID program", .run = a_set_user_id_program},
     {.name = "a program with file capabilities", .run = a_program_with_file_capabilities},
     {.name = "a process of two users", .run = a_process_of_two_users},
+    {.name = "a program of the effective user", .run = a_program_of_the_effective_user},
+    {.name = "a script with a carriage return", .run = a_script_with_a_carriage_return},
+    {.name = "a program with the linker's name", .run = a_program_with_the_linkers_name},
+    {.name = "an audited program", .run = an_audited_program},
     {.name = "behind chroot", .run = behind_chroot},
     {.name = "by the other ways", .run = by_the_other_ways},
 };
