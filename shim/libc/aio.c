@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: ISC
  * Copyright (c) 2026 the sockseal authors */
 
-/* Doors of POSIX asynchronous input and output, whose threads inside libc pass the other doors by: refused on
- * a sealed descriptor. */
+/* Doors of asynchronous input and output, which passes the other doors by: POSIX's with threads inside libc,
+ * io_submit(2) in the kernel (libaio makes that call inline). Refused on a sealed descriptor. */
+
+#include "libc/aio.h"
 
 #include "libc/door.h"
 
 #include <aio.h>
+#include <linux/aio_abi.h>
 
 #include "conn/error.h"
 #include "diag/log.h"
+#include "sys/sys.h"
 
 static bool refused(int fd)
 {
@@ -49,3 +53,16 @@ DOOR int lio_listio(int mode, struct aiocb *const list[restrict], int count, str
 DOOR_ALIAS("lio_listio")
 int lio_listio64(int mode, struct aiocb64 *const list[restrict], int count,
                  struct sigevent *restrict event) __THROW;
+
+/* The kernel stops at the first entry that is no address, after those before it. */
+DOOR int io_submit(void *context, long count, struct iocb **list)
+{
+    int saved = errno;
+    for (long i = 0; i < count && list && list[i]; i++) {
+        if (refused((int)list[i]->aio_fildes)) {
+            errno = saved;
+            return -EINVAL;
+        }
+    }
+    return (int)sys_call3(SYS_io_submit, sys_ptr(context), count, sys_ptr(list));
+}

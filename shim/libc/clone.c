@@ -39,6 +39,8 @@ bool clone_unshare_is_refused(void)
     return true;
 }
 
+int __clone(int (*function)(void *argument), void *stack, int flags, void *argument, ...) __THROW;
+
 DOOR int clone(int (*function)(void *argument), void *stack, int flags, void *argument, ...)
 {
     va_list list;
@@ -52,3 +54,6 @@ DOOR int clone(int (*function)(void *argument), void *stack, int flags, void *ar
     fdtable_note_copies();
     return real()->clone(function, stack, flags, argument, parent, tls, child);
 }
+
+DOOR_ALIAS("clone")
+int __clone(int (*function)(void *argument), void *stack, int flags, void *argument, ...) __THROW;

@@ -7,7 +7,6 @@
 #include "libc/door.h"
 
 #include <fcntl.h>
-#include <linux/aio_abi.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -23,6 +22,7 @@
 #include "config/config.h"
 #include "conn/pending.h"
 #include "diag/log.h"
+#include "libc/aio.h"
 #include "libc/clone.h"
 #include "libc/raw_wait.h"
 #include "process/fork.h"
@@ -115,20 +115,9 @@ static long raw_vmsplice(const long a[static RAW_ARGUMENTS])
     return vmsplice((int)a[0], raw_pointer(a[1]), (size_t)a[2], (unsigned)a[3]);
 }
 
-/* io_submit(2): asynchronous work on a sealed descriptor would pass the doors by. */
-static bool submits_sealed(int count, struct iocb **list)
-{
-    for (int i = 0; i < count && list && list[i]; i++) {
-        if (fdtable_concerns((int)list[i]->aio_fildes))
-            return true;
-    }
-    return false;
-}
-
 static long raw_io_submit(const long a[static RAW_ARGUMENTS])
 {
-    return submits_sealed((int)a[1], raw_pointer(a[2])) ? door_result(-EINVAL, errno)
-                                                        : raw_pass(SYS_io_submit, a);
+    return door_result(io_submit(raw_pointer(a[0]), a[1], raw_pointer(a[2])), errno);
 }
 
 /* What goes through a ring passes no door: programs fall back to epoll. */
@@ -336,7 +325,6 @@ static const struct raw_call raw_calls[] = {
     [SYS_preadv2] = {.call = raw_preadv2, .when = SEALED},
     [SYS_pwritev2] = {.call = raw_pwritev2, .when = SEALED},
     [SYS_recvfrom] = {.call = raw_recvfrom, .when = SEALED},
-    [SYS_recvmmsg] = {.call = raw_recvmmsg, .when = SEALED},
     [SYS_shutdown] = {.call = raw_shutdown, .when = SEALED},
     [SYS_getsockopt] = {.call = raw_getsockopt, .when = SEALED},
     [SYS_setsockopt] = {.call = raw_setsockopt, .when = SEALED},
@@ -347,6 +335,7 @@ static const struct raw_call raw_calls[] = {
     [SYS_sendto] = {.call = raw_sendto, .when = ALWAYS},
     [SYS_sendmsg] = {.call = raw_sendmsg, .when = ALWAYS},
     [SYS_recvmsg] = {.call = raw_recvmsg, .when = ALWAYS},
+    [SYS_recvmmsg] = {.call = raw_recvmmsg, .when = ALWAYS},
     [SYS_sendmmsg] = {.call = raw_sendmmsg, .when = ALWAYS},
     [SYS_sendfile] = {.call = raw_sendfile, .when = ALWAYS},
     [SYS_splice] = {.call = raw_splice, .when = ALWAYS},

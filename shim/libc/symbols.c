@@ -64,15 +64,16 @@ static bool is_libc(const void *address)
     return address && libc && lookup_map(address) == libc;
 }
 
-static bool is_liburing(const char *name)
+/* Functions of liburing and libaio, which make their system calls themselves. */
+static bool is_of_another(const char *name)
 {
-    return strncmp(name, "io_uring_", 9) == 0;
+    return strncmp(name, "io_uring_", 9) == 0 || strcmp(name, "io_submit") == 0;
 }
 
 /* What the door of this name calls is libc's; looked up from here, it is what stands next to this library. */
 static bool is_wrapped(const char *name)
 {
-    return !is_liburing(name) && !is_libc(lookup_dlsym()(RTLD_NEXT, name));
+    return !is_of_another(name) && !is_libc(lookup_dlsym()(RTLD_NEXT, name));
 }
 
 /* A library that stands before this one finds the doors next, but for those that it asks a version of: they
@@ -93,7 +94,7 @@ static void *replacement(const struct jump_call *call, const void *found, bool v
         return NULL;
     if ((void *)call->arguments[0] == RTLD_NEXT && later)
         return door;
-    if (!is_libc(found) && !is_liburing(name))
+    if (!is_libc(found) && !is_of_another(name))
         return NULL;
     return is_wrapped(name) && comes_after(caller, own) && !later ? NULL : door;
 }

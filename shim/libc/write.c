@@ -6,9 +6,12 @@
 #include "libc/door.h"
 
 #include <limits.h>
+#include <netinet/in.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "config/config.h"
+#include "conn/address.h"
 #include "conn/error.h"
 #include "diag/log.h"
 #include "io/connect.h"
@@ -123,10 +126,11 @@ DOOR_ALIAS("send") ssize_t __send(int fd, const void *buffer, size_t len, int fl
  * *result < 0 if that failed. */
 static bool fast_open(int fd, const struct sockaddr *address, socklen_t len, int flags, int *result)
 {
+    struct sockaddr_storage peer;
     *result = 0;
     if (!(flags & MSG_FASTOPEN) || !address || fdtable_has(fd))
         return fdtable_has(fd);
-    if (!socket_wants(fd, address, len))
+    if (!socket_wants(fd, address, len, &peer))
         return false;
     int saved = errno;
     *result = connect_to(fd, address, len);
@@ -136,9 +140,17 @@ static bool fast_open(int fd, const struct sockaddr *address, socklen_t len, int
     return true;
 }
 
-/* SOCKSEAL_STRICT: a datagram to a named port, as connect(2) of such a socket. */
+/* SOCKSEAL_STRICT: a datagram to a named port, as connect(2) of such a socket. The kernel takes an IPv4
+ * address without its family too (udp_sendmsg()). */
 static bool refused_strictly(int fd, const struct sockaddr *address, socklen_t len)
 {
+    struct sockaddr_in in;
+    if (address && len >= sizeof in && address->sa_family == AF_UNSPEC) {
+        memcpy(&in, address, sizeof in);
+        in.sin_family = AF_INET;
+        address = (const struct sockaddr *)&in;
+        len = sizeof in;
+    }
     if (!address || !socket_strictly_refused(fd, address, len))
         return false;
     errno = EACCES;
@@ -181,16 +193,22 @@ static bool is_netlink(const struct msghdr *message)
            atomic_load_explicit(&fdtable_size, memory_order_relaxed);
 }
 
+/* A TCP socket takes such a message too, and ignores the descriptors. */
+static bool passes_descriptors(int fd, const struct msghdr *message)
+{
+    return !fdtable_concerns(fd) && scm_rights_concerns(message) && !address_is_tcp(fd);
+}
+
 DOOR ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
     int opened;
-    if (message && !fdtable_has(fd) && scm_rights_concerns(message))
-        return door_result(scm_rights_send(fd, message, flags), errno);
     if (message && is_netlink(message) && lend_by_netlink(fd, message))
         return door_result(-EOPNOTSUPP, errno);
     if (message && (opens_twice(fd, message->msg_name, message->msg_namelen, flags) ||
                     refused_strictly(fd, message->msg_name, message->msg_namelen)))
         return -1;
+    if (message && passes_descriptors(fd, message))
+        return door_result(scm_rights_send(fd, message, flags), errno);
     if (!may_send(fd, flags))
         return -1;
     if (!message ||

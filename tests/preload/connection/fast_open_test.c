@@ -76,6 +76,25 @@ static void sendmmsg_with_fast_open(const struct net *net)
     close(one), close(two), close(listener);
 }
 
+/* The kernel ignores descriptors that are sent by TCP. */
+static void descriptors_beside_the_data(const struct net *net)
+{
+    struct sockaddr_in address;
+    int listener = net_listen(net, 4, &address), one = net_client(net, 0), other = net_client(net, 0);
+    struct iovec iov = {(void *)"early bird", 10};
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(sizeof other)];
+    } control = {.head = {CMSG_LEN(sizeof other), SOL_SOCKET, SCM_RIGHTS}};
+    const struct msghdr message = {&address, sizeof address, &iov, 1, &control, sizeof control, 0};
+    memcpy(CMSG_DATA(&control.head), &other, sizeof other);
+    assert_int_equal(sendmsg(one, &message, MSG_FASTOPEN), 10);
+    expect_sealed(net, one);
+    int two = accept(listener, NULL, NULL);
+    net_expect_text(two, "early bird");
+    close(one), close(two), close(other), close(listener);
+}
+
 static void complaint_17_sendto_with_fast_open_says_what_it_sent(const struct net *net)
 {
     struct sockaddr_in address;
@@ -98,6 +117,7 @@ static const struct suite_case cases[] = {
     {.name = "MSG_FASTOPEN", .run = fast_open},
     {.name = "TCP_FASTOPEN_CONNECT", .run = fast_open_connect},
     {.name = "sendmmsg with MSG_FASTOPEN", .run = sendmmsg_with_fast_open},
+    {.name = "descriptors beside the data", .run = descriptors_beside_the_data},
     {.name = "complaint_17_sendto_with_fast_open_says_what_it_sent",
      .run = complaint_17_sendto_with_fast_open_says_what_it_sent},
 };

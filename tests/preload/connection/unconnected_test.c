@@ -24,6 +24,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+int __clone(int (*function)(void *argument), void *stack, int flags, void *argument, ...) __THROW;
+
 /* ---- copies in this process ---- */
 
 static int copy_by_dup(int fd)
@@ -344,6 +346,7 @@ static void a_table_without_its_memory(void)
     if (!suite_has_library())
         skip();
     expect_refused(clone(do_nothing, stack + sizeof stack, CLONE_FILES | SIGCHLD, NULL));
+    expect_refused(__clone(do_nothing, stack + sizeof stack, CLONE_FILES | SIGCHLD, NULL));
     expect_refused(syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0));
     expect_refused(syscall(SYS_clone3, arguments, sizeof arguments));
     assert_int_equal(pthread_create(&thread, NULL, own_descriptors, &refused), 0);

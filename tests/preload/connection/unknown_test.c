@@ -144,6 +144,24 @@ static void an_inherited_connection(void)
 }
 
 /* In a process with SOCKSEAL_STRICT: no way to send a datagram to a named port, and all to another. */
+/* Whether a program can be run, and gets what it needs. */
+static void a_program_that_is_run(void)
+{
+    static const unsigned calls[] = {SYS_faccessat, SYS_faccessat2};
+    if (!suite_has_library())
+        skip();
+    for (size_t i = 0; i < suite_count(calls); i++) {
+        pid_t child = suite_fork();
+        if (child == 0) {
+            char *argv[] = {(char[]){"sh"}, (char[]){"-c"}, (char[]){"test -n \"$SOCKSEAL_PORTS\""}, NULL};
+            refuse_call(calls[i]);
+            execve("/bin/sh", argv, (char *[]){NULL});
+            _exit(126);
+        }
+        assert_int_equal(suite_wait(child), 0);
+    }
+}
+
 static int datagrams_role(int argc, char **argv)
 {
     int fd = socket(AF_INET, SOCK_DGRAM, 0);
@@ -154,9 +172,20 @@ static int datagrams_role(int argc, char **argv)
         struct mmsghdr message = {.msg_hdr = {&to, sizeof to, &iov, 1, NULL, 0, 0}};
         const struct sockaddr *address = (struct sockaddr *)&to;
         inet_pton(AF_INET, named ? "127.77.0.1" : "127.0.0.1", &to.sin_addr);
+        struct sockaddr_in unspecified = to; /* as good to the kernel */
+        unspecified.sin_family = AF_UNSPEC;
+        int other = socket(AF_INET, SOCK_STREAM, 0);
+        union {
+            struct cmsghdr head;
+            char room[CMSG_SPACE(sizeof other)];
+        } control = {.head = {CMSG_LEN(sizeof other), SOL_SOCKET, SCM_RIGHTS}}; /* ignored by the kernel */
+        memcpy(CMSG_DATA(&control.head), &other, sizeof other);
+        const struct msghdr beside = {&to, sizeof to, &iov, 1, &control, sizeof control, 0};
         const long results[] = {
             sendto(fd, "words", 5, 0, address, sizeof to),
             sendmsg(fd, &message.msg_hdr, 0),
+            sendmsg(fd, &beside, 0),
+            sendto(fd, "words", 5, 0, (struct sockaddr *)&unspecified, sizeof unspecified),
             sendmmsg(fd, &message, 1, 0),
             syscall(SYS_sendto, fd, "words", 5, 0, address, sizeof to),
             syscall(SYS_sendmsg, fd, &message.msg_hdr, 0),
@@ -185,6 +214,7 @@ static const struct suite_test tests[] = {
     {.name = "a connecting side", .run = a_connecting_side},
     {.name = "a listening side", .run = a_listening_side},
     {.name = "an inherited connection", .run = an_inherited_connection},
+    {.name = "a program that is run", .run = a_program_that_is_run},
     {.name = "datagrams under SOCKSEAL_STRICT", .run = datagrams_strictly},
 };
 

@@ -8,6 +8,7 @@
 #include "net.h"
 
 #include <aio.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
@@ -59,11 +60,30 @@ static void io_submit_is_refused(void)
     open.aio_fildes = (uint32_t)plain[0];
     assert_int_equal(syscall(SYS_io_submit, context, 2, list), -1);
     assert_int_equal(errno, EINVAL);
+    assert_int_equal(syscall(SYS_io_submit, context, 1L << 32 | 2, list), -1);
     assert_int_equal(syscall(SYS_io_submit, context, 1, list), 1); /* it is the descriptor that matters */
     net_expect_text(plain[1], "leaked?");
     assert_int_equal(net_wait(pair[1], POLLIN, 50), 0);
     assert_int_equal(syscall(SYS_io_destroy, context), 0);
     close(pair[0]), close(pair[1]), close(plain[0]), close(plain[1]);
+}
+
+/* libaio makes the call inline. It gives -errno, and leaves errno alone. */
+static void libaio_is_refused(void)
+{
+    int pair[2], (*submit)(aio_context_t, long, struct iocb **);
+    void *found = dlsym(RTLD_DEFAULT, "io_submit");
+    if (!suite_has_library())
+        skip();
+    assert_non_null(found);
+    memcpy(&submit, &found, sizeof submit);
+    net_warm_pair(&net_sealed, pair);
+    struct iocb sealed = {.aio_lio_opcode = IOCB_CMD_PWRITE, .aio_fildes = (uint32_t)pair[0]};
+    struct iocb *list[] = {&sealed};
+    errno = 0;
+    assert_int_equal(submit(0, 1, list), -EINVAL);
+    assert_int_equal(errno, 0);
+    close(pair[0]), close(pair[1]);
 }
 
 static void large_file_aio(void)
@@ -89,6 +109,7 @@ static void large_file_aio(void)
 static const struct suite_test tests[] = {
     {.name = "POSIX aio is refused", .run = posix_aio_is_refused},
     {.name = "io_submit is refused", .run = io_submit_is_refused},
+    {.name = "libaio is refused", .run = libaio_is_refused},
     {.name = "aio for large files is refused", .run = large_file_aio},
 };
 

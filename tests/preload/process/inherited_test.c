@@ -73,6 +73,83 @@ static pid_t start_superserver(int listener, const struct sockaddr_in *address, 
                        -1);
 }
 
+/* Connects without the library, and passes the connection. Arguments: a Unix socket, the port. */
+static int donor_role(int argc, char **argv)
+{
+    struct sockaddr_in peer = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argv[2]))};
+    int fd = net_client(&net_sealed, 0);
+    struct iovec iov = {(void *)"x", 1};
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(sizeof fd)];
+    } control = {.head = {CMSG_LEN(sizeof fd), SOL_SOCKET, SCM_RIGHTS}};
+    const struct msghdr message = {NULL, 0, &iov, 1, &control, sizeof control, 0};
+    (void)argc;
+    inet_pton(AF_INET, net_sealed.server, &peer.sin_addr);
+    memcpy(CMSG_DATA(&control.head), &fd, sizeof fd);
+    return net_connect_to(fd, &peer) < 0 || sendmsg(atoi(argv[1]), &message, 0) != 1;
+}
+
+static long by_recvmsg(int fd, struct mmsghdr *message)
+{
+    return recvmsg(fd, &message->msg_hdr, 0);
+}
+
+static long by_recvmmsg(int fd, struct mmsghdr *message)
+{
+    return recvmmsg(fd, message, 1, 0, NULL);
+}
+
+static long by_syscall_recvmsg(int fd, struct mmsghdr *message)
+{
+    return syscall(SYS_recvmsg, fd, &message->msg_hdr, 0);
+}
+
+static long by_syscall_recvmmsg(int fd, struct mmsghdr *message)
+{
+    return syscall(SYS_recvmmsg, fd, message, 1, 0, NULL);
+}
+
+static long (*const receiving[])(int, struct mmsghdr *) = {by_recvmsg, by_recvmmsg, by_syscall_recvmsg,
+                                                           by_syscall_recvmmsg};
+
+/* Receives a connection, and writes on it. Arguments: the way, a Unix socket. */
+static int receiver_role(int argc, char **argv)
+{
+    int fd;
+    char byte, control[CMSG_SPACE(sizeof fd)];
+    struct iovec iov = {&byte, 1};
+    struct mmsghdr message = {.msg_hdr = {NULL, 0, &iov, 1, control, sizeof control, 0}};
+    (void)argc;
+    if (receiving[atoi(argv[1])](atoi(argv[2]), &message) != 1)
+        return 1;
+    memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message.msg_hdr)), sizeof fd);
+    return write(fd, "words", 5) != 5;
+}
+
+/* However it is received, it is sealed from there on. */
+static void passed_by_a_process_without_the_library(void)
+{
+    if (!suite_has_library())
+        skip();
+    for (size_t i = 0; i < suite_count(receiving); i++) {
+        struct sockaddr_in address;
+        int ends[2], listener = net_listen(&net_sealed, 4, &address);
+        const char *port = script_step("%d", ntohs(address.sin_port));
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+        pid_t donor = suite_spawn("donor", (const char *[]){script_step("%d", ends[1]), port, NULL},
+                                  (const char *[]){"LD_PRELOAD", "SOCKSEAL_PORTS=", NULL}, -1, -1);
+        pid_t receiver =
+            suite_spawn("receiver", (const char *[]){script_step("%zu", i), script_step("%d", ends[0]), NULL},
+                        (const char *[]){"SOCKSEAL_PORTS=connect:127.77.0.0/16:1-65535", NULL}, -1, -1);
+        int two = accept(listener, NULL, NULL);
+        net_expect_text(two, "words");
+        assert_int_equal(suite_wait(donor), 0);
+        assert_int_equal(suite_wait(receiver), 0);
+        close(two), close(listener), close(ends[0]), close(ends[1]);
+    }
+}
+
 /* One connection at three numbers: one handshake, as server. */
 static void accepted_by_a_process_without_the_library(void)
 {
@@ -234,6 +311,7 @@ static void state_that_is_none(void)
 static const struct suite_test tests[] = {
     {.name = "accepted by a process without the library", .run = accepted_by_a_process_without_the_library},
     {.name = "connected by a process without the library", .run = connected_by_a_process_without_the_library},
+    {.name = "passed by a process without the library", .run = passed_by_a_process_without_the_library},
     {.name = "inherited without keys", .run = inherited_without_keys},
     {.name = "both are preloaded", .run = both_are_preloaded},
     {.name = "state that is none", .run = state_that_is_none},
@@ -241,6 +319,8 @@ static const struct suite_test tests[] = {
 
 static const struct suite_role test_roles[] = {
     {"superserver", superserver_role},
+    {"donor", donor_role},
+    {"receiver", receiver_role},
     {"preload", preload_role},
 };
 
