@@ -3,6 +3,7 @@
 #include "conn/fdtable.h"
 
 #include <errno.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/socket.h>
@@ -16,7 +17,7 @@
 #include "sys/net.h"
 #include "sys/ro_after_init.h"
 
-enum { TABLE_MAX = 1 << 20 };
+enum { TABLE_LEAST = 1024, TABLE_MAX = 1 << 20 };
 
 struct conn fdtable_dead = {.status = {.phase = CONN_ESTABLISHED, .error = EBADF},
                             .rx.attention = RX_FAILED,
@@ -40,13 +41,19 @@ static uint32_t table_entries(void)
     struct rlimit limit;
     if (sys_call(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, sys_ptr(&limit), 0, 0) < 0 || limit.rlim_max > TABLE_MAX)
         return TABLE_MAX;
-    return limit.rlim_max < 1024 ? 1024 : (uint32_t)limit.rlim_max;
+    return limit.rlim_max < TABLE_LEAST ? TABLE_LEAST : (uint32_t)limit.rlim_max;
 }
 
 static void *map_private(size_t len)
 {
     void *memory = net_mmap(len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
     return memory == MAP_FAILED ? NULL : memory;
+}
+
+bool fdtable_has_room(int fd)
+{
+    const uint32_t size = atomic_load(&fdtable_size);
+    return fd < TABLE_LEAST || (uint32_t)fd < (size ? size : table_entries());
 }
 
 /* Of racing threads one makes the table, and the others wait for it. */
@@ -62,7 +69,7 @@ bool fdtable_init(void)
             sys_call3(SYS_sched_yield, 0, 0, 0);
         return atomic_load(&fdtable_size) != 0;
     }
-    uint32_t entries = table_entries();
+    const uint32_t entries = table_entries();
     struct fdtable_entry *table = map_private(entries * sizeof *table);
     flags = map_private(entries);
     local_counts = map_private(ARENA_SLOTS * sizeof *local_counts);
@@ -75,6 +82,30 @@ bool fdtable_init(void)
     liveness_note_namespace();
     atomic_store(&fdtable_table, table);
     atomic_store_explicit(&fdtable_size, entries, memory_order_release);
+    return true;
+}
+
+static void *grow(void *memory, size_t len, size_t longer)
+{
+    const long moved = sys_call(SYS_mremap, sys_ptr(memory), (long)len, (long)longer, MREMAP_MAYMOVE, 0, 0);
+    return moved < 0 && moved > -4096 ? NULL : (void *)(uintptr_t)moved;
+}
+
+bool fdtable_reach(int fd)
+{
+    if (fdtable_has_room(fd))
+        return true;
+    if (fd >= TABLE_MAX || !fdtable_init())
+        return false;
+    const uint32_t size = atomic_load(&fdtable_size), entries = (uint32_t)fd + 1;
+    void *longer = grow((void *)(uintptr_t)flags, size, entries);
+    if (longer)
+        flags = longer;
+    struct fdtable_entry *table = atomic_load(&fdtable_table);
+    if (!longer || !(table = grow(table, size * sizeof *table, entries * sizeof *table)))
+        return false;
+    atomic_store(&fdtable_table, table);
+    atomic_store(&fdtable_size, entries);
     return true;
 }
 
@@ -232,6 +263,8 @@ void fdtable_note_unconnected(int fd, bool copied)
     raise_bound(fd);
     if (copied)
         atomic_store(&copies_used, true);
+    else
+        fdtable_clear_flags(fd, FDTABLE_USED);
     while ((!where || (uint32_t)where == FDTABLE_UNCONNECTED) &&
            !atomic_compare_exchange_weak(&table[fd].where, &where, entry)) {
     }

@@ -31,6 +31,8 @@ enum fdtable_flag {
     FDTABLE_WATCH_OUT = 8, /* is in the private epoll, for output */
     FDTABLE_INHERIT = 16,  /* the program has not set FD_CLOEXEC, though the kernel has (process/inherit.h) */
     FDTABLE_OWES = 32,     /* calls of this process have reported bytes that the kernel may not have */
+    FDTABLE_USED = 64,     /* a socket without a connection that has had one in the clear, or has listened:
+                              which other names it has is not known */
 };
 
 struct fdtable_entry {
@@ -108,7 +110,7 @@ static inline bool fdtable_concerns(int fd)
     return handle.conn || handle.generation;
 }
 
-/* Enters a TCP socket that has no connection. `copied`: there may be copies of it. */
+/* Enters a TCP socket that has no connection. `copied`: there may be copies of it; otherwise it is new. */
 void fdtable_note_unconnected(int fd, bool copied);
 
 /* For a vfork(2) child, which must not change its parent's tables: has look-ups of a number that it has put a
@@ -143,6 +145,13 @@ static inline bool fdtable_current(const struct conn_handle *handle)
 
 /* Makes the table. False if there is no memory. */
 bool fdtable_init(void);
+
+/* Whether the table has an entry for a descriptor of this number. Without one it cannot be sealed. */
+bool fdtable_has_room(int fd);
+
+/* The same, after making room for it: descriptors outlive the lowering of their limit (RLIMIT_NOFILE). To be
+ * called at load, while there is one thread. */
+bool fdtable_reach(int fd);
 
 /* Enters fd as one more descriptor of the connection. */
 void fdtable_add(int fd, struct conn *conn, uint32_t generation);

@@ -26,11 +26,25 @@ static int copied_in_child(int to)
     return to;
 }
 
-/* A copy of a socket that has no connection yet. */
-static int copied_unconnected(int to)
+/* A number that has no entry in the table cannot be used for a copy: what the kernel gives at its limit. */
+static int without_room(int to, int error)
 {
+    if (to < 0 || fdtable_has_room(to))
+        return to;
+    sys_close(to);
+    return (int)door_result(-error, errno);
+}
+
+/* A copy of a socket that has no connection yet. */
+static int copied_unconnected(int from, int copy)
+{
+    const int to = without_room(copy, EMFILE);
     if (to >= 0)
         fdtable_note_unconnected(to, true);
+    if (to >= 0 && (fdtable_flags(from) & FDTABLE_USED))
+        fdtable_set_flags(to, FDTABLE_USED);
+    else if (to >= 0)
+        fdtable_clear_flags(to, FDTABLE_USED);
     fdtable_note_copies();
     return to;
 }
@@ -44,8 +58,8 @@ static int copy(int fd, intptr_t least, bool inherit, int (*call)(int, int, ...)
         return copied_in_child(call(fd, inherit ? F_DUPFD : F_DUPFD_CLOEXEC, least));
     bool locked = fdtable_lock();
     struct conn_handle handle = fdtable_find(fd);
-    int to =
-        handle.conn == &fdtable_dead ? (int)door_result(-EBADF, errno) : call(fd, F_DUPFD_CLOEXEC, least);
+    int to = handle.conn == &fdtable_dead ? (int)door_result(-EBADF, errno)
+                                          : without_room(call(fd, F_DUPFD_CLOEXEC, least), EMFILE);
     if (to >= 0 && handle.conn)
         inherit_copied(&handle, to, inherit);
     fdtable_unlock(locked);
@@ -56,7 +70,7 @@ DOOR int dup(int fd)
 {
     struct conn_handle handle = fdtable_find(fd);
     if (fdtable_is_unconnected(&handle))
-        return copied_unconnected(real()->dup(fd));
+        return copied_unconnected(fd, real()->dup(fd));
     if (!handle.conn)
         return real()->dup(fd);
     return copy(fd, 0, true, real()->fcntl);
@@ -102,9 +116,11 @@ static int replace(int from, int to, int flags, bool inherit)
     int saved = errno;
     bool locked = fdtable_lock();
     struct conn_handle handle = fdtable_find(from);
-    if (handle.conn == &fdtable_dead || !orphan_make_way(to)) {
+    const bool none = handle.conn == &fdtable_dead ||
+                      ((handle.conn || fdtable_is_unconnected(&handle)) && !fdtable_has_room(to));
+    if (none || !orphan_make_way(to)) {
         fdtable_unlock(locked);
-        return (int)door_result(handle.conn == &fdtable_dead ? -EBADF : -EBUSY, saved);
+        return (int)door_result(none ? -EBADF : -EBUSY, saved);
     }
     const struct conn_handle old = fdtable_find(to);
     bool released = make_way(&handle, &old);
@@ -116,7 +132,7 @@ static int replace(int from, int to, int flags, bool inherit)
     if (result >= 0 && handle.conn)
         copied_in_child(to);
     if (result >= 0 && fdtable_is_unconnected(&handle))
-        copied_unconnected(to);
+        copied_unconnected(from, to);
     fdtable_unlock(locked);
     return result;
 }
@@ -159,7 +175,7 @@ static int control(int fd, int command, void *argument, int (*call)(int, int, ..
 {
     struct conn_handle handle = fdtable_find(fd);
     if (fdtable_is_unconnected(&handle) && (command == F_DUPFD || command == F_DUPFD_CLOEXEC))
-        return copied_unconnected(call(fd, command, argument));
+        return copied_unconnected(fd, call(fd, command, argument));
     if (!handle.conn)
         return call(fd, command, argument);
     switch (command) {

@@ -176,6 +176,12 @@ void exec_adopt_passed(int fd, struct conn *conn)
     take_over(fd, conn, false);
 }
 
+static void refuse_number(int fd)
+{
+    log_line(LOG_ERROR, "descriptor %d has too high a number to be sealed, and is shut down", fd);
+    net_shutdown(fd, SHUT_RDWR);
+}
+
 static void adopt(int fd, void *context)
 {
     const struct inheritance *from = context;
@@ -198,7 +204,18 @@ static void adopt(int fd, void *context)
 
 void exec_adopt_stray(int fd)
 {
-    adopt(fd, &(struct inheritance){.manifest = -1});
+    if (fdtable_has_room(fd))
+        adopt(fd, &(struct inheritance){.manifest = -1});
+    else if (address_is_tcp(fd))
+        refuse_number(fd);
+}
+
+static void adopt_at_load(int fd, void *context)
+{
+    if (fdtable_has_room(fd) || (address_is_tcp(fd) && fdtable_reach(fd)))
+        adopt(fd, context);
+    else if (address_is_tcp(fd))
+        refuse_number(fd);
 }
 
 void exec_adopt_inherited(const char *text)
@@ -208,7 +225,7 @@ void exec_adopt_inherited(const char *text)
         take_manifest(text, &from);
         move_back(&from);
     }
-    descriptors_each(adopt, &from);
+    descriptors_each(adopt_at_load, &from);
     if (text)
         close_manifest(&from);
 }

@@ -276,7 +276,7 @@ static void refuse(int fd)
 static bool enter(int fd, const struct handoff_message *note, const int fds[static HANDOFF_FDS], int flags)
 {
     bool locked = fdtable_lock();
-    struct conn *conn = conn_import(fds[1], note->area, note->cookie, false);
+    struct conn *conn = fdtable_has_room(fd) ? conn_import(fds[1], note->area, note->cookie, false) : NULL;
     if (conn && note->unconnected) {
         reserve_arrived(arena_slot_of(conn));
         sys_call3(SYS_dup3, fds[0], fd, flags & MSG_CMSG_CLOEXEC ? O_CLOEXEC : 0);
