@@ -9,6 +9,7 @@
 #include "conn/address.h"
 #include "conn/pending.h"
 #include "conn/reserve.h"
+#include "diag/log.h"
 #include "io/progress.h"
 #include "io/socket.h"
 #include "record/handshake.h"
@@ -32,17 +33,52 @@ static int plain_connect(int fd, const struct sockaddr *address, socklen_t len)
     return real()->connect(fd, address, len) < 0 ? -errno : 0;
 }
 
+static _Atomic bool used_again; /* whether a socket has FDTABLE_USED */
+
+void connect_note_used(int fd)
+{
+    fdtable_note_unconnected(fd, true);
+    if (!fdtable_concerns(fd))
+        return;
+    fdtable_set_flags(fd, FDTABLE_USED);
+    used_again = true;
+}
+
 /* Where no rule matches. The socket has no connection afterwards if it was connected to AF_UNSPEC. */
 static int connect_unsealed(int fd, const struct sockaddr *address, socklen_t len)
 {
     const bool ends = config_get()->active && address && len >= sizeof address->sa_family &&
                       address->sa_family == AF_UNSPEC && address_is_tcp(fd);
-    if (ends)
-        fdtable_note_unconnected(fd, true);
+    const bool known = fdtable_concerns(fd);
     int result = plain_connect(fd, address, len);
     if (result == 0 && !ends)
         fdtable_forget_unconnected(fd);
+    if (result == 0 && ends && !known)
+        connect_note_used(fd);
     return result;
+}
+
+static bool is_used(int fd, void *context)
+{
+    const uint64_t *cookie = context;
+    return (fdtable_flags(fd) & FDTABLE_USED) && fdtable_cookie(fd) == *cookie;
+}
+
+/* Whether there may be names of this socket by which it would be used in the clear. */
+static bool has_unknown_names(int fd)
+{
+    uint64_t cookie = used_again ? fdtable_cookie(fd) : 0;
+    return used_again && fdtable_each_unconnected(is_used, &cookie);
+}
+
+static int refuse_used(int fd)
+{
+    log_line(
+        LOG_ERROR,
+        "connect is refused: the socket at descriptor %d had a connection in the clear, or has listened, and "
+        "what other descriptors it has would not be sealed; a new socket would be",
+        fd);
+    return -EACCES;
 }
 
 /* Whether TCP could not make the connection. */
@@ -121,7 +157,7 @@ static bool is_parents(const struct conn_handle *handle)
     return handle->conn && !self_owns_tables() && arena_cookie(handle->slot) != fdtable_cookie(handle->fd);
 }
 
-int connect_to(int fd, const struct sockaddr *address, socklen_t len)
+static int connect_copied(int fd, const struct sockaddr *address, socklen_t len)
 {
     struct conn_handle again = fdtable_find(fd);
     struct sockaddr_storage peer;
@@ -134,19 +170,30 @@ int connect_to(int fd, const struct sockaddr *address, socklen_t len)
         if (result <= 0)
             return result;
     }
-    if (!socket_wants(fd, address, len))
+    if (!socket_wants(fd, address, len, &peer))
         return socket_strictly_refused(fd, address, len) ? -EACCES : connect_unsealed(fd, address, len);
+    if (has_unknown_names(fd))
+        return refuse_used(fd);
     const int keys = socket_check_keys();
     if (keys < 0)
         return socket_without_key(keys);
     struct conn *conn = conn_new_in(reserve_claim(fd), TLS_CLIENT, true);
     if (!conn)
         return socket_no_memory();
-    socket_copy_peer(address, len, &peer);
     conn->peer = address_of((const struct sockaddr *)&peer);
     if (delays_ack(fd))
         handshake_hold(conn);
     return connect_sealed(fd, conn, address, len);
+}
+
+/* What is compared with the rules is what the kernel gets, though another thread may write there. */
+int connect_to(int fd, const struct sockaddr *address, socklen_t len)
+{
+    struct sockaddr_storage copy = {0};
+    if (!address || len > sizeof copy)
+        return connect_copied(fd, address, len);
+    memcpy(&copy, address, len);
+    return connect_copied(fd, (const struct sockaddr *)&copy, len);
 }
 
 int connect_wait(const struct conn_handle *handle, int flags, int64_t until_ms)

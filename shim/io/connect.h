@@ -11,6 +11,10 @@
 /* Whether this process has set TCP_QUICKACK to 0 on any socket. */
 extern _Atomic bool connect_delayed_ack;
 
+/* fd has just lost its connection in the clear, or has ceased to listen. By other names that it may have it
+ * would be used in the clear, so it is not connected to a named port any more. */
+void connect_note_used(int fd);
+
 /* connect(2): 0 or -errno. Without a usable key a connection that is to be sealed is not made: -ENOKEY. */
 int connect_to(int fd, const struct sockaddr *address, socklen_t len);
 

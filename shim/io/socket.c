@@ -155,16 +155,59 @@ void socket_note_unsealed(const char *direction, const struct sockaddr *peer, ui
              address_text(&address, text), port);
 }
 
-bool socket_wants(int fd, const struct sockaddr *address, socklen_t len)
+static bool is_unspecified(const struct sockaddr_storage *peer)
 {
-    struct sockaddr_storage copy;
-    if (!config_get()->active || !socket_copy_peer(address, len, &copy))
+    static const uint8_t zero[16], mapped[16] = {[10] = 0xff, [11] = 0xff};
+    const struct address address = address_of((const struct sockaddr *)peer);
+    return memcmp(address.bytes, zero, sizeof zero) == 0 ||
+           (address.family == AF_INET6 && memcmp(address.bytes, mapped, sizeof mapped) == 0);
+}
+
+/* Makes `probe`, a datagram socket, one that is bound as fd is, but to no port. */
+static bool bind_alike(int probe, int fd)
+{
+    struct sockaddr_storage own = {0};
+    int device = 0;
+    socklen_t len = sizeof own, device_len = sizeof device;
+    if (net_getsockname(fd, &own, &len) < 0 ||
+        net_getsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &device, &device_len) < 0)
         return false;
-    const struct sockaddr *peer = (const struct sockaddr *)&copy;
-    if (rules_match(&config_get()->rules, RULES_CONNECT, peer, address_of(peer).port))
+    ((struct sockaddr_in *)&own)->sin_port = 0; /* where struct sockaddr_in6 has it, too */
+    return (!device || net_setsockopt(probe, SOL_SOCKET, SO_BINDTOIFINDEX, &device, sizeof device) == 0) &&
+           (is_unspecified(&own) || sys_call3(SYS_bind, probe, sys_ptr(&own), len) == 0);
+}
+
+/* connect(2) to the unspecified address is one to this machine: to the address that the socket is bound to,
+ * or of its device, or loopback. The kernel tells it of a datagram socket that is bound alike, to which
+ * connect(2) sends nothing. */
+static bool find_target(int fd, struct sockaddr_storage *peer, socklen_t len)
+{
+    const int probe = (int)sys_call3(SYS_socket, peer->ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_storage target = {0};
+    socklen_t target_len = sizeof target;
+    if (probe < 0)
+        return false;
+    const bool told = bind_alike(probe, fd) && sys_call3(SYS_connect, probe, sys_ptr(peer), len) == 0 &&
+                      net_getpeername(probe, &target, &target_len) == 0;
+    sys_close(probe);
+    if (told)
+        *peer = target;
+    return told;
+}
+
+bool socket_wants(int fd, const struct sockaddr *address, socklen_t len, struct sockaddr_storage *peer)
+{
+    const struct sockaddr *to = (const struct sockaddr *)peer;
+    if (!config_get()->active || !socket_copy_peer(address, len, peer))
+        return false;
+    const uint16_t port = address_of(to).port;
+    bool named = rules_may_match(&config_get()->rules, RULES_CONNECT, port);
+    if (named && (!is_unspecified(peer) || find_target(fd, peer, len)))
+        named = rules_match(&config_get()->rules, RULES_CONNECT, to, port);
+    if (named)
         return address_is_tcp(fd);
     if (address_is_tcp(fd))
-        socket_note_unsealed("to", peer, address_of(peer).port);
+        socket_note_unsealed("to", to, port);
     return false;
 }
 

@@ -34,8 +34,9 @@ void socket_forget_stale(int fd);
 /* Copies the program's address, and zeroes what is behind its end. False if it is not IPv4 or IPv6. */
 bool socket_copy_peer(const struct sockaddr *address, socklen_t len, struct sockaddr_storage *copy);
 
-/* Whether connecting fd, not sealed yet, to this address would make a sealed connection. */
-bool socket_wants(int fd, const struct sockaddr *address, socklen_t len);
+/* Whether connecting fd, not sealed yet, to this address would make a sealed connection. *peer: the address
+ * that the kernel connects it to. */
+bool socket_wants(int fd, const struct sockaddr *address, socklen_t len, struct sockaddr_storage *peer);
 
 /* With SOCKSEAL_STRICT: whether a rule names the address, but fd is not a TCP socket and cannot be sealed.
  * Logs that. */

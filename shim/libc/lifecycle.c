@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "config/config.h"
+#include "conn/address.h"
 #include "conn/reserve.h"
 #include "io/close.h"
 #include "io/connect.h"
@@ -78,12 +79,22 @@ DOOR int listen(int fd, int backlog)
     return result;
 }
 
+/* A socket that has listened can be connected (inet_shutdown()). */
+static int shutdown_unsealed(int fd, int how)
+{
+    const bool listens = config_get()->active && address_socket_option(fd, SO_ACCEPTCONN) == 1;
+    int result = real()->shutdown(fd, how);
+    if (result == 0 && listens && address_socket_option(fd, SO_ACCEPTCONN) == 0 && address_is_tcp(fd))
+        connect_note_used(fd);
+    return result;
+}
+
 DOOR int shutdown(int fd, int how)
 {
     int saved = errno;
     struct conn_handle handle = fdtable_find(fd);
     if (!handle.conn)
-        return real()->shutdown(fd, how);
+        return shutdown_unsealed(fd, how);
     return (int)door_result(close_shutdown(&handle, how), saved);
 }
 
