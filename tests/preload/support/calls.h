@@ -89,6 +89,7 @@ void t_sigpipes(struct scene *scene, enum end end);
  * told. */
 struct t_later;
 struct t_later *t_after(unsigned ms, void (*action)(int fd), int fd);
+void t_until_blocked(struct t_later *later); /* in its action */
 void t_join(struct t_later *later);
 
 #endif

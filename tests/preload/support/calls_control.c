@@ -243,11 +243,13 @@ struct t_later {
     unsigned ms;
     void (*action)(int fd);
     int fd;
+    _Atomic pid_t id; /* of the thread, once it runs */
 };
 
 static void *act_later(void *context)
 {
     struct t_later *later = context;
+    later->id = gettid();
     net_sleep_ms(later->ms);
     later->action(later->fd);
     return NULL;
@@ -260,6 +262,11 @@ struct t_later *t_after(unsigned ms, void (*action)(int fd), int fd)
     *later = (struct t_later){.ms = ms, .action = action, .fd = fd};
     assert_int_equal(pthread_create(&later->thread, NULL, act_later, later), 0);
     return later;
+}
+
+void t_until_blocked(struct t_later *later)
+{
+    suite_until_thread_blocked(&later->id);
 }
 
 void t_join(struct t_later *later)
