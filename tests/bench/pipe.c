@@ -7,28 +7,16 @@
  * JSON.
  */
 
+#include "times.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { BATCH = 64, BATCHES_MAX = 1 << 16 };
 
 static double times[BATCHES_MAX];
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
-}
-
-static int compare(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
 
 static void exchange(int out, int in)
 {
@@ -40,15 +28,15 @@ static void exchange(int out, int in)
 /* The median time of one exchange, by batches. */
 static double measure(int out, int in, double seconds)
 {
-    const double end = now() + seconds * 1e9;
+    const double end = times_now() + seconds * 1e9;
     size_t count = 0;
-    while (count < BATCHES_MAX && now() < end) {
-        const double start = now();
+    while (count < BATCHES_MAX && times_now() < end) {
+        const double start = times_now();
         for (int i = 0; i < BATCH; i++)
             exchange(out, in);
-        times[count++] = (now() - start) / (double)BATCH;
+        times[count++] = (times_now() - start) / (double)BATCH;
     }
-    qsort(times, count, sizeof *times, compare);
+    qsort(times, count, sizeof *times, times_compare);
     return count ? times[count / 2] : 0;
 }
 

@@ -7,37 +7,25 @@
  * the mean in nanoseconds as JSON.
  */
 
+#include "times.h"
+
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
-#include <time.h>
 
 extern char **environ;
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
-}
-
-static int compare(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
 
 static double once(char *program)
 {
     char *const arguments[] = {program, NULL};
-    const double start = now();
+    const double start = times_now();
     pid_t child;
     int status;
     if (posix_spawn(&child, program, NULL, NULL, arguments, environ) != 0 ||
         waitpid(child, &status, 0) != child || status != 0)
         exit(1);
-    return now() - start;
+    return times_now() - start;
 }
 
 int main(int argc, char *argv[])
@@ -50,7 +38,7 @@ int main(int argc, char *argv[])
         putenv(argv[i]);
     for (size_t i = 0; i < count; i++)
         sum += times[i] = once(argv[2]);
-    qsort(times, count, sizeof *times, compare);
+    qsort(times, count, sizeof *times, times_compare);
     printf("{\"median\": %.0f, \"mean\": %.0f}\n", times[count / 2], sum / (double)count);
     free(times);
     return 0;

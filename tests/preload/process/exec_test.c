@@ -112,7 +112,6 @@ static void run_by(exec_door *door, const char *const *steps)
 static void through(const struct net *net, exec_door *door)
 {
     int pair[2];
-    char text[16] = "";
     net_warm_pair(net, pair);
     pid_t child = suite_fork();
     if (child == 0) {
@@ -121,19 +120,13 @@ static void through(const struct net *net, exec_door *door)
                (const char *[]){script_step("r %d ask", pair[0]), script_step("w %d answer", pair[0]),
                                 script_step("keeps %d", pair[0]), script_step("closed %d", pair[1]), NULL});
     }
-    close(pair[0]);
-    assert_int_equal(write(pair[1], "ask", 3), 3);
-    assert_int_equal(net_read_all(pair[1], text, sizeof text), 6);
-    assert_string_equal(text, "answer");
-    assert_int_equal(suite_wait(child), 0);
-    close(pair[1]);
+    script_expect(pair, child, "answer");
 }
 
 /* ... and at the standard numbers, as under inetd. */
 static void as_standard(const struct net *net, exec_door *door)
 {
     int pair[2];
-    char text[16] = "";
     net_warm_pair(net, pair);
     pid_t child = suite_fork();
     if (child == 0) {
@@ -142,12 +135,7 @@ static void as_standard(const struct net *net, exec_door *door)
         run_by(door, (const char *[]){"r 0 ask", "w 1 answer", "w 2 error", script_step("closed %d", pair[0]),
                                       NULL});
     }
-    close(pair[0]);
-    assert_int_equal(write(pair[1], "ask", 3), 3);
-    assert_int_equal(net_read_all(pair[1], text, sizeof text), 11);
-    assert_string_equal(text, "answererror");
-    assert_int_equal(suite_wait(child), 0);
-    close(pair[1]);
+    script_expect(pair, child, "answererror");
 }
 
 #define DOOR_TEST(door)                                                                                      \

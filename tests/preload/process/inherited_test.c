@@ -223,11 +223,7 @@ static void with_environment(const struct net *net, char *const envp[], const ch
         steps[count++] = "w 1 answer";
         run_script(steps, envp);
     }
-    close(pair[0]);
-    assert_int_equal(write(pair[1], "ask", 3), 3);
-    net_expect_text(pair[1], "answer");
-    assert_int_equal(suite_wait(child), 0);
-    net_expect_end(pair[1]);
+    script_expect(pair, child, "answer");
 }
 
 static void an_empty_environment(const struct net *net)

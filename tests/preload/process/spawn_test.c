@@ -58,11 +58,7 @@ static void spawned_without_actions(const struct net *net)
         spawn_script(NULL, NULL,
                      (const char *[]){script_step("r %d ask", pair[0]), script_step("w %d answer", pair[0]),
                                       script_step("closed %d", pair[1]), "noenv SOCKSEAL_STATE", NULL});
-    close(pair[0]);
-    assert_int_equal(write(pair[1], "ask", 3), 3);
-    net_expect_text(pair[1], "answer");
-    assert_int_equal(suite_wait(child), 0);
-    net_expect_end(pair[1]);
+    script_expect(pair, child, "answer");
 }
 
 static void spawned_with_every_action(const struct net *net)

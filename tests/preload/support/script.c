@@ -221,3 +221,12 @@ const char *script_step(const char *format, ...)
     va_end(list);
     return text;
 }
+
+void script_expect(const int pair[2], pid_t child, const char *answer)
+{
+    close(pair[0]);
+    assert_int_equal(write(pair[1], "ask", 3), 3);
+    net_expect_text(pair[1], answer);
+    assert_int_equal(suite_wait(child), 0);
+    net_expect_end(pair[1]);
+}

@@ -37,6 +37,10 @@ void script_arguments(const char *const *steps, char *argv[SCRIPT_WORDS]);
 /* The same as a command for the shell, in `command`. */
 void script_command(const char *const *steps, char *command, size_t room);
 
+/* Asserts that the child, whose script begins with "r FD ask" on a copy of pair[0], writes this text, goes
+ * all its steps, and is the last holder. Closes both ends. */
+void script_expect(const int pair[2], pid_t child, const char *answer);
+
 /* Lets printf-like text stand as a step; lives as long as the process. */
 const char *script_step(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
