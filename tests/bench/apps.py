@@ -10,7 +10,9 @@ import signal
 
 from pathlib import Path
 
+import kernel_tls
 import peers as p
+import wireguard
 from procs import BenchError
 
 NGINX_CONF = """daemon off;
@@ -33,7 +35,7 @@ http {{
     }}
 }}
 """
-NGINX_CERTIFICATE = "ssl_certificate {cert}; ssl_certificate_key {key}; ssl_protocols TLSv1.3;"
+NGINX_CERTIFICATE = "ssl_certificate {cert}; ssl_certificate_key {key}; ssl_protocols TLSv1.3; {more}"
 POSTGRES_SETTINGS = ("fsync=off", "synchronous_commit=off", "autovacuum=off", "shared_buffers=256MB",
                      "max_connections=40", "unix_socket_directories=", "listen_addresses=127.0.0.1",
                      "max_wal_senders=0", "wal_level=minimal", "checkpoint_timeout=1h")
@@ -119,6 +121,15 @@ class Iperf(App):
     def launch(self, peer, port, env):
         return self.shop.start(["iperf3", "-s", "-p", port, "-B", "127.0.0.1"], env=env)
 
+    def _start_peer(self, peer):
+        if peer != p.WIREGUARD:
+            return super()._start_peer(peer)
+        network = wireguard.Network(self.shop)
+        port = p.free_port()
+        server = self.shop.start([*network.inside, "iperf3", "-s", "-p", port, "-B", network.host])
+        wireguard.wait_listening(network, port, server)
+        return p.Endpoint(peer, port, [server, *network.services], host=network.host)
+
 
 class Redis(App):
     name = "redis"
@@ -147,9 +158,24 @@ class Redis(App):
                                ["-cert", self.peers.cert, "-key", self.peers.cert_key])
 
 
+NGINX_TLS = (*p.OWN_TLS, p.KTLS)
+
+
 class Nginx(App):
     name = "nginx"
     tls = (p.TLS_AES, p.TLS_CHACHA)
+
+    def _start_peer(self, peer):
+        if peer != p.KTLS:
+            return super()._start_peer(peer)
+        before = kernel_tls.sessions()
+        endpoint = super()._start_peer(peer)
+        self.check_tls(endpoint)
+        self.shop.run(["curl", "-s", "--cacert", self.peers.cert, "-o", "/dev/null", self.url(endpoint, "small")])
+        if kernel_tls.sessions() == before:
+            self.shop.stop(endpoint.services[0])
+            raise BenchError("nginx or its OpenSSL leaves TLS out of the kernel")
+        return endpoint
 
     def __init__(self, peers):
         super().__init__(peers)
@@ -161,16 +187,18 @@ class Nginx(App):
     def launch(self, peer, port, env):
         directory = self.shop.directory / f"nginx-{port}"
         directory.mkdir()
-        ssl = peer in p.OWN_TLS
+        ssl = peer in NGINX_TLS
+        more = "ssl_conf_command Options KTLS;" if peer == p.KTLS else ""
         conf = directory / "nginx.conf"
         conf.write_text(NGINX_CONF.format(
             directory=directory, port=port, root=self.root, ssl="ssl" if ssl else "",
             user=f"user {getpass.getuser()};" if os.geteuid() == 0 else "",
-            certificate=NGINX_CERTIFICATE.format(cert=self.peers.cert, key=self.peers.cert_key) if ssl else ""))
+            certificate=NGINX_CERTIFICATE.format(cert=self.peers.cert, key=self.peers.cert_key,
+                                                 more=more) if ssl else ""))
         return self.shop.start(["/usr/sbin/nginx", "-p", directory, "-c", conf, "-e", directory / "error.log"], env=env)
 
     def url(self, endpoint, name):
-        scheme = "https" if endpoint.peer in p.OWN_TLS else "http"
+        scheme = "https" if endpoint.peer in NGINX_TLS else "http"
         return f"{scheme}://127.0.0.1:{endpoint.port}/{name}"
 
 

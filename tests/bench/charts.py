@@ -11,7 +11,8 @@ import peers as p
 
 PUBLISHED = Path(__file__).with_name("charts")
 COLOURS = {p.PLAIN: "#9a9a9a", p.AEGIS: "#1b7837", p.CHACHA: "#7fbf7b", p.TLS_AES: "#2166ac", p.TLS_CHACHA: "#92c5de",
-           p.TLS_PSK: "#4393c3", p.STUNNEL: "#b2182b", p.SPIPED: "#ef8a62", p.SSH: "#8073ac", p.SOCAT: "#e0a030"}
+           p.TLS_PSK: "#4393c3", p.STUNNEL: "#b2182b", p.SPIPED: "#ef8a62", p.SSH: "#8073ac", p.SOCAT: "#e0a030",
+           p.KTLS: "#053061", p.WIREGUARD: "#8c510a"}
 HEAD = """set terminal svg noenhanced size {width},{height} font "sans-serif,12" background rgb "white"
 set output "{output}"
 set datafile missing "?"

@@ -42,7 +42,7 @@ def volume(bits_per_second, count, size):
 def iperf(context, words):
     def measure(endpoint, seconds):
         env, log = sealed_log(context, endpoint)
-        argv = ["iperf3", "-c", "127.0.0.1", "-p", endpoint.port, "-t", max(1, round(seconds)), "-J", *words]
+        argv = ["iperf3", "-c", endpoint.host, "-p", endpoint.port, "-t", max(1, round(seconds)), "-J", *words]
         result = {}
         for _ in range(20):  # the server may still be busy with the end of the run before
             out = context.shop.run(argv, env=env, timeout=30, may_fail=True)
@@ -88,14 +88,14 @@ def copy_out(context, postgres):
 def run(context):
     rate = [Metric("rate", "", GBITS)]
     rows = []
-    app = context.start(Iperf)
+    app = context.start(Iperf, extra=(p.WIREGUARD,))
     for label, words in (("iperf3, 1 stream, client sends", []), ("iperf3, 1 stream, server sends", ["-R"]),
                          ("iperf3, 8 streams, client sends", ["-P", "8"]),
                          ("iperf3, 8 streams, server sends", ["-P", "8", "-R"])):
         rows += run_work(Work(label, rate, iperf(context, words), CPU_PER_GIB), app, context.settings,
                          context.progress)
     app.stop()
-    app = context.start(Nginx)
+    app = context.start(Nginx, extra=(p.KTLS,))
     rows += run_work(Work("nginx, large file", rate, file_from_nginx(context, app), CPU_PER_GIB), app,
                      context.settings, context.progress)
     app.stop()

@@ -26,6 +26,7 @@ from sealed import free_port  # noqa: E402  (the path first)
 PLAIN, AEGIS, CHACHA = "plain", "aegis", "chacha"
 TLS_AES, TLS_CHACHA, TLS_PSK = "tls-aes", "tls-chacha", "tls-psk"
 STUNNEL, SPIPED, SSH, SOCAT = "stunnel", "spiped", "ssh", "socat"
+WIREGUARD, KTLS = "wireguard", "ktls"  # measured where a part asks for them
 # where there are no peers but ways to start a program: without a library, with an empty one, with the shim
 NONE, EMPTY, UNSET, ELSEWHERE = "none", "empty", "unset", "elsewhere"
 SEALED = (AEGIS, CHACHA)
@@ -47,10 +48,10 @@ LABELS = {PLAIN: "plain TCP", AEGIS: f"sockseal AEGIS-{BEST_AEGIS[5:].upper()}",
           TLS_CHACHA: "own TLS ChaCha20", TLS_PSK: "own TLS PSK AES-128-GCM", STUNNEL: "stunnel PSK AES-128-GCM",
           NONE: "no library", EMPTY: "an empty library", UNSET: "sockseal, no SOCKSEAL_PORTS",
           ELSEWHERE: "sockseal, other ports", SPIPED: "spiped", SSH: "ssh -L AES-128-GCM",
-          SOCAT: "socat OPENSSL AES-128-GCM"}
+          SOCAT: "socat OPENSSL AES-128-GCM", WIREGUARD: "WireGuard", KTLS: "own TLS AES-128-GCM in the kernel"}
 SUITES = {AEGIS: f"{'TLS' if BEST_AEGIS == 'aegis128l' else 'SOCKSEAL'}_AEGIS_{BEST_AEGIS[5:].upper()}_SHA256", CHACHA: "TLS_CHACHA20_POLY1305_SHA256",
           TLS_AES: "TLS_AES_128_GCM_SHA256", TLS_CHACHA: "TLS_CHACHA20_POLY1305_SHA256",
-          TLS_PSK: "TLS_AES_128_GCM_SHA256"}
+          TLS_PSK: "TLS_AES_128_GCM_SHA256", KTLS: "TLS_AES_128_GCM_SHA256"}
 SEAL_SUITES = {AEGIS: BEST_AEGIS, CHACHA: "chacha20"}
 SSH_CIPHER = "aes128-gcm@openssh.com"
 
@@ -98,8 +99,8 @@ Ciphers {cipher}
 class Endpoint:
     """Where a client of one peer connects to, with what environment, and which processes work for it."""
 
-    def __init__(self, peer, port, services, env=None):
-        self.peer, self.port, self.services, self.env = peer, port, services, env or {}
+    def __init__(self, peer, port, services, env=None, host="127.0.0.1"):
+        self.peer, self.port, self.services, self.env, self.host = peer, port, services, env or {}, host
 
     def pids(self):
         return [pid for service in self.services for pid in service.pids()]
@@ -114,7 +115,7 @@ class Peers:
         self.psk = secrets.token_hex(32)
         self.key_file = self.write_key_file("keys", self.psk)
         self.conf = {peer: self._write(f"openssl-{peer}.cnf", OPENSSL_CONF.format(suite=SUITES[peer]))
-                     for peer in OWN_TLS}
+                     for peer in (*OWN_TLS, KTLS)}
         self.cert, self.cert_key = self._make_certificate()
 
     def _write(self, name, text, mode=0o644):
@@ -149,7 +150,7 @@ class Peers:
         """The environment of both ends of a peer that needs no tunnel."""
         if peer in SEALED:
             return self.seal_env(peer, port, key_file=key_file)
-        return {"OPENSSL_CONF": str(self.conf[peer])} if peer in OWN_TLS else {}
+        return {"OPENSSL_CONF": str(self.conf[peer])} if peer in self.conf else {}
 
     def own_tls(self, peer):
         """What the load programs need to speak this peer's TLS themselves."""

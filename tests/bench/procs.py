@@ -101,7 +101,7 @@ class Workshop:
         self.directory = Path(tempfile.mkdtemp(prefix="sockseal-bench-"))
         self.directory.chmod(0o711)  # a server under another user finds its own files by name
         self._mark = f"{os.getpid()}-{time.monotonic_ns()}"
-        self._services, self._count = [], 0
+        self._services, self._count, self._at_end = [], 0, []
 
     def __enter__(self):
         return self
@@ -109,7 +109,13 @@ class Workshop:
     def __exit__(self, *_):
         self.stop_all()
         self._end_marked()
+        for call in self._at_end:
+            call()
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    def at_end(self, call):
+        """Has something called when all processes have ended: what the kernel keeps without them."""
+        self._at_end.append(call)
 
     def environment(self, extra=None):
         env = {name: value for name, value in os.environ.items()

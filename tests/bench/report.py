@@ -7,7 +7,7 @@ import budget
 import peers as p
 
 ORDER = (p.PLAIN, p.NONE, p.EMPTY, p.UNSET, p.ELSEWHERE, p.AEGIS, p.CHACHA, p.TLS_AES, p.TLS_CHACHA, p.TLS_PSK,
-         *p.TUNNELS)
+         p.KTLS, *p.TUNNELS, p.WIREGUARD)
 
 
 def number(value):
