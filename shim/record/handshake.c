@@ -45,21 +45,80 @@ static bool queue_flight(struct conn *conn, struct tls_session *session, struct 
     return queued;
 }
 
-static int start_client(const struct conn_handle *handle)
+/* What the engine works on: copies. Another process that shares the connection may
+ * write to its memory at any moment. The engine checks what it counts with once, and then uses it. */
+struct handshake_work {
+    struct tls_session session;
+    struct tls_key_pair pair;
+    struct tls_handshake state;
+    size_t used; /* so much of it was copied: tls_handshake_used() */
+    uint8_t record[TLS_RECORD_MAX];
+    size_t len; /* of the record */
+};
+
+_Static_assert(sizeof(struct handshake_work) <= SCRATCH_SIZE, "it fits a scratch buffer");
+
+/* Copies the session, the state and a record; the locks are held that the caller of the engine needs. */
+static void begin_work(struct handshake_work *work, const struct conn *conn, const uint8_t *record,
+                       size_t len)
+{
+    work->session = conn->session;
+    work->used = tls_handshake_copy(&work->state, conn_handshake(conn));
+    work->len = len < sizeof work->record ? len : sizeof work->record;
+    memcpy(work->record, record, work->len);
+    if (work->session.role == TLS_CLIENT)
+        work->pair = conn->pair;
+}
+
+/* Copies the state back, which may have been wiped. */
+static void keep_state(struct handshake_work *work, struct conn *conn)
+{
+    const size_t used = tls_handshake_used(&work->state);
+    if (work->used < used)
+        work->used = used;
+    memcpy(conn_handshake(conn), &work->state, work->used);
+    if (work->session.role == TLS_CLIENT)
+        conn->pair = work->pair;
+}
+
+static void wipe_work(struct handshake_work *work)
+{
+    secret_wipe(&work->session, sizeof work->session);
+    secret_wipe(&work->pair, sizeof work->pair);
+    secret_wipe(&work->state, work->used);
+    secret_wipe(work->record, work->len);
+}
+
+/* Has the engine write a ClientHello, and queues it. 0 or -errno. */
+static int offer(const struct conn_handle *handle, struct handshake_work *work)
 {
     struct conn *conn = handle->conn;
     uint8_t bytes[TLS_FLIGHT_MAX];
     struct tls_buffer out = {.data = bytes, .cap = sizeof bytes};
     const struct keyring *keys = keyring_current();
-    int result = keys ? handshake_keys_offer(handle, keys, &out) : -ENOKEY;
+    begin_work(work, conn, bytes, 0);
+    int result =
+        keys ? handshake_keys_offer(handle, keys, &work->session, &work->state, &work->pair, &out) : -ENOKEY;
     keyring_release(keys);
-    if (result < 0)
-        return result;
-    if (!queue_flight(conn, &conn->session, conn_handshake(conn), &out))
+    if (result == 0 && !queue_flight(conn, &work->session, &work->state, &out))
+        result = -ENOBUFS;
+    conn->session = work->session;
+    keep_state(work, conn);
+    return result;
+}
+
+static int start_client(const struct conn_handle *handle)
+{
+    struct conn *conn = handle->conn;
+    struct handshake_work *work = (struct handshake_work *)(void *)scratch_take();
+    if (!work)
         return -ENOBUFS;
-    if (!conn_is_connecting(conn))
+    const int result = offer(handle, work);
+    wipe_work(work);
+    scratch_give((uint8_t *)work);
+    if (result == 0 && !conn_is_connecting(conn))
         tx_flush_locked(handle);
-    return 0;
+    return result;
 }
 
 int handshake_start(const struct conn_handle *handle)
@@ -129,50 +188,6 @@ static void finish(const struct conn_handle *handle)
                  took_us % 1000);
         error_note(handle, LOG_INFO, text);
     }
-}
-
-/* What the engine works on while it takes a record: copies. Another process that shares the connection may
- * write to its memory at any moment. The engine checks what it counts with once, and then uses it. */
-struct handshake_work {
-    struct tls_session session;
-    struct tls_key_pair pair;
-    struct tls_handshake state;
-    size_t used; /* so much of it was copied: tls_handshake_used() */
-    uint8_t record[TLS_RECORD_MAX];
-    size_t len; /* of the record */
-};
-
-_Static_assert(sizeof(struct handshake_work) <= SCRATCH_SIZE, "it fits a scratch buffer");
-
-/* Copies the session, the state and a record; the locks are held that the caller of the engine needs. */
-static void begin_work(struct handshake_work *work, const struct conn *conn, const uint8_t *record,
-                       size_t len)
-{
-    work->session = conn->session;
-    work->used = tls_handshake_copy(&work->state, conn_handshake(conn));
-    work->len = len < sizeof work->record ? len : sizeof work->record;
-    memcpy(work->record, record, work->len);
-    if (work->session.role == TLS_CLIENT)
-        work->pair = conn->pair;
-}
-
-/* Copies the state back, which may have been wiped. */
-static void keep_state(struct handshake_work *work, struct conn *conn)
-{
-    const size_t used = tls_handshake_used(&work->state);
-    if (work->used < used)
-        work->used = used;
-    memcpy(conn_handshake(conn), &work->state, work->used);
-    if (work->session.role == TLS_CLIENT)
-        conn->pair = work->pair;
-}
-
-static void wipe_work(struct handshake_work *work)
-{
-    secret_wipe(&work->session, sizeof work->session);
-    secret_wipe(&work->pair, sizeof work->pair);
-    secret_wipe(&work->state, work->used);
-    secret_wipe(work->record, work->len);
 }
 
 /* A record before sending keys are installed: both locks are held, and the engine may answer. */

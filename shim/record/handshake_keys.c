@@ -58,7 +58,9 @@ struct tls_config handshake_keys_config(const struct handshake_keys *scope, stru
     };
 }
 
-int handshake_keys_offer(const struct conn_handle *handle, const struct keyring *keys, struct tls_buffer *out)
+int handshake_keys_offer(const struct conn_handle *handle, const struct keyring *keys,
+                         struct tls_session *session, struct tls_handshake *state, struct tls_key_pair *pair,
+                         struct tls_buffer *out)
 {
     struct conn *conn = handle->conn;
     const struct handshake_keys scope = handshake_keys_of(conn, keys);
@@ -67,15 +69,15 @@ int handshake_keys_offer(const struct conn_handle *handle, const struct keyring 
         error_note(handle, LOG_ERROR, "no key of the key file counts for connecting there");
         return -ENOKEY;
     }
-    struct tls_config config = handshake_keys_config(&scope, &conn->pair);
-    enum tls_result result = tls_client_begin(&conn->session, conn_handshake(conn), &config, out);
+    struct tls_config config = handshake_keys_config(&scope, pair);
+    enum tls_result result = tls_client_begin(session, state, &config, out);
     /* For log lines until the server has chosen one. */
-    conn->session.identity_len = (uint8_t)first->identity_len;
-    memcpy(conn->session.identity, first->identity, first->identity_len);
+    session->identity_len = (uint8_t)first->identity_len;
+    memcpy(session->identity, first->identity, first->identity_len);
     if (result == TLS_OK)
         return 0;
-    error_from_tls(handle, &conn->session, result);
-    return -conn->status.error;
+    error_from_tls(handle, session, result);
+    return -error_of_tls(result);
 }
 
 void handshake_keys_note(struct conn *conn)

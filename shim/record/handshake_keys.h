@@ -23,9 +23,10 @@ struct handshake_keys handshake_keys_of(const struct conn *conn, const struct ke
 /* What the engine is to use for it. Scope and key pair must outlive it. */
 struct tls_config handshake_keys_config(const struct handshake_keys *scope, struct tls_key_pair *pair);
 
-/* Writes a ClientHello that offers the keys that count to `out`; both locks held. 0 or -errno (ENOKEY: none
- * counts). */
+/* Has the engine begin, in memory of this process alone, with the keys that count, and write a ClientHello to
+ * `out`. 0 or -errno (ENOKEY: none counts). */
 int handshake_keys_offer(const struct conn_handle *handle, const struct keyring *keys,
+                         struct tls_session *session, struct tls_handshake *state, struct tls_key_pair *pair,
                          struct tls_buffer *out);
 
 /* Records which key the handshake has used, so that the connection can end with it (io/revoke.h). */
