@@ -93,3 +93,14 @@ void deep_call(void (*run)(void *context), void *context)
     }
     sys_sigprocmask(SIG_SETMASK, &before, NULL);
 }
+
+/* The thread that has forked was not on one of them: signals are blocked there. */
+void deep_after_fork(void)
+{
+    for (int i = 0; i < DEEP_STACKS; i++) {
+        if (!atomic_load_explicit(&taken[i], memory_order_relaxed))
+            continue;
+        secret_wipe(stacks[i], DEEP_SIZE);
+        atomic_store_explicit(&taken[i], false, memory_order_relaxed);
+    }
+}

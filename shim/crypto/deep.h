@@ -13,6 +13,9 @@
  * are in use, as by threads that are stopped in the midst of it, the caller's is used. */
 void deep_call(void (*run)(void *context), void *context);
 
+/* In a forked child: the stacks that threads of the parent were using are wiped, and can be used. */
+void deep_after_fork(void);
+
 enum { DEEP_SIZE = 48 * 1024, DEEP_STACKS = 4 };
 
 #endif

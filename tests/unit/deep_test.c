@@ -9,10 +9,12 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -133,6 +135,71 @@ static void test_signals_wait(void **state)
     assert_memory_equal(&before, &after, sizeof(uint64_t)); /* as many as the kernel has */
 }
 
+/* A place on the stack of a thread that is in the midst of such a function. */
+struct place {
+    _Atomic uintptr_t at;
+    _Atomic bool go_on;
+};
+
+static void wait_there(void *context)
+{
+    struct place *place = context;
+    volatile uint8_t much[DEEP];
+    for (size_t i = 0; i < DEEP; i++)
+        much[i] = 0x5a;
+    place->at = (uintptr_t)&much[DEEP / 2];
+    while (!place->go_on)
+        usleep(100);
+}
+
+static void *call_and_wait(void *context)
+{
+    deep_call(wait_there, context);
+    return NULL;
+}
+
+static bool is_near(uintptr_t a, uintptr_t b)
+{
+    return a - b + DEEP_SIZE < (uintptr_t)2 * DEEP_SIZE;
+}
+
+/* In a child of a process whose threads have all of the stacks. */
+static int look_in_child(const struct place places[static DEEP_STACKS])
+{
+    struct work work = {.fill = 1};
+    bool near = false;
+    deep_after_fork();
+    for (size_t i = 0; i < DEEP_STACKS; i++)
+        if (*(const uint8_t *)places[i].at != 0) // NOLINT: an address of that stack
+            return 1;
+    deep_call(use_much, &work);
+    for (size_t i = 0; i < DEEP_STACKS; i++)
+        near = near || is_near(work.at, places[i].at);
+    return near ? 0 : 2;
+}
+
+static void test_a_forked_child_has_its_own(void **state)
+{
+    static struct place places[DEEP_STACKS];
+    pthread_t threads[DEEP_STACKS];
+    int status = -1;
+    (void)state;
+    for (size_t i = 0; i < DEEP_STACKS; i++) {
+        threads[i] = start(call_and_wait, &places[i], 1 << 20);
+        while (!places[i].at)
+            usleep(100);
+    }
+    const pid_t child = fork();
+    if (child == 0)
+        _exit(look_in_child(places));
+    assert_int_equal(waitpid(child, &status, 0), child);
+    for (size_t i = 0; i < DEEP_STACKS; i++) {
+        places[i].go_on = true;
+        pthread_join(threads[i], NULL);
+    }
+    assert_int_equal(status, 0);
+}
+
 static void test_nothing_is_left(void **state)
 {
     struct work work = {.fill = 0x5a};
@@ -152,6 +219,7 @@ int main(void)
         cmocka_unit_test(test_several_at_once_do_not_meet),
         cmocka_unit_test(test_ml_kem_in_a_thread_with_little_stack),
         cmocka_unit_test(test_signals_wait),
+        cmocka_unit_test(test_a_forked_child_has_its_own),
         cmocka_unit_test(test_nothing_is_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
