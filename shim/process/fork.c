@@ -10,10 +10,10 @@
 #include "conn/liveness.h"
 #include "conn/pending.h"
 #include "conn/reserve.h"
-#include "crypto/deep.h"
 #include "io/private_pipe.h"
 #include "io/worker.h"
 #include "process/inherit.h"
+#include "record/handshake.h"
 #include "record/handshake_keys.h"
 #include "shm/self.h"
 #include "sys/net.h"
@@ -106,7 +106,7 @@ static void repair(void)
     self_forget_tid();
     fork_depth = 0;
     worker_after_fork();
-    deep_after_fork();
+    handshake_after_fork();
     fdtable_after_fork();
     fdtable_note_copies();
     region_share_all();

@@ -13,6 +13,7 @@
 #include "conn/error.h"
 #include "conn/hold.h"
 #include "conn/pending.h"
+#include "crypto/deep.h"
 #include "crypto/secret.h"
 #include "diag/log.h"
 #include "record/handshake_keys.h"
@@ -393,6 +394,11 @@ static int advance(const struct conn_handle *handle)
         conn->rx.chunk = 0;
     }
     return !over && could_send == conn->tx.can_send;
+}
+
+void handshake_after_fork(void)
+{
+    deep_after_fork();
 }
 
 /* How often messages were about to be taken, and have been. */

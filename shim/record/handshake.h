@@ -39,6 +39,9 @@ static inline void handshake_unhold(struct conn *conn)
  * since what waits for that is in a room above; NULL: nothing waits. */
 extern void (*handshake_advanced)(const struct conn_handle *handle);
 
+/* In a forked child: wipes what threads of the parent were computing. */
+void handshake_after_fork(void);
+
 /* Whether a thread of this process may have taken handshake messages out of the kernel since the mark. Then
  * what the kernel called readable meanwhile may not be so any more. */
 uint32_t handshake_mark(void);
