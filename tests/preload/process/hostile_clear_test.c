@@ -124,7 +124,7 @@ static void attack(const struct sockaddr_in *address, int offset, int value)
 
 static void any_byte_of_the_state(void)
 {
-    static const int values[] = {0, 1, 2, 3, 4, 5, 6, 8, 255};
+    static const int values[] = {0, 1, 2, 5, 255};
     struct sockaddr_in address;
     if (!suite_has_library())
         skip();
@@ -164,7 +164,7 @@ static void while_it_connects(void)
 }
 
 static const struct suite_test tests[] = {
-    {"any byte of the state", any_byte_of_the_state, 120},
+    {"any byte of the state", any_byte_of_the_state, 200},
     {"while it connects", while_it_connects, 30},
 };
 
