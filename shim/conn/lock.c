@@ -28,6 +28,13 @@ static bool in_this_process(uint64_t owner)
     return thread && net_tgkill(sys_getpid(), (int)thread, 0) == 0;
 }
 
+bool lock_blocked_here(const struct lock *lock)
+{
+    const uint64_t word = atomic_load_explicit(&lock->word, memory_order_acquire),
+                   owner = word & LOCK_OWNER_BITS;
+    return (word & LOCK_BLOCKED_BIT) && owner != self_id() && in_this_process(owner);
+}
+
 /* Whether the owner is certainly dead. */
 static bool is_dead(uint64_t owner)
 {

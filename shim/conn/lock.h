@@ -131,6 +131,9 @@ static inline bool lock_mine(const struct lock *lock, bool *blocked)
 /* Whether this thread is the owner by its own memory, too. */
 bool lock_is_held(const struct lock *lock, bool *blocked);
 
+/* Whether another thread of this process has it, and is in a system call. */
+bool lock_blocked_here(const struct lock *lock);
+
 /* Wakes the threads that sleep until the word changes. */
 void lock_wake(struct lock *lock);
 

@@ -81,6 +81,8 @@ static uint8_t wanted(const struct conn *conn)
         return conn->tx.partial_left == PARTIAL_LEFT ? FDTABLE_WATCH_OUT : 0;
     if (conn_is_connecting(conn))
         return FDTABLE_WATCH_OUT;
+    if (conn->status.close_pending && lock_blocked_here(&conn->tx_lock))
+        return 0; /* that thread goes on with it */
     uint8_t watch = conn_is_established(conn) ? 0 : FDTABLE_WATCH_IN;
     if (conn->tx.to_send > 0 && (conn->tx.can_send || conn->tx.cipher_left > 0 || conn_is_plaintext(conn)))
         watch |= FDTABLE_WATCH_OUT;

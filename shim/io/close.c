@@ -49,13 +49,16 @@ bool close_release(const struct conn_handle *handle)
     handshake_keys_forget();
     if (!left)
         leave_to_copies(handle, flags);
+    const bool writes = left && lock_blocked_here(&conn->tx_lock) && !conn_failed(conn);
     /* Not tried, and yet the last: the other holder closed at the same moment, and took this one for the
-     * last. */
-    if (last && !tried && !conn_failed(conn)) {
+     * last. Or another thread is in a send, which goes on, as the kernel's would. */
+    if (last && (!tried || writes) && !conn_failed(conn)) {
         conn->status.close_pending = 1;
         orphan_make(handle);
     } else if (last) {
         conn_discard(conn);
+    } else if (writes) {
+        orphan_make_sender(handle);
     }
     fdtable_leave(handle);
     reserve_sweep();

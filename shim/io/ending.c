@@ -55,6 +55,8 @@ static bool end_sending(const struct conn_handle *handle, bool closing)
     if (!conn->tx.can_send)
         return false;
     const enum hold_result held = hold_tx(handle, HOLD_SOON);
+    if (held == HOLD_BLOCKED && closing && lock_blocked_here(&conn->tx_lock))
+        return false;       /* the kernel would go on with that call, and end the connection behind it */
     if (held != HOLD_TAKEN) /* it failed, or another thread is in a system call, and is not waited for */
         return held != HOLD_BUSY;
     int result = tx_flush_locked(handle);
@@ -95,6 +97,8 @@ void ending_step(const struct conn_handle *handle)
 {
     struct conn *conn = handle->conn;
     bool closing = fdtable_flags(handle->fd) & FDTABLE_ORPHAN;
+    if (closing && lock_blocked_here(&conn->tx_lock))
+        return;
     if (!(closing && conn_is_established(conn) && will_reset(handle)) && !end_sending(handle, closing))
         return;
     /* The FIN waits: if the reading side is shut too, by now or later, what comes to finish the handshake

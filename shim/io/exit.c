@@ -71,7 +71,7 @@ static bool worth_waiting(int fd)
     struct conn_handle handle = fdtable_find(fd);
     struct conn *conn = handle.conn;
     if (!conn || !(fdtable_flags(fd) & FDTABLE_PENDING) || conn_is_connecting(conn) ||
-        net_now_ms() >= conn->status.deadline_ms)
+        net_now_ms() >= conn->status.deadline_ms || lock_blocked_here(&conn->tx_lock))
         return false;
     if (fdtable_flags(fd) & FDTABLE_ORPHAN)
         return true;

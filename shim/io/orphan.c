@@ -128,6 +128,10 @@ bool orphan_step(const struct conn_handle *handle, bool over)
     struct conn *conn = handle->conn;
     bool hidden, last;
     int64_t now = net_now_ms();
+    if (lock_blocked_here(&conn->tx_lock)) {
+        orphan_set_deadline(conn);
+        return come_back(conn, now);
+    }
     if (over && now < conn->status.deadline_ms && ending_unsent(handle)) {
         rx_probe_discard(handle);
         return come_back(conn, now);

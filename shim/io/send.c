@@ -183,9 +183,19 @@ static struct io_result lost(const struct conn_handle *handle)
     return io_done(-EIO);
 }
 
+/* The descriptor was closed during the call, which went on with an orphan: that is the caller's to finish. */
+static void finish_orphan(const struct conn_handle *handle)
+{
+    if (!conn_pin(handle->conn, handle->generation))
+        return;
+    progress_step(handle);
+    conn_unpin(handle->conn);
+}
+
 static struct io_result send_once(const struct conn_handle *handle, struct iov_cursor *source, int flags)
 {
     struct conn *conn = handle->conn;
+    const int fd = handle->fd;
     if (hold_above_own_send(conn))
         return defer(conn, source);
     struct io_result result = send_begin(handle, flags);
@@ -204,6 +214,8 @@ static struct io_result send_once(const struct conn_handle *handle, struct iov_c
     if (result.status == IO_LOCK_LOST)
         return lost(handle);
     tx_flush_release(handle);
+    if (handle->fd != fd)
+        finish_orphan(handle);
     return result;
 }
 
@@ -219,6 +231,7 @@ struct io_result send_fast(const struct conn_handle *handle, const void *from, s
         tx_flush_release_fast(handle);
         return io_is(IO_NOT_FAST);
     }
+    const int fd = handle->fd;
     struct iov_cursor source = iov_cursor_one((void *)(uintptr_t)from, len);
     struct io_result sent = tx_record_send_small(handle, &source, flags);
     if (io_ok(sent)) {
@@ -230,6 +243,8 @@ struct io_result send_fast(const struct conn_handle *handle, const void *from, s
     if (sent.status == IO_LOCK_LOST)
         return lost(handle);
     tx_flush_release_fast(handle);
+    if (handle->fd != fd)
+        finish_orphan(handle);
     return sent;
 }
 

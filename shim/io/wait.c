@@ -287,30 +287,36 @@ int wait_sleep(int64_t until_ms)
     return 0;
 }
 
-static int wait_before(int fd, short events, int option, int flags, int64_t since_ms)
+/* `handle`: what was looked up, or NULL. If another thread closes it, its number may become another file's,
+ * which poll(2) would go on with. So that is checked once in a while, and ends the wait. */
+static int wait_before(int fd, const struct conn_handle *handle, short events, int option, int flags,
+                       int64_t since_ms)
 {
     if (!sysio_may_block(fd, flags))
         return 0;
-    int64_t limit = sysio_limit_since(fd, option, since_ms);
+    const int64_t limit = sysio_limit_since(fd, option, since_ms);
     SIGNALS_HELD_IN_SCOPE(held);
     signals_hold(&held);
     for (;;) {
-        int ready = progress_wait(fd, events, limit, signals_mask(&held, NULL));
-        if (ready >= 0)
-            return ready == 0 ? -EAGAIN : 0;
-        if (limit != INT64_MAX || !sysio_restarts()) /* with a limit the kernel restarts none (signal(7)) */
-            return -EINTR;
+        const int64_t check = handle ? net_now_ms() + PENDING_ASK_MS : INT64_MAX;
+        int ready = progress_wait(fd, events, check < limit ? check : limit, signals_mask(&held, NULL));
+        if (ready > 0 || (handle && !fdtable_current(handle)))
+            return 0;
+        if (ready == 0 && net_now_ms() >= limit)
+            return -EAGAIN;
+        if (ready < 0 && (limit != INT64_MAX || !sysio_restarts()))
+            return -EINTR; /* with a limit the kernel restarts none (signal(7)) */
     }
 }
 
 int wait_before_read(int fd, int flags)
 {
-    return wait_before(fd, POLLIN, SO_RCVTIMEO, flags, 0);
+    return wait_before(fd, NULL, POLLIN, SO_RCVTIMEO, flags, 0);
 }
 
 int wait_before_write(int fd, int flags)
 {
-    return wait_before(fd, POLLOUT, SO_SNDTIMEO, flags, 0);
+    return wait_before(fd, NULL, POLLOUT, SO_SNDTIMEO, flags, 0);
 }
 
 /* Whether another connection than this descriptor's has something pending. */
@@ -322,14 +328,17 @@ static bool others_pending(int fd)
     return atomic_load_explicit(&pending_count, memory_order_relaxed) > own;
 }
 
-static int before_read(int fd, int flags, int64_t since_ms)
+static int before_read(const struct conn_handle *handle, int flags, int64_t since_ms)
 {
-    return since_ms || pending_any() ? wait_before(fd, POLLIN, SO_RCVTIMEO, flags, since_ms) : 0;
+    if (!since_ms && !pending_any())
+        return 0;
+    const int result = wait_before(handle->fd, handle, POLLIN, SO_RCVTIMEO, flags, since_ms);
+    return result == 0 && !fdtable_current(handle) ? -EBADF : result;
 }
 
-static int before_write(int fd, int flags, int64_t since_ms)
+static int before_write(const struct conn_handle *handle, int flags, int64_t since_ms)
 {
-    return wait_before(fd, POLLOUT, SO_SNDTIMEO, flags, since_ms);
+    return wait_before(handle->fd, handle, POLLOUT, SO_SNDTIMEO, flags, since_ms);
 }
 
 void wait_begin(void)

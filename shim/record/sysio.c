@@ -13,8 +13,8 @@
 #include "sys/signals.h"
 
 RO_AFTER_INIT bool (*sysio_others_pending)(int fd);
-RO_AFTER_INIT int (*sysio_before_read)(int fd, int flags, int64_t since_ms);
-RO_AFTER_INIT int (*sysio_before_write)(int fd, int flags, int64_t since_ms);
+RO_AFTER_INIT int (*sysio_before_read)(const struct conn_handle *handle, int flags, int64_t since_ms);
+RO_AFTER_INIT int (*sysio_before_write)(const struct conn_handle *handle, int flags, int64_t since_ms);
 _Atomic bool sysio_limits_used;
 
 /* What cancelled() needs when a thread is cancelled inside the system call. */
@@ -22,6 +22,7 @@ struct blocked_call {
     const struct conn_handle *handle;
     struct lock *lock;
     bool in_kernel;
+    bool lost; /* the lock was taken over meanwhile */
 };
 
 /*
@@ -58,27 +59,72 @@ static void cancelled(struct blocked_call *call)
         release(conn, call->lock);
 }
 
+/* If another thread has closed the descriptor while this one was blocked: goes on with another one of the
+ * connection, an orphan for example, since the kernel goes on with a call that is in it. tx_lock held, so the
+ * descriptor stays what it is. False: there is none. */
+static bool follow(const struct conn_handle *handle)
+{
+    if (fdtable_current(handle))
+        return true;
+    const bool same = atomic_load(&handle->conn->generation) == handle->generation;
+    const int fd = same ? fdtable_any(handle->conn, handle->fd) : -1;
+    if (fd >= 0) /* what the caller has looked up is its own, and is changed in this case alone */
+        ((struct conn_handle *)(uintptr_t)handle)->fd = fd;
+    return fd >= 0;
+}
+
+/* Whether a send is to be made by waiting for room and then not blocking, since there is something to make
+ * progress with meanwhile. */
+static bool waits_for_others(int fd, int flags, int64_t since_ms)
+{
+    return sysio_before_write && (since_ms || sysio_others_pending(fd)) && sysio_may_block(fd, flags);
+}
+
+static ssize_t send_in_kernel(struct blocked_call *call, const uint8_t *data, size_t len, int flags)
+{
+    lock_block(call->lock);
+    call->in_kernel = true;
+    const ssize_t sent = real()->send(call->handle->fd, data, len, flags);
+    const int error = errno;
+    call->in_kernel = false;
+    call->lost = !lock_unblock(call->lock);
+    return sent < 0 ? -error : sent;
+}
+
+/* One round of such a send. The lock is blocked while it waits, and not while it sends, so that the
+ * descriptor is not closed in between. */
+static ssize_t send_after_wait(struct blocked_call *call, const uint8_t *data, size_t len, int flags,
+                               int64_t since_ms)
+{
+    lock_block(call->lock);
+    call->in_kernel = true;
+    const int waited = sysio_before_write(call->handle, flags, since_ms);
+    call->in_kernel = false;
+    call->lost = !lock_unblock(call->lock);
+    if (waited < 0 || call->lost)
+        return waited;
+    return follow(call->handle) ? net_send_with(call->handle->fd, data, len, flags | MSG_DONTWAIT) : -EBADF;
+}
+
 /* send(2), which blocks if the program's call would. While another connection has something pending, this one
  * makes progress with it as it waits: the peer may read nothing until then. It may wait, say, for the end of
  * a connection that the program has closed. */
-static ssize_t send_waiting(int fd, const uint8_t *data, size_t len, int flags, int64_t since_ms)
+static ssize_t send_waiting(struct blocked_call *call, const uint8_t *data, size_t len, int flags,
+                            int64_t since_ms)
 {
     size_t done = 0;
-    while (done < len) {
-        const bool waits =
-            sysio_before_write && (since_ms || sysio_others_pending(fd)) && sysio_may_block(fd, flags);
+    while (done < len && !call->lost) {
+        const int fd = call->handle->fd;
+        const bool waits = waits_for_others(fd, flags, since_ms);
         if (waits && !since_ms)
             since_ms = net_now_ms();
-        int waited = waits ? sysio_before_write(fd, flags, since_ms) : 0;
-        ssize_t sent = -1;
-        if (waited < 0)
-            errno = -waited;
-        else
-            sent = real()->send(fd, data + done, len - done, flags | (waits ? MSG_DONTWAIT : 0));
-        if (waits && waited == 0 && sent < 0 && errno == EAGAIN)
+        const ssize_t sent = waits ? send_after_wait(call, data + done, len - done, flags, since_ms)
+                                   : send_in_kernel(call, data + done, len - done, flags);
+        if (waits && sent == -EAGAIN &&
+            net_now_ms() < sysio_limit_since(call->handle->fd, SO_SNDTIMEO, since_ms))
             continue;
         if (sent < 0)
-            return done ? (ssize_t)done : -1;
+            return done ? (ssize_t)done : sent;
         done += (size_t)sent;
         if (!waits)
             break;
@@ -96,15 +142,10 @@ struct io_result sysio_send(const struct conn_handle *handle, const void *data, 
     const int64_t since_ms = conn->tx.since_ms;
     conn->tx.since_ms = 0;
     conn->tx.frame = frame_of(&call);
-    lock_block(call.lock);
-    call.in_kernel = true;
-    ssize_t sent = send_waiting(handle->fd, data, len, flags, since_ms);
-    if (sent < 0)
-        sent = -errno;
-    call.in_kernel = false;
-    if (!lock_unblock(call.lock))
+    const ssize_t sent = send_waiting(&call, data, len, flags, since_ms);
+    if (call.lost)
         return io_is(IO_LOCK_LOST);
-    if (fdtable_current(handle))
+    if (follow(handle))
         return io_done(sent);
     /* The descriptor was closed meanwhile, and its number may be another connection's. */
     conn_release_tx(conn);
@@ -134,15 +175,16 @@ struct io_result sysio_send_small(const struct conn_handle *handle, const void *
 
 /* recvmsg(2), or recv(2) if `message` is NULL. While something is pending, it makes progress with that first,
  * since what it waits for may depend on it: in a program that has both ends, say. */
-static inline ssize_t receive_waiting(int fd, struct msghdr *message, void *buffer, size_t len, int flags,
-                                      int64_t since_ms)
+static inline ssize_t receive_waiting(const struct conn_handle *handle, struct msghdr *message, void *buffer,
+                                      size_t len, int flags, int64_t since_ms)
 {
-    int waited = sysio_before_read ? sysio_before_read(fd, flags, since_ms) : 0;
+    int waited = sysio_before_read ? sysio_before_read(handle, flags, since_ms) : 0;
     if (waited < 0) {
         errno = -waited;
         return -1;
     }
-    return message ? real()->recvmsg(fd, message, flags) : real()->recv(fd, buffer, len, flags);
+    return message ? real()->recvmsg(handle->fd, message, flags)
+                   : real()->recv(handle->fd, buffer, len, flags);
 }
 
 static inline struct io_result receive_blocked(const struct conn_handle *handle, struct msghdr *message,
@@ -155,7 +197,7 @@ static inline struct io_result receive_blocked(const struct conn_handle *handle,
     conn->rx.frame = frame_of(&call);
     lock_block(call.lock);
     call.in_kernel = true;
-    ssize_t got = receive_waiting(handle->fd, message, buffer, len, flags, since_ms);
+    ssize_t got = receive_waiting(handle, message, buffer, len, flags, since_ms);
     if (got < 0)
         got = -errno;
     call.in_kernel = false;

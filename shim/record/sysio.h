@@ -18,8 +18,10 @@
 #include "sys/net.h"
 #include "sys/real.h"
 
-/* send(2) of ciphertext, tx_lock held: a byte count or -errno. IO_LOCK_LOST: meanwhile the lock was taken
- * over (lock_unblock()), or the descriptor was closed. Then the lock is not held any more. */
+/* send(2) of ciphertext, tx_lock held: a byte count or -errno. If another thread has closed the descriptor
+ * meanwhile and this process has another one of the connection, handle->fd is that one from then on.
+ * IO_LOCK_LOST: meanwhile the lock was taken over (lock_unblock()), or the descriptor was closed. Then the
+ * lock is not held any more. */
 struct io_result sysio_send(const struct conn_handle *handle, const void *data, size_t len, int flags);
 
 /* The same for a record of a small write, which the kernel usually takes at once: the first try is without
@@ -41,11 +43,12 @@ struct io_result sysio_recvmsg(const struct conn_handle *handle, struct msghdr *
 /* Hooks that are called before a system call that may block, to make progress with what this process has
  * pending. They are set before the first connection (io/wait.h), since progress is in a room above; NULL:
  * nothing is done. The first tells whether another connection than this descriptor's has something pending.
- * The others wait until fd is ready: 0, -EINTR, or -EAGAIN when the descriptor's own time limit is over,
- * counted from since_ms (0: from now). */
+ * The others wait until the descriptor is ready: 0, -EINTR, or -EAGAIN when its own time limit is over,
+ * counted from since_ms (0: from now). If another thread closes it meanwhile, the one for reading gives
+ * -EBADF, and the one for writing 0. */
 extern bool (*sysio_others_pending)(int fd);
-extern int (*sysio_before_read)(int fd, int flags, int64_t since_ms);
-extern int (*sysio_before_write)(int fd, int flags, int64_t since_ms);
+extern int (*sysio_before_read)(const struct conn_handle *handle, int flags, int64_t since_ms);
+extern int (*sysio_before_write)(const struct conn_handle *handle, int flags, int64_t since_ms);
 
 /* Whether this process may have sockets with SO_RCVTIMEO or SO_SNDTIMEO. A call of the program's that takes
  * several of the kernel's then counts the time from its beginning: sysio_begins() gives that, or 0. It goes
