@@ -7,6 +7,10 @@
 #include "record/tx_flush.h"
 #include "sys/net.h"
 
+/* Looks that find nothing before the worker may end. A program whose writes are short again and again would
+ * start it each time, and wait for the end of the one before. */
+enum { LINGER = 25 };
+
 static _Atomic int64_t next_check = INT64_MAX;
 
 static void leave(const struct conn_handle *handle)
@@ -58,6 +62,7 @@ static bool look(const struct conn_handle *handle)
 /* A record that becomes partial during the look is noted by its writer, or seen. */
 void partial_check(void)
 {
+    static unsigned idle; /* looks that found none: only the worker comes here */
     bool again = false;
     if (net_now_ms() < atomic_load(&next_check))
         return;
@@ -70,8 +75,11 @@ void partial_check(void)
         again |= look(&handle);
         conn_unpin(handle.conn);
     }
-    if (again)
+    idle = again ? 0 : idle + 1;
+    if (idle < LINGER)
         atomic_store(&next_check, net_now_ms() + PARTIAL_CHECK_MS);
+    else
+        idle = 0;
 }
 
 static bool has_room(int fd)
