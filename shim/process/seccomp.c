@@ -38,7 +38,7 @@ static const unsigned CONNECTION[] = {
     SYS_getsockopt, SYS_getsockname,   SYS_getpeername,     SYS_ppoll,   SYS_epoll_create1,
     SYS_epoll_ctl,  SYS_epoll_pwait,   SYS_futex,           SYS_close,   SYS_munmap,
     SYS_lseek,      SYS_rt_sigpending, SYS_rt_sigtimedwait, SYS_pread64, SYS_writev,
-    SYS_getrandom,  SYS_eventfd2,
+    SYS_getrandom,  SYS_eventfd2,      SYS_mlock,
 };
 
 /* For splice(2), sendfile(2) and their kin. */

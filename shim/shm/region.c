@@ -94,6 +94,7 @@ static region_ref make(unsigned areas, uint32_t layout)
     atomic_store(&region->partial, false);
     region->id = new_id();
     identify(region, region_table_ref(region, 0), layout);
+    region_map_lock(region, region_table_ref(region, 0));
     atomic_store(&region->held, 1);
     atomic_store(&region->state, REGION_OPEN);
     return region_table_ref(region, 0);
@@ -340,8 +341,10 @@ static bool map_area(struct region *region, region_ref area, int fd, uint32_t la
     const uint64_t id = atomic_load(&tail->id);
     if (!atomic_load(&region->held))
         region->id = id;
-    if (tail->layout == layout && region->id == id)
+    if (tail->layout == layout && region->id == id) {
+        region_map_lock(region, area);
         return true;
+    }
     region_map_void(region_map_start(area), REGION_STRIDE);
     return false;
 }

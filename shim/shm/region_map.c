@@ -2,7 +2,10 @@
  * Copyright (c) 2026 the sockseal authors */
 #include "shm/region_map.h"
 
+#include <sys/resource.h>
+
 #include "shm/region_file.h"
+#include "sys/file.h"
 #include "sys/net.h"
 
 static _Atomic(uint8_t *) annexes[REGION_REFS]; /* stay reserved, as the regions' ranges do */
@@ -21,6 +24,27 @@ uint8_t *region_map(uint8_t *over, size_t len, int flags, int fd, size_t offset)
 uint8_t *region_map_void(uint8_t *over, size_t len)
 {
     return region_map(over, len, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+/* Whether all pages that may be locked are a small part of what this process may lock. */
+static bool may_lock(void)
+{
+    enum { UNKNOWN, NO, YES, PART = 16 };
+    static _Atomic uint8_t known;
+    uint8_t answer = atomic_load_explicit(&known, memory_order_relaxed);
+    struct rlimit limit = {0};
+    if (answer == UNKNOWN) {
+        sys_call(SYS_prlimit64, 0, RLIMIT_MEMLOCK, 0, sys_ptr(&limit), 0, 0);
+        answer = limit.rlim_cur / PART >= REGION_SINGLES * REGION_PAGE ? YES : NO;
+        atomic_store_explicit(&known, answer, memory_order_relaxed);
+    }
+    return answer == YES;
+}
+
+void region_map_lock(const struct region *region, region_ref area)
+{
+    if (region->areas == 1 && may_lock())
+        sys_mlock(region_page(area), REGION_PAGE);
 }
 
 static bool map_annex_of(struct region *region, region_ref area, int fd)

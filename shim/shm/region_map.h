@@ -20,6 +20,11 @@ static inline uint8_t *region_map_start(region_ref area)
     return region_page(area) - REGION_ROOM;
 }
 
+/* Locks the connection's page in memory, where its keys are, if the region is of one area and enough of
+ * RLIMIT_MEMLOCK is left to the program. It stays so until the page is taken out of the address space; a
+ * forked child's is not locked (mlock(2)). */
+void region_map_lock(const struct region *region, region_ref area);
+
 /* Whether the area's annex is mapped; maps it if it is not. */
 bool region_map_annex(region_ref area);
 

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -149,7 +150,52 @@ static void in_no_child(void)
     close(file), close(pair[0]), close(pair[1]);
 }
 
+/* How many pages of connections the kernel keeps from being swapped out. */
+static unsigned locked_pages(void)
+{
+    char line[300];
+    unsigned pages = 0, kib;
+    bool of_connection = false;
+    FILE *maps = fopen("/proc/self/smaps", "re");
+    assert_non_null(maps);
+    while (fgets(line, sizeof line, maps)) {
+        unsigned long from, to;
+        if (sscanf(line, "%lx-%lx", &from, &to) == 2)
+            of_connection = strstr(line, "/memfd:sockseal ") != NULL;
+        else if (of_connection && sscanf(line, "Locked: %u kB", &kib) == 1)
+            pages += kib > 0;
+    }
+    fclose(maps);
+    return pages;
+}
+
+/* The limit is asked for once. */
+static unsigned locked_with_limit(rlim_t limit)
+{
+    int pair[2];
+    const struct rlimit both = {limit, limit};
+    assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &both), 0);
+    net_warm_pair(&net_sealed, pair);
+    const unsigned pages = locked_pages();
+    close(pair[0]);
+    close(pair[1]);
+    return pages;
+}
+
+static void keys_are_locked(void)
+{
+    if (suite_has_library())
+        assert_int_equal(locked_with_limit(8 << 20), 2); /* both ends */
+}
+
+static void the_limit_is_left_to_the_program(void)
+{
+    assert_int_equal(locked_with_limit(64 << 10), 0);
+}
+
 static const struct suite_test tests[] = {
+    {"the keys of connections are locked in memory", keys_are_locked, 30},
+    {"a small limit is left to the program", the_limit_is_left_to_the_program, 30},
     {"what was decrypted is dumped nowhere, and wiped when it is read", peeked_and_read, 30},
     {"wiped when it is read in small pieces", read_in_small_pieces, 30},
     {"no forked child has what was read for a sendfile", in_no_child, 30},
