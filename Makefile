@@ -99,6 +99,9 @@ else ifeq ($(MACHINE),aarch64)
 $(AEGIS)/aegis_armv8.o $(SHA256)/sha256_armv8.o: INSTRUCTIONS := -march=armv8-a+crypto
 endif
 
+# dlsym(3) and what it needs: a sanitizer's runtime calls it before its own start.
+$(BUILD)/obj/shim/libc/symbols.o $(BUILD)/obj/shim/sys/lookup.o: INSTRUCTIONS := $(if $(SAN),-fno-sanitize=all)
+
 $(filter-out $(BUILD)/obj/shim/libc/%,$(LIB_OBJECTS)) $(CLI_OBJECTS): FORTIFIED := $(FORTIFY)
 # The flags are here: objects that were made with others are not what is checked and linked.
 $(BUILD)/obj/%.o: %.c Makefile $(SODIUM)/libs

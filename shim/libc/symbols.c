@@ -99,14 +99,14 @@ static void *replacement(const struct jump_call *call, const void *found, bool v
     return is_wrapped(name) && comes_after(caller, own) && !later ? NULL : door;
 }
 
-/* By the global order the doors come first anyway, unless a version is asked for. */
+/* By the global order the doors come first anyway, unless a version is asked for. Before the library's start
+ * nothing is touched that needs one: a sanitizer's runtime looks up libc's functions before it is ready for
+ * any code that is compiled for it. */
 static bool concerns(const struct jump_call *call, bool versioned)
 {
-    if (!call->arguments[1] || ((void *)call->arguments[0] == RTLD_DEFAULT && !versioned))
+    if (!last_at_start || !call->arguments[1] || ((void *)call->arguments[0] == RTLD_DEFAULT && !versioned))
         return false;
-    config_load();
-    return config_get()->active && last_at_start &&
-           lookup_defined(lookup_own(), (const char *)call->arguments[1]);
+    return lookup_defined(lookup_own(), (const char *)call->arguments[1]);
 }
 
 static void *give(void *answer)
