@@ -57,6 +57,7 @@ static const unsigned FOR_EXEC[] = {
     SYS_getgid,
     SYS_getegid,
     SYS_fgetxattr,
+    SYS_faccessat2,
     SYS_dup3,
     SYS_capget,
     SYS_mlock,
