@@ -325,11 +325,23 @@ static void load_without_ports(void)
         sys_exit_group(CONFIG_EXIT_STATUS);
 }
 
+extern void *__libc_stack_end __attribute__((weak)); /* of the dynamic linker's: where the stack began */
+
+/* What runs before all constructors (DT_PREINIT_ARRAY, as sanitizers have it) may call a door before libc has
+ * its `environ`. It stands behind the arguments, of which the number is first (System V ABI, 3.4.1). */
+static void find_environment(void)
+{
+    char **start = &__libc_stack_end ? __libc_stack_end : NULL;
+    if (!environ && start)
+        environ = start + 1 + *(const long *)(const void *)start + 1;
+}
+
 /* In a set-user-ID program (here only if the administrator preloads the shim into everything) the environment
  * is somebody else's and may name no file for us to write to: like secure_getenv(3), nothing of it is used.
  */
 static void load_unless_secure(void)
 {
+    find_environment();
     const char *ports = getenv(variables_names[VARIABLES_PORTS]);
     bool secure = getauxval(AT_SECURE);
     if (secure && ports && *ports)

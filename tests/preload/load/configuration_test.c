@@ -6,6 +6,7 @@
 #include "suite.h"
 
 #include "net.h"
+#include "sockseal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -333,6 +334,35 @@ static int listening_role(int argc, char **argv)
     return write(one, "hey", 3) == 3 && net_read_all(two, text, 3) == 3 ? 0 : 12;
 }
 
+/* As sanitizers do: calls a door before libc has its environment. */
+static void begin_early(int argc, char **argv, char **envp)
+{
+    (void)argc, (void)argv;
+    for (; *envp; envp++) {
+        if (strcmp(*envp, "EARLY=1") == 0)
+            close(socket(AF_INET, SOCK_STREAM, 0));
+    }
+}
+
+typedef void early(int argc, char **argv, char **envp);
+
+__attribute__((section(".preinit_array"), used)) static early *const early_entry = begin_early;
+
+static int active_role(int argc, char **argv)
+{
+    struct sockseal_info info;
+    socklen_t len = sizeof info;
+    (void)argc, (void)argv;
+    return getsockopt(socket(AF_INET, SOCK_STREAM, 0), SOCKSEAL_SOL, SOCKSEAL_INFO, &info, &len) < 0;
+}
+
+static void before_all_constructors(void)
+{
+    if (!suite_has_library())
+        skip();
+    assert_int_equal(suite_wait(suite_spawn("active", NULL, (const char *[]){"EARLY=1", NULL}, -1, -1)), 0);
+}
+
 static const struct suite_test tests[] = {
     {.name = "bad values end the process", .run = bad_values_end_the_process},
     {.name = "good values say nothing", .run = good_values_say_nothing},
@@ -341,13 +371,13 @@ static const struct suite_test tests[] = {
     {.name = "rules decide what is sealed", .run = rules_decide_what_is_sealed},
     {.name = "every suite carries data", .run = every_suite_carries_data},
     {.name = "listen reads the keys", .run = listen_reads_the_keys},
+    {.name = "before all constructors", .run = before_all_constructors},
 };
 
 static const struct suite_role roles[] = {
-    {"nothing", nothing_role},
-    {"without ports", without_ports_role},
-    {"exchange", exchange_role},
-    {"listening", listening_role},
+    {"nothing", nothing_role},   {"without ports", without_ports_role},
+    {"exchange", exchange_role}, {"listening", listening_role},
+    {"active", active_role},
 };
 
 int main(int argc, char **argv)
