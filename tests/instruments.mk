@@ -30,6 +30,7 @@ soak: all $(BUILD)/tests/faults/faults
 random: all $(BUILD)/tests/random/random
 	@tests/random/run $(BUILD) $(or $(SEEDS),20) $(or $(FIRST_SEED),1) $(or $(CALLS),4000)
 
-# cppcheck over shim/; its exceptions are argued in tests/analysis/cppcheck.txt.
-lint: deps-test
+# cppcheck and gcc -fanalyzer over shim/; exceptions are argued in tests/analysis/cppcheck.txt and gcc.txt.
+lint: deps-test $(SODIUM)/libs
 	@tests/analysis/lint
+	@tests/analysis/gcc

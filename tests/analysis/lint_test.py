@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ISC
 # Copyright (c) 2026 the sockseal authors
-"""cppcheck over the rooms that parse what others send; `make lint` does all of shim/."""
+"""cppcheck over the rooms that parse what others send, gcc -fanalyzer over two files; `make lint` does all of shim/."""
 
 import subprocess
 import sys
@@ -32,6 +32,22 @@ class Lint(unittest.TestCase):
             done = self.check(file.name)
         self.assertEqual(done.returncode, 1)
         self.assertIn("arrayIndexOutOfBounds", done.stderr)
+
+    def analyze(self, *paths):
+        return subprocess.run([ROOT / "tests" / "analysis" / "gcc", *paths], capture_output=True, text=True, timeout=200,
+                              check=False)
+
+    def test_the_analyzer_finds_nothing(self):
+        done = self.analyze("shim/config/rules.c", "shim/record/rx_record.c")
+        self.assertEqual((done.returncode, done.stdout), (0, ""), done.stderr)
+
+    def test_the_analyzer_finds_a_fault(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".c") as file:
+            file.write("#include <stdlib.h>\nvoid twice(char *one); void twice(char *one) { free(one); free(one); }\n")
+            file.flush()
+            done = self.analyze(file.name)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("double-free", done.stderr)
 
 
 if __name__ == "__main__":
