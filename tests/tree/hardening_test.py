@@ -82,6 +82,14 @@ class Compiled(unittest.TestCase):
         self.assertEqual([name for name in names if name in first and not re.match(marked, first[name])], [])
 
 
+class Sanitized(unittest.TestCase):
+    def test_dlsym_needs_no_runtime(self):
+        """A sanitizer's runtime that is preloaded calls dlsym before it can serve code that is compiled for it."""
+        paths = [os.path.join(ROOT, "build", "asan", "obj", "shim", name) for name in ("sys/lookup.o", "libc/symbols.o")]
+        for path in filter(os.path.exists, paths):
+            self.assertEqual([name for name in wanted(path) if re.match("__(asan|ubsan)", name)], [], path)
+
+
 class Running(unittest.TestCase):
     def test_the_table_of_libc_functions_is_read_only(self):
         library = BUILT[0]

@@ -10,7 +10,7 @@
  * holds both; the attacker, a child that the worker has forked, has closed the second one.
  * SOCKSEAL_TEST_ROUNDS
  * says how many connections are attacked, SOCKSEAL_TEST_SEED where the numbers begin, SOCKSEAL_TEST_PRELOAD
- * what is preloaded instead, as libubsan and a library of a build with SAN=undefined.
+ * what is preloaded instead, as libasan, libubsan and a library of a build with SAN=address,undefined.
  */
 
 #include "suite.h"
