@@ -101,6 +101,9 @@ void ending_step(const struct conn_handle *handle)
         return;
     if (!(closing && conn_is_established(conn) && will_reset(handle)) && !end_sending(handle, closing))
         return;
+    /* Closed meanwhile: another descriptor, an orphan say, is to end what is left. */
+    if (!fdtable_current(handle))
+        return;
     /* The FIN waits: if the reading side is shut too, by now or later, what comes to finish the handshake
      * would be answered with a reset. */
     if (!conn_is_established(conn) && !conn_failed(conn))
@@ -146,7 +149,7 @@ bool ending_unfinished(const struct conn_handle *handle)
         return false;
     conn->status.close_pending = 1;
     bool sent = end_sending(handle, true);
-    if (conn_failed(conn) || (conn_is_plaintext(conn) && sent))
+    if (conn_failed(conn) || !fdtable_current(handle) || (conn_is_plaintext(conn) && sent))
         return false;
     /* Before the handshake is over, the client's Finished would arrive at a closed socket. The kernel would
      * answer with a reset, and data would be lost. */

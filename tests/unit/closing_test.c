@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC
  * Copyright (c) 2026 the sockseal authors */
 
-/* A descriptor is closed while another thread computes with a lock of its connection: the one who closes
- * waits for that thread, which must wait for nothing of the closer's. */
+/* A descriptor is closed while another thread works on its connection: the one who closes waits for a thread
+ * that computes with a lock, which must wait for nothing of the closer's, and what is left of the connection
+ * stays to be done. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,6 +19,7 @@
 
 #include "conn/hold.h"
 #include "conn/pending.h"
+#include "io/ending.h"
 #include "sealed_entry.h"
 
 enum { LIMIT_S = 20 };
@@ -93,11 +95,35 @@ static void test_a_reader_shuts_the_socket_down(void **state)
     close(ends[0]), close(ends[1]), close(copy);
 }
 
+/* A thread has looked the descriptor up, and comes to end the connection when an orphan has taken its place:
+ * the close_notify is still to be sent. */
+static void test_a_late_thread_leaves_the_end_to_the_orphan(void **state)
+{
+    int ends[2];
+    bool left, last;
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    struct conn_handle late = make_sealed(ends[0]);
+    struct conn *conn = late.conn;
+    int copy = dup(ends[0]);
+    fdtable_add(copy, conn, late.generation);
+    conn_enter(conn, CONN_ESTABLISHED);
+    conn->tx.can_send = 1;
+    conn->status.close_pending = 1;
+    assert_true(fdtable_hide(&late, &left, &last));
+    ending_step(&late);
+    assert_true(conn->status.close_pending);
+    assert_false(conn->tx.close_sent);
+    fdtable_publish(ends[0]);
+    close(ends[0]), close(ends[1]), close(copy);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_writer_leaves_work),
         cmocka_unit_test(test_a_reader_shuts_the_socket_down),
+        cmocka_unit_test(test_a_late_thread_leaves_the_end_to_the_orphan),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
