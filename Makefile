@@ -30,17 +30,25 @@ ifeq ($(origin CC),default)
 CC := gcc
 endif
 # For another machine: make BUILD=build/arm64 CC=aarch64-linux-gnu-gcc, or CC="clang --target=aarch64-linux-gnu".
-TARGET := $(shell $(CC) -dumpmachine)
+TARGET := $(shell $(CC) -dumpmachine 2>/dev/null)
+# Without a compiler the rest of this file knows nothing: it is installed first, and then make reads this again.
+ifeq ($(TARGET)$(filter clean distclean uninstall install-list version dist deps-%,$(MAKECMDGOALS)),)
+include build/deps/compiler
+.DEFAULT_GOAL := all
+build/deps/compiler:
+	@CC="$(CC)" tests/support/install-packages compiler
+	@mkdir -p $(@D) && touch $@
+endif
 MACHINE := $(firstword $(subst -, ,$(TARGET)))
 CROSS := $(filter-out $(shell uname -m),$(MACHINE))
-AR := $(shell $(CC) -print-prog-name=ar)
+AR := $(shell $(CC) -print-prog-name=ar 2>/dev/null)
 SODIUM := build/deps/sodium$(addprefix -,$(CROSS))
 CFLAGS ?= -O2 -g
 CPPFLAGS ?=
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wconversion $(if $(WERROR),-Werror)
 SANITIZE := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
-# Whether the compiler has an option; CPU-specific ones are left out elsewhere.
-has = $(shell $(CC) -Werror $(1) -E -x c /dev/null >/dev/null 2>&1 && echo $(1))
+# Whether the compiler has an option for its target (clang sees that no sooner than when it compiles).
+has = $(shell $(CC) -Werror $(1) -S -o /dev/null -x c /dev/null >/dev/null 2>&1 && echo $(1))
 # Of the library and the command, but for the doors: there, and in tests, a function is to be called by the name that is
 # written. Sanitizers check more than fortified functions do, and know these less well; without optimisation there are
 # none.

@@ -117,7 +117,7 @@ private_apt() {
 }
 
 use_fetched_source() {
-    tarball=$(find "$dir"/../sodium*/source -name 'libsodium_*.orig.tar.?z*' ! -name '*.asc' | head -n 1)
+    tarball=$(find "$dir"/../sodium*/source -name 'libsodium_*.orig.tar.?z*' ! -name '*.asc' 2>/dev/null | head -n 1)
     [ -n "$tarball" ] && build_tarball "$tarball"
 }
 

@@ -140,6 +140,28 @@ class Installation(unittest.TestCase):
     def test_a_second_make_has_nothing_to_do(self):
         self.assertEqual(self.make("all").stdout, "")
 
+    def test_a_compiler_that_make_installs_is_known_to_it(self):
+        with tempfile.TemporaryDirectory() as tree:
+            shutil.copy(os.path.join(ROOT, "Makefile"), tree)
+            os.symlink(os.path.join(ROOT, "shim"), os.path.join(tree, "shim"))
+            support = os.path.join(tree, "tests", "support")
+            os.makedirs(support)
+            for name in ("programs.mk", "instruments.mk"):
+                shutil.copy(os.path.join(ROOT, "tests", name), os.path.join(tree, "tests"))
+            compiler, install = os.path.join(tree, "cc"), os.path.join(support, "install-packages")
+            with open(install, "w", encoding="ascii") as file:
+                file.write(f'#!/bin/sh\n[ "$*" = compiler ] && ln -sf "$(command -v gcc)" "{compiler}"\n')
+            os.chmod(install, 0o755)
+            environment = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MAKELEVEL")}
+            commands = []
+            for _ in range(2):
+                told = subprocess.run(["make", "-n", "V=1", "CC=" + compiler], cwd=tree, env=environment, check=True,
+                                      capture_output=True, text=True, timeout=60)
+                commands.append(re.findall(r"^.* -c -o .*$", told.stdout, re.MULTILINE))
+                subprocess.run([install, "compiler"], check=True, stderr=subprocess.DEVNULL, timeout=20)
+            self.assertTrue(commands[0])
+            self.assertEqual(commands[0], commands[1])
+
     def test_the_public_header_stands_alone(self):
         subprocess.run(["gcc", "-std=c99", "-pedantic", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-x", "c",
                         "include/sockseal.h"], cwd=ROOT, check=True, timeout=60)
