@@ -111,6 +111,12 @@ static bool is_name(const char *name, const char *other)
     return *name == *other;
 }
 
+/* The symbol of a function that is chosen at run time is its resolver's: nothing here would call that. */
+static const ElfW(Sym) * usable(const ElfW(Sym) * symbol)
+{
+    return symbol && ELF64_ST_TYPE(symbol->st_info) != STT_GNU_IFUNC ? symbol : NULL;
+}
+
 /* Of a name that has no default version, what is there for old programs. */
 static const ElfW(Sym) * find(const struct tables *tables, const char *name)
 {
@@ -128,13 +134,13 @@ static const ElfW(Sym) * find(const struct tables *tables, const char *name)
         if ((other | 1) == (hash | 1) && symbol->st_shndx != SHN_UNDEF && symbol->st_value &&
             is_name(tables->names + symbol->st_name, name)) {
             if (!tables->versions || !(tables->versions[i] & VERSION_HIDDEN))
-                return symbol;
+                return usable(symbol);
             old = symbol;
         }
         if (other & 1)
             break;
     }
-    return old;
+    return usable(old);
 }
 
 static void *find_address(const struct link_map *map, const struct tables *tables, const char *name)

@@ -159,8 +159,8 @@ class Installation(unittest.TestCase):
                                       capture_output=True, text=True, timeout=60)
                 commands.append(re.findall(r"^.* -c -o .*$", told.stdout, re.MULTILINE))
                 subprocess.run([install, "compiler"], check=True, stderr=subprocess.DEVNULL, timeout=20)
-            self.assertTrue(commands[0])
-            self.assertEqual(commands[0], commands[1])
+            self.assertEqual(commands[0][:1], commands[1][:1])  # of all, a difference would take minutes to print
+            self.assertTrue(commands[0] and commands[0] == commands[1])
 
     def test_the_public_header_stands_alone(self):
         subprocess.run(["gcc", "-std=c99", "-pedantic", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-x", "c",
