@@ -2,6 +2,7 @@
  * Copyright (c) 2026 the sockseal authors */
 #include "config/environment.h"
 
+#include <alloca.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -117,10 +118,10 @@ size_t environment_count(char *const envp[])
  * linker (ld.so(8)), and counts as another. */
 static bool names_library(const char *word, size_t len)
 {
-    char path[PATH_MAX];
     struct stat st;
-    if (len >= sizeof path || !memchr(word, '/', len))
+    if (len >= PATH_MAX || !memchr(word, '/', len))
         return false;
+    char *path = alloca(len + 1); /* the stack may be a small one */
     memcpy(path, word, len);
     path[len] = '\0';
     return saved.inode != 0 && sys_stat(path, &st) == 0 && st.st_dev == saved.device &&
@@ -131,11 +132,11 @@ static bool names_library(const char *word, size_t len)
 static bool names_copy(const char *word, size_t len)
 {
     static const char file[] = "/libsockseal.so";
-    char path[PATH_MAX];
     unsigned char header[PROGRAM_HEADER];
-    if (len >= sizeof path || len < sizeof file ||
+    if (len >= PATH_MAX || len < sizeof file ||
         strncmp(word + len - sizeof file + 1, file, sizeof file - 1) != 0)
         return false;
+    char *path = alloca(len + 1);
     memcpy(path, word, len);
     path[len] = '\0';
     int fd = sys_open(path, O_RDONLY | O_CLOEXEC, 0);

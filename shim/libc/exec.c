@@ -51,14 +51,21 @@ static bool goes_on(int error)
            error == ETIMEDOUT;
 }
 
+/* What next_path() needs: the caller's stack may be small. */
+static size_t path_room(const char *search, const char *file)
+{
+    const size_t most = strlen(search) + strlen(file) + sizeof "/";
+    return most < PATH_MAX ? most : PATH_MAX;
+}
+
 /* The next directory of PATH with the file's name; one that is too long is left out. False at the end. */
-static bool next_path(const char **at, const char *file, char path[static PATH_MAX])
+static bool next_path(const char **at, const char *file, char *path, size_t room)
 {
     while (*at) {
         size_t len = strcspn(*at, ":");
-        int need = snprintf(path, PATH_MAX, "%.*s%s%s", (int)len, *at, len ? "/" : "", file);
+        int need = snprintf(path, room, "%.*s%s%s", (int)len, *at, len ? "/" : "", file);
         *at = (*at)[len] ? *at + len + 1 : NULL;
-        if (need > 0 && need < PATH_MAX)
+        if (need > 0 && (size_t)need < room)
             return true;
     }
     return false;
@@ -72,14 +79,16 @@ static const char *search_path(void)
 
 int exec_search(const char *file, char *const argv[], char *const envp[])
 {
-    char path[PATH_MAX];
+    const char *at = search_path();
+    const size_t room = path_room(at, file);
+    char *path = alloca(room);
     bool denied = false;
     errno = ENOENT;
     if (!*file)
         return -1;
     if (strchr(file, '/'))
         return run_or_shell(file, argv, envp);
-    for (const char *at = search_path(); next_path(&at, file, path);) {
+    while (next_path(&at, file, path, room)) {
         run_or_shell(path, argv, envp);
         denied |= errno == EACCES;
         if (!goes_on(errno))
@@ -92,11 +101,13 @@ int exec_search(const char *file, char *const argv[], char *const envp[])
 
 enum exec_kind exec_search_kind(const char *file)
 {
-    char path[PATH_MAX];
+    const char *at = search_path();
+    const size_t room = path_room(at, file);
+    char *path = alloca(room);
     enum exec_kind kind = EXEC_ABSENT;
     if (strchr(file, '/'))
         return exec_kind(file);
-    for (const char *at = search_path(); kind == EXEC_ABSENT && next_path(&at, file, path);)
+    while (kind == EXEC_ABSENT && next_path(&at, file, path, room))
         kind = exec_kind(path);
     return kind;
 }

@@ -306,19 +306,23 @@ static int spawn_by_libc(struct spawn *spawn, char *const *envp)
     return function(spawn->child, spawn->path, spawn->actions, spawn->attributes, spawn->argv, envp);
 }
 
+/* A function of its own, since way_of() needs as much of the stack. */
+static __attribute__((noinline)) int spawn_completed(struct spawn *spawn)
+{
+    char text[ENVIRONMENT_TEXT];
+    char **complete = alloca((environment_count(spawn->envp) + ENVIRONMENT_ADDED) * sizeof *complete);
+    if (!environment_complete_spawned(spawn->envp, complete, text))
+        return E2BIG;
+    return spawn_by_libc(spawn, complete);
+}
+
 static int spawn_any(struct spawn *spawn)
 {
     enum way way = way_of(spawn);
     fdtable_note_copies();
     if (way == WAY_DOORS)
         return spawn_by_doors(spawn);
-    if (way == WAY_LIBC)
-        return spawn_by_libc(spawn, spawn->envp);
-    char text[ENVIRONMENT_TEXT];
-    char **complete = alloca((environment_count(spawn->envp) + ENVIRONMENT_ADDED) * sizeof *complete);
-    if (!environment_complete_spawned(spawn->envp, complete, text))
-        return E2BIG;
-    return spawn_by_libc(spawn, complete);
+    return way == WAY_LIBC ? spawn_by_libc(spawn, spawn->envp) : spawn_completed(spawn);
 }
 
 /* The arguments that the doors have in common. */

@@ -133,21 +133,31 @@ static size_t segment_index(const unsigned char *header, const Elf64_Phdr *segme
     return ((size_t)((const unsigned char *)segment - header) - elf->e_phoff) / sizeof *segment;
 }
 
-/* Go's linker leaves a note with the owner "Go" (cmd/link: .note.go.buildid). */
-static bool has_go_note(int fd, const Elf64_Phdr *segment)
+/* Reads from the file, of whose start `header` holds `len` bytes. False at its end. */
+static bool read_at(int fd, const unsigned char *header, size_t len, size_t offset, void *out, size_t size)
 {
-    _Alignas(4) unsigned char notes[NOTES_LEN];
-    long got = sys_pread(fd, notes, segment->p_filesz < sizeof notes ? segment->p_filesz : sizeof notes,
-                         (long)segment->p_offset);
-    size_t len = got > 0 ? (size_t)got : 0;
-    for (size_t at = 0; at + sizeof(Elf64_Nhdr) <= len;) {
+    if (offset < len && size <= len - offset) {
+        memcpy(out, header + offset, size);
+        return true;
+    }
+    return sys_pread(fd, out, size, (long)offset) == (long)size;
+}
+
+/* Go's linker leaves a note with the owner "Go" (cmd/link: .note.go.buildid). */
+static bool has_go_note(int fd, const unsigned char *header, size_t len, const Elf64_Phdr *segment)
+{
+    const size_t end = segment->p_filesz < NOTES_LEN ? segment->p_filesz : NOTES_LEN;
+    struct {
         Elf64_Nhdr note;
-        memcpy(&note, notes + at, sizeof note);
-        const unsigned char *name = notes + at + sizeof note;
-        if (note.n_namesz >= 2 && at + sizeof note + 2 <= len && memcmp(name, "Go", 2) == 0)
+        char name[2];
+    } start;
+    for (size_t at = 0; at + sizeof start.note + sizeof start.name <= end;) {
+        if (!read_at(fd, header, len, segment->p_offset + at, &start, sizeof start.note + sizeof start.name))
+            return false;
+        if (start.note.n_namesz >= sizeof start.name && memcmp(start.name, "Go", sizeof start.name) == 0)
             return true;
-        at += sizeof note + (((size_t)note.n_namesz + 3) & ~(size_t)3) +
-              (((size_t)note.n_descsz + 3) & ~(size_t)3);
+        at += sizeof start.note + (((size_t)start.note.n_namesz + 3) & ~(size_t)3) +
+              (((size_t)start.note.n_descsz + 3) & ~(size_t)3);
     }
     return false;
 }
@@ -156,7 +166,7 @@ static bool is_go(int fd, const unsigned char *header, size_t len)
 {
     const Elf64_Phdr *segment = find_segment(header, len, PT_NOTE, 0);
     while (segment) {
-        if (has_go_note(fd, segment))
+        if (has_go_note(fd, header, len, segment))
             return true;
         segment = find_segment(header, len, PT_NOTE, segment_index(header, segment) + 1);
     }
