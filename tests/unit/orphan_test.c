@@ -64,18 +64,20 @@ static void closed_beside(bool sending, bool blocked)
     assert_int_equal(pthread_create(&thread, NULL, own, &owner), 0);
     while (atomic_load(&owner.state) != 1)
         usleep(1000);
-    if (!blocked) {
+    const bool stays = !blocked || sending; /* a send goes on with the orphan's number */
+    if (stays) {
         assert_false(orphan_step(&handle, false));
         assert_true(fcntl(ends[0], F_GETFD) >= 0);
         assert_true(fdtable_current(&handle));
         assert_int_equal(atomic_load(&pending_count), pending);
         atomic_store(&owner.state, 2);
         pthread_join(thread, NULL);
+        handle.conn->status.deadline_ms = 0;
     }
     assert_true(orphan_step(&handle, false));
     assert_int_equal(fcntl(ends[0], F_GETFD), -1);
     assert_int_equal(atomic_load(&pending_count), pending - 1);
-    if (blocked) {
+    if (!stays) {
         atomic_store(&owner.state, 2);
         pthread_join(thread, NULL);
     }
