@@ -111,6 +111,10 @@ endif
 $(BUILD)/obj/shim/libc/symbols.o $(BUILD)/obj/shim/sys/lookup.o: INSTRUCTIONS := $(if $(SAN),-fno-sanitize=all)
 
 $(filter-out $(BUILD)/obj/shim/libc/%,$(LIB_OBJECTS)) $(CLI_OBJECTS): FORTIFIED := $(FORTIFY)
+# What was built before the header of the probes was installed has none (diag/probes.h).
+$(LIB_OBJECTS): $(if $(wildcard /usr/include/sys/sdt.h /usr/include/*/sys/sdt.h),$(BUILD)/obj/probes)
+$(BUILD)/obj/probes:
+	$(Q)mkdir -p $(@D) && touch $@
 # The flags are here: objects that were made with others are not what is checked and linked.
 $(BUILD)/obj/%.o: %.c Makefile $(SODIUM)/libs
 	$(call say,CC)
