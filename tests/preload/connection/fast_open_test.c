@@ -89,7 +89,7 @@ static void descriptors_beside_the_data(const struct net *net)
     const struct msghdr message = {&address, sizeof address, &iov, 1, &control, sizeof control, 0};
     memcpy(CMSG_DATA(&control.head), &other, sizeof other);
     assert_int_equal(sendmsg(one, &message, MSG_FASTOPEN), 10);
-    expect_sealed(net, one);
+    net_expect_sealed(net, one);
     int two = accept(listener, NULL, NULL);
     net_expect_text(two, "early bird");
     close(one), close(two), close(other), close(listener);
