@@ -14,7 +14,8 @@ enum {
     CLI_NOT_FOUND = 127,
 };
 
-/* The verbs: argv[0] is the verb's name. Give the exit status. */
+/* The verbs: argv[0] is the verb's name. Give the exit status. A new one also has a line in main.c, its text
+ * in help.c and sockseal.1, and its place in both completions. */
 int run_main(int argc, char **argv);
 int shell_main(int argc, char **argv);
 int keygen_main(int argc, char **argv);

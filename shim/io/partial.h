@@ -16,8 +16,10 @@
  *                      PARTIAL_CHECK_MS: nothing is pending, and no call costs more.
  *   PARTIAL_SEEN       The worker has looked once.
  *   PARTIAL_LEFT       The same at its second look. The connection is pending: whoever makes progress waits
- * for room. PARTIAL_ROOM       There is room, and the program has PARTIAL_CHECK_MS to write, since it may
- * have waited for that, too. PARTIAL_DUE        The record is completed (tx_flush_locked()).
+ *                      for room.
+ *   PARTIAL_ROOM       There is room, and the program has PARTIAL_CHECK_MS to write, since it may have waited
+ *                      for that, too.
+ *   PARTIAL_DUE        The record is completed (tx_flush_locked()).
  */
 
 #include "conn/fdtable.h"

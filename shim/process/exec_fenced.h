@@ -4,9 +4,10 @@
 #define SOCKSEAL_EXEC_FENCED_H
 
 /*
- * execve(2) inside a fence (process/fence.h). An exec can fail, a fence cannot be undone. So a thread made
- * for this enters the fence and makes the call. If that succeeds, the kernel ends all other threads, and the
- * process goes on with what the thread had: the fence. If it fails, only that thread is inside, and it ends.
+ * execve(2) inside a fence (process/fence.h); which programs are run so: process/exec.h. An exec can fail, a
+ * fence cannot be undone. So a thread made for this enters the fence and makes the call. If that succeeds,
+ * the kernel ends all other threads, and the process goes on with what the thread had: the fence. If it
+ * fails, only that thread is inside, and it ends.
  */
 
 #include <stdbool.h>

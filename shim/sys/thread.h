@@ -4,7 +4,8 @@
 #define SOCKSEAL_THREAD_H
 
 /*
- * A thread that libc does not know: clone(2), on memory of the library's own, with all signals blocked.
+ * A thread that libc does not know: clone(2), on memory of the library's own, with all signals blocked. What
+ * it is for, when it is started and when it ends: io/worker.h.
  *
  * pthread_create(3) would allocate (a door may be called where that is not allowed, in a signal handler say),
  * and would make libc take locks from then on that a program with one thread does without. The price: libc's

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC
  * Copyright (c) 2026 the sockseal authors */
 
-/* Ends of connections: half-close, close, and writing to a peer that is gone. */
+/* Ends of connections: half-close, close, and writing to a peer that is gone. (Beside another thread's read
+ * or write: threads/threads_test.c.) */
 
 #include "suite.h"
 
