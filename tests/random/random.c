@@ -77,9 +77,9 @@ static void have_child(void)
     const bool becomes = draw(3) == 0;
     snprintf(text, sizeof text, "%llu", (unsigned long long)seed);
     atomic_fetch_add(&state->forks, 1);
-    /* RANDOM_EXEC=apart: only while no thread is in connect or accept. */
+    /* Only while no thread is in connect or accept, unless RANDOM_EXEC=anywhere (README.md). */
     const char *where = getenv("RANDOM_EXEC");
-    const bool apart = becomes && where && strcmp(where, "apart") == 0;
+    const bool apart = becomes && !(where && strcmp(where, "anywhere") == 0);
     if (apart)
         pthread_rwlock_wrlock(&streams_connecting);
     pid_t pid = fork();

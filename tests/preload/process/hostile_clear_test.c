@@ -85,7 +85,18 @@ static pid_t begin_listener(struct sockaddr_in *address)
     return listener;
 }
 
-/* Writes a byte in the state of each connection. */
+/* Writes a byte in the state of each connection that is in this mapping. A page that is locked in memory is a
+ * mapping of its own. Whether there was one. */
+static bool write_states(uint8_t *mapping, unsigned long len, int offset, int value)
+{
+    unsigned long at = len == AREA - CHUNKS ? 0 : CHUNKS;
+    const bool any = at < len;
+    for (; at < len; at += AREA)
+        mapping[at + (unsigned long)offset] = (uint8_t)value;
+    return any;
+}
+
+/* The same in all of them. */
 static void write_state(int offset, int value)
 {
     char line[512];
@@ -95,10 +106,8 @@ static void write_state(int offset, int value)
         unsigned long from, to;
         char rights[5], path[256] = "";
         if (sscanf(line, "%lx-%lx %4s %*s %*s %*s %255s", &from, &to, rights, path) == 4 &&
-            strcmp(rights, "rw-s") == 0 && strcmp(path, "/memfd:sockseal") == 0) {
-            for (; from < to; from += AREA, any = true)
-                ((uint8_t *)from + CHUNKS)[offset] = (uint8_t)value; // NOLINT: the address is from the kernel
-        }
+            strcmp(rights, "rw-s") == 0 && strcmp(path, "/memfd:sockseal") == 0)
+            any |= write_states((uint8_t *)from, to - from, offset, value); // NOLINT: from the kernel
     }
     if (maps)
         fclose(maps);
